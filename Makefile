@@ -1,0 +1,49 @@
+# make run [STUDY=config/quick.yaml] [CORES=4]   set up what is missing, run a study
+# make test                                      set up what is missing, run all checks
+
+STUDY ?= config/config.yaml
+CORES ?= all
+
+ENV := $(if $(shell command -v mamba || command -v conda),.conda,.venv)
+export PATH := $(CURDIR)/$(ENV)/bin:$(PATH)
+# progress bars where somebody can see them
+LOGGER := $(shell test -t 2 && echo --logger rich)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run test format docs clean
+
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+setup: $(ENV)/.made
+setup-dev: $(ENV)/.made-dev
+
+$(ENV)/.made: envs/setup.sh envs/apt.txt envs/requirements.txt envs/environment.yaml
+	envs/setup.sh $(ENV)
+	touch $@
+
+$(ENV)/.made-dev: $(ENV)/.made envs/apt-dev.txt envs/requirements-dev.txt
+	envs/setup.sh $(ENV) dev
+	touch $@
+
+run: setup
+	snakemake --cores $(CORES) --configfile $(STUDY) $(LOGGER)
+
+test: setup-dev
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	mypy
+	snakemake --lint
+	pytest
+
+format: setup-dev
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile workflow
+
+docs: setup
+	python scripts/document_config.py config/README.md
+
+clean:
+	rm -rf results logs .snakemake

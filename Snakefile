@@ -1,0 +1,28 @@
+"""The sweep: simulate and fit every cell, merge the shards, draw the figures.
+
+snakemake --cores 4                                        # config/config.yaml
+snakemake --cores 4 --configfile config/quick.yaml         # another study
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+# a study's file stands alone: it is not laid over the default one
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/cells.smk"
+include: "workflow/rules/merge.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        merged_tables(),
+        figures(),

@@ -1,0 +1,45 @@
+"""Write the table of configuration keys, made from the schema, into a Markdown file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rmsweep import cli
+from rmsweep.config import schema
+
+BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
+
+
+def table_of_keys() -> str:
+    """One row per key: name, default, what is allowed, meaning."""
+    rules = schema()
+    lines = ["| key | default | allowed | meaning |", "|---|---|---|---|"]
+    for key, rule in rules["properties"].items():
+        default = "required" if key in rules["required"] else ""
+        if "default" in rule:
+            default = f"`{json.dumps(rule['default'])}`"
+        allowed, meaning = rule["allowed"], rule["description"]
+        lines.append(f"| `{key}` | {default} | {allowed} | {meaning} |")
+    return "\n".join(lines)
+
+
+def with_table(text: str) -> str:
+    """The text, with the table between its two marks made anew."""
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{table_of_keys()}\n{END}{after}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line; update the file."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("file", type=Path, help="Markdown file with the two marks")
+    options = parser.parse_args(argv)
+    options.file.write_text(with_table(options.file.read_text()))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,58 @@
+"""Fit every strategy to the datasets of one cell, or of a block of cells, and write a shard."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+
+# one thread per job; read when numpy and R load their BLAS
+os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+from rmsweep import cli, provenance, rbridge, strategies, tables, worker
+from rmsweep.config import read_settings
+from rmsweep.design import Block, parse_sims
+from rmsweep.replication import run_block
+
+
+def warm_up() -> None:
+    """Load what every job needs, in a worker that will fork a child for each."""
+    import jsonschema  # noqa: F401
+
+    for name in strategies.names():
+        strategies.warm_up(name)
+    provenance.python_versions()
+    global WORKER
+    WORKER = "warm"
+
+
+@cli.one_line_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line; write the shard."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--config", required=True, help="the study's configuration file")
+    cli.add_condition(parser)
+    parser.add_argument(
+        "--sims", type=parse_sims, required=True, help="replication 7, or replications 0-49"
+    )
+    parser.add_argument("--output", required=True, help="shard to write (Parquet)")
+    options = parser.parse_args(argv)
+
+    settings = read_settings(options.config)
+    block = Block(cli.condition(options), options.sims)
+    shard = run_block(settings, block, worker="warm" if worker.warm else "cold")
+    versions = provenance.python_versions()
+    if "lme4" in shard["engine"].to_pylist():
+        versions = versions | rbridge.versions()
+    metadata = {
+        "schema_version": tables.SCHEMA_VERSION,
+        "settings": settings.to_json(),
+        "code": provenance.code_digest(settings.strategies),
+        "versions": json.dumps(versions),
+    }
+    tables.write_shard(shard, options.output, metadata)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,35 @@
+"""Merge a study's shards into its tables; refuse if a cell is missing, damaged or double."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rmsweep import cli
+from rmsweep.config import read_study
+from rmsweep.merge import merge
+from rmsweep.provenance import code_digest
+
+
+@cli.one_line_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line; write the tables."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--config", required=True, help="the study's configuration file")
+    parser.add_argument("--cells", type=Path, required=True, help="folder of the shards")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="tables to write: fits, coefs, timings, with .parquet or .csv.gz",
+    )
+    options = parser.parse_args(argv)
+
+    study = read_study(options.config)
+    merge(study, code_digest(study.settings.strategies), options.cells, options.output)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

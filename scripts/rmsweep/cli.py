@@ -1,0 +1,48 @@
+"""What the command lines of the scripts share."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from rmsweep.config import ConfigError
+from rmsweep.design import Condition
+from rmsweep.merge import MergeError
+from rmsweep.rbridge import BrokenEnvironmentError
+
+Main = Callable[[Sequence[str] | None], int]
+
+
+class UsageError(ValueError):
+    """A command line, or a file that it names, which can't be used."""
+
+
+def one_line_errors(main: Main) -> Main:
+    """Turn the errors that a user can mend into one line and exit code 2."""
+
+    def wrapped(argv: Sequence[str] | None = None) -> int:
+        try:
+            return main(argv)
+        except (ConfigError, BrokenEnvironmentError, MergeError, UsageError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+
+    return wrapped
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """A parser that shows the script's docstring."""
+    return argparse.ArgumentParser(description=doc, allow_abbrev=False)
+
+
+def add_condition(arguments: argparse.ArgumentParser) -> None:
+    """Add the options that name a condition."""
+    arguments.add_argument("--n-groups", type=int, required=True, help="number of groups, N")
+    arguments.add_argument("--n-obs", type=int, required=True, help="observations per group, O")
+    arguments.add_argument("--sigma", type=float, required=True, help="between-group SD")
+
+
+def condition(options: argparse.Namespace) -> Condition:
+    """The condition that `add_condition`'s options name."""
+    return Condition(options.n_groups, options.n_obs, options.sigma)

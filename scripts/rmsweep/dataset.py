@@ -1,0 +1,135 @@
+"""A dataset as every strategy gets it: response, design matrix and groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Repeated measures of one response in groups.
+
+    Attributes
+    ----------
+    y : (n,) array
+        Response.
+    X : (n, p) array
+        Design matrix of the fixed effects, with a column of ones if there is an intercept.
+    groups : (n,) int array
+        Group of each row, 0 ... G - 1; every number occurs.
+    terms : tuple of p str
+        Names of X's columns; the intercept's is ``Intercept``.
+    response, group : str
+        Names of the response and of the grouping factor.
+    """
+
+    y: Array
+    X: Array
+    groups: NDArray[np.int64]
+    terms: tuple[str, ...]
+    response: str = "DV"
+    group: str = "Group"
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups, G."""
+        return int(self.groups.max()) + 1
+
+    @property
+    def formula(self) -> str:
+        """The fixed effects as a formula, names quoted with backticks where R needs it."""
+        slopes = [quoted(term) for term in self.terms if term != "Intercept"]
+        intercept = "1" if "Intercept" in self.terms else "0"
+        right = slopes if slopes and intercept == "1" else [intercept, *slopes]
+        return f"{quoted(self.response)} ~ {' + '.join(right)}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """The dataset as a table: response, predictors, group."""
+        import pandas as pd
+
+        columns = {self.response: self.y}
+        for term, column in zip(self.terms, self.X.T, strict=True):
+            if term != "Intercept":
+                columns[term] = column
+        return pd.DataFrame(columns).assign(**{self.group: self.groups + 1})
+
+
+def quoted(name: str) -> str:
+    """The name as a formula may spell it."""
+    return name if name.replace(".", "_").isidentifier() else f"`{name}`"
+
+
+def from_frame(frame: pd.DataFrame, formula: str, group: str) -> Dataset:
+    """Build a dataset from any table.
+
+    Rows with a missing value in a variable that is used are left out, as R does.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        One row per observation.
+    formula : str
+        Response and fixed effects, such as ``Reaction ~ Days``. What varies between groups
+        is each strategy's own business.
+    group : str
+        Column that says which rows belong together.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, the formula has a ``|``, or nothing is left to fit.
+    """
+    import pandas as pd
+    from formulaic import Formula
+    from formulaic.errors import FormulaicError
+
+    if "|" in formula:
+        raise ValueError(
+            f"formula: {formula!r} has a '|': give the fixed effects alone, such as "
+            "'Reaction ~ Days'; each strategy adds its own random effects"
+        )
+    if group not in frame.columns:
+        raise ValueError(f"group: no column {group!r}, allowed: {', '.join(frame.columns)}")
+    try:
+        parsed = Formula(formula)
+        needed = sorted(str(name) for name in parsed.required_variables)
+        absent = [name for name in needed if name not in frame.columns]
+        if absent:
+            raise ValueError(
+                f"formula: no column {', '.join(absent)}, allowed: {', '.join(frame.columns)}"
+            )
+        complete = frame[[*dict.fromkeys([*needed, group])]].dropna()
+        if complete.empty:
+            raise ValueError("no row has a value in every variable of the formula")
+        design = parsed.get_model_matrix(complete)
+        response, predictors = design.lhs, design.rhs
+    except FormulaicError as error:
+        raise ValueError(f"formula: {formula!r}: {error}") from error
+    except AttributeError:
+        raise ValueError(
+            f"formula: {formula!r} has no response, allowed: 'response ~ ...'"
+        ) from None
+    if response.shape[1] != 1:
+        raise ValueError(f"formula: the response of {formula!r} is not one numeric column")
+    codes, _ = pd.factorize(complete[group], sort=True)
+    return Dataset(
+        y=response.to_numpy(dtype=float)[:, 0],
+        X=predictors.to_numpy(dtype=float),
+        groups=codes.astype(np.int64),
+        terms=tuple(str(name) for name in predictors.columns),
+        response=str(response.columns[0]),
+        group=group,
+    )

@@ -1,0 +1,168 @@
+"""Mixed models by R's lme4 and lmerTest. The only module that imports rpy2."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rmsweep.dataset import Dataset, quoted
+from rmsweep.design import Settings
+from rmsweep.strategies import Convergence, Fit, FitError
+
+SOURCE = Path(__file__).with_name("lmer.R")
+
+# lme4's and lmerTest's texts, told apart by the parts that survived their versions
+GRADIENT = re.compile(r"\|(relative )?grad\||scaled gradient|Gradient contains")
+HESSIAN = re.compile(r"Hessian|eigenvalue ratio|large eigenvalue")
+LMERTEST = re.compile(r"converged? with \d+ (negative )?eigenvalue")
+SINGULAR = re.compile(r"singular\) fit|singular fit")
+
+
+class BrokenEnvironmentError(RuntimeError):
+    """R, or a package of it, is not there: every fit would fail, so the run has to stop."""
+
+
+@cache
+def start() -> Any:
+    """Start R inside this process, once, with lme4 and lmerTest loaded.
+
+    Returns
+    -------
+    rpy2.rinterface.SexpEnvironment
+        Holds the functions of ``lmer.R``.
+
+    Raises
+    ------
+    BrokenEnvironmentError
+        If R, lme4 or lmerTest can't be loaded.
+    """
+    # read when R starts: the BLAS of a job must not spread over its neighbours' cores
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        ri = rinterface()
+        ri.initr()
+    except Exception as error:
+        raise BrokenEnvironmentError(
+            f"R can't be started ({' '.join(str(error).split())}): run `make setup`, "
+            "or install R and rpy2"
+        ) from None
+    for package in ("lme4", "lmerTest"):
+        if not ri.evalr(f"suppressPackageStartupMessages(requireNamespace('{package}'))")[0]:
+            raise BrokenEnvironmentError(
+                f"R has no package {package}: run `make setup`, or in R: "
+                f'install.packages("{package}")'
+            )
+    functions = ri.evalr("new.env()")
+    ri.baseenv["sys.source"](ri.StrSexpVector([str(SOURCE)]), functions)
+    return functions
+
+
+def rinterface() -> Any:
+    """rpy2's low-level interface: its high-level one takes twice as long to import."""
+    import rpy2.rinterface
+
+    return rpy2.rinterface
+
+
+def versions() -> dict[str, str]:
+    """Versions of R, lme4, lmerTest and R's BLAS."""
+    result = start()["versions"]()
+    return dict(zip(result.names, result, strict=True))
+
+
+def fit_lmer(data: Dataset, random: Sequence[str], settings: Settings) -> Fit:
+    """Fit a mixed model with one grouping factor.
+
+    Parameters
+    ----------
+    data : Dataset
+        The data.
+    random : sequence of str
+        The terms whose coefficients vary between groups, with all their correlations.
+    settings : Settings
+        Its ``optimizer`` and ``reml``.
+
+    Returns
+    -------
+    Fit
+        Estimates and standard errors of lme4 (Bates et al. 2015, J. Statistical Software
+        67:1), Satterthwaite degrees of freedom of lmerTest (Kuznetsova et al. 2017, 82:13).
+
+    Raises
+    ------
+    FitError
+        With R's own words, if the model can't be fitted.
+    BrokenEnvironmentError
+        If there is no R to fit it.
+    """
+    result = call_lmer(data, formula(data, random), settings)
+    heard = [str(text) for text in result["heard"]]
+    if "error" in result:
+        raise FitError("; ".join([f"{result['stage'][0]}: {result['error'][0]}", *heard]))
+    if len(result["estimate"]) != len(data.terms):
+        raise FitError("; ".join(["fit: the design matrix is rank deficient", *heard]))
+    rest = [
+        text
+        for text in dict.fromkeys([*heard, *result["lme4_said"]])
+        if not any(part.search(text) for part in (GRADIENT, HESSIAN, LMERTEST, SINGULAR))
+    ]
+    return Fit(
+        estimate=np.array(result["estimate"]),
+        se=np.array(result["se"]),
+        df=np.array(result["df"]),
+        se_type="REML" if settings.reml else "ML",
+        df_type="Satterthwaite",
+        ci_type="z",
+        engine="lme4",
+        criterion=result["criterion"][0],
+        convergence=Convergence(
+            optimizer=result["optimizer"][0],
+            opt_code=result["opt_code"][0],
+            singular=bool(result["singular"][0]),
+            grad_msg="; ".join(result["grad_msg"]),
+            hess_msg="; ".join(result["hess_msg"]),
+            df_msg="; ".join(text for text in heard if LMERTEST.search(text)),
+            messages="; ".join(rest),
+        ),
+    )
+
+
+def formula(data: Dataset, random: Sequence[str]) -> str:
+    """The model's formula as lme4 reads it."""
+    slopes = [quoted(term) for term in random if term != "Intercept"]
+    intercept = "1" if "Intercept" in random else "0"
+    inner = " + ".join(slopes if slopes and intercept == "1" else [intercept, *slopes])
+    return f"{data.formula} + ({inner} | {quoted(data.group)})"
+
+
+def call_lmer(data: Dataset, formula: str, settings: Settings) -> dict[str, Any]:
+    """Call ``fit_lmer`` of ``lmer.R`` and give back its list."""
+    functions = start()
+    ri = rinterface()
+    columns = {data.response: data.y} | {
+        term: np.ascontiguousarray(column)
+        for term, column in zip(data.terms, data.X.T, strict=True)
+        if term != "Intercept"
+    }
+    vectors: dict[str, Any] = {
+        name: ri.FloatSexpVector.from_memoryview(column.data) for name, column in columns.items()
+    }
+    vectors[data.group] = ri.IntSexpVector.from_memoryview((data.groups + 1).astype(np.int32).data)
+    frame = ri.ListSexpVector(list(vectors.values()))
+    frame.names = ri.StrSexpVector(list(vectors))
+    result = functions["fit_lmer"](
+        frame,
+        ri.StrSexpVector([data.group]),
+        ri.StrSexpVector([formula]),
+        ri.BoolSexpVector([settings.reml]),
+        ri.StrSexpVector([settings.optimizer]),
+    )
+    return dict(
+        zip(result.names, (() if part is ri.NULL else part for part in result), strict=True)
+    )

@@ -1,0 +1,51 @@
+"""OLS with cluster-robust standard errors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rmsweep.dataset import Dataset
+from rmsweep.design import Settings
+from rmsweep.strategies import Fit, FitError
+
+
+def minimum(n_terms: int) -> tuple[int, int]:
+    """More groups than coefficients, or the G - K degrees of freedom run out."""
+    return n_terms + 1, 1
+
+
+def warm_up() -> None:
+    """Load statsmodels."""
+    import statsmodels.regression.linear_model  # noqa: F401
+
+
+def fit(data: Dataset, settings: Settings) -> Fit:
+    r"""Fit ordinary least squares to all rows, ignoring the groups; let the errors know them.
+
+    .. math::
+
+        V = \frac{G}{G-1} \frac{N}{N-K} A \Big(\sum_g s_g s_g'\Big) A, \quad
+        s_g = X_g' u_g,\ A = (X'X)^{-1}
+
+    with t statistics on G - K degrees of freedom (Cameron & Miller 2015, J. Human Resources
+    50:317, with the post's N/(N-K); statsmodels has (N-1)/(N-K) and G - 1).
+    """
+    from statsmodels.regression.linear_model import OLS
+
+    n_rows, n_terms = data.X.shape
+    if np.linalg.matrix_rank(data.X) < n_terms:
+        raise FitError(f"the design matrix has a rank below its {n_terms} columns")
+    if data.n_groups <= n_terms:
+        raise FitError(
+            f"{data.n_groups} groups for {n_terms} coefficients leave no degree of freedom"
+        )
+    result = OLS(data.y, data.X).fit(cov_type="cluster", cov_kwds={"groups": data.groups})
+    return Fit(
+        estimate=result.params,
+        se=result.bse * np.sqrt(n_rows / (n_rows - 1)),
+        df=np.full(n_terms, float(data.n_groups - n_terms)),
+        se_type="cluster G/(G-1) N/(N-K)",
+        df_type="G-K",
+        ci_type="t",
+        engine="statsmodels",
+    )

@@ -1,0 +1,117 @@
+"""The tables: their columns, and reading and writing them so that no half file is ever seen.
+
+A shard, the output of one job, is a Parquet file with one row per dataset and strategy, which
+holds the coefficients as a nested list and the time that the fit took. Merging spreads the
+shards over three tables: ``fits``, ``coefs`` and ``timings``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA_VERSION = "1"
+
+KEYS = pa.schema(
+    [
+        pa.field("study", pa.string(), nullable=False),
+        pa.field("n_groups", pa.int64(), nullable=False),
+        pa.field("n_obs", pa.int64(), nullable=False),
+        pa.field("sigma", pa.float64(), nullable=False),
+        pa.field("sim", pa.int64(), nullable=False),
+        pa.field("strategy", pa.string(), nullable=False),
+    ]
+)
+FITS = pa.schema(
+    [
+        *KEYS,
+        ("coef_abs_err", pa.float64()),
+        ("se_sum", pa.float64()),
+        ("t_sum", pa.float64()),
+        ("fit_success", pa.bool_()),
+        ("status", pa.string()),
+        ("singular", pa.bool_()),
+        ("optimizer", pa.string()),
+        ("opt_code", pa.int64()),
+        ("grad_msg", pa.string()),
+        ("hess_msg", pa.string()),
+        ("df_msg", pa.string()),
+        ("messages", pa.string()),
+        ("criterion", pa.float64()),
+        ("engine", pa.string()),
+        ("se_type", pa.string()),
+        ("df_type", pa.string()),
+        ("ci_type", pa.string()),
+    ]
+)
+COEFFICIENT = pa.schema(
+    [
+        ("term", pa.string()),
+        ("truth", pa.float64()),
+        ("estimate", pa.float64()),
+        ("se", pa.float64()),
+        ("df", pa.float64()),
+        ("statistic", pa.float64()),
+        ("p_value", pa.float64()),
+        ("ci_low", pa.float64()),
+        ("ci_high", pa.float64()),
+    ]
+)
+COEFS = pa.schema([*KEYS, *COEFFICIENT])
+TIMING = pa.schema(
+    [
+        ("seconds", pa.float64()),
+        ("cpu_seconds", pa.float64()),
+        ("host", pa.string()),
+        ("worker", pa.string()),
+    ]
+)
+TIMINGS = pa.schema([*KEYS, *TIMING])
+SHARD = pa.schema([*FITS, ("coefs", pa.list_(pa.struct(list(COEFFICIENT)))), *TIMING])
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` when all went well.
+
+    A reader sees the old file, the whole new one or none, also when the process is killed
+    or the disk is full: the data are on disk before the name is.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def metadata(path: str | Path) -> dict[str, str]:
+    """What a Parquet file of this project says of itself.
+
+    Returns
+    -------
+    dict
+        ``schema_version``, ``settings`` (JSON), ``code``, ``versions`` (JSON).
+    """
+    found = pq.read_metadata(path).metadata or {}
+    return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+
+
+def write_shard(table: pa.Table, path: str | Path, metadata: Mapping[str, str]) -> None:
+    """Write a shard, atomically, with its provenance in the Parquet metadata."""
+    with atomic(path) as temporary:
+        pq.write_table(
+            table.replace_schema_metadata(dict(metadata)),
+            temporary,
+            compression="zstd",
+            write_page_checksum=True,
+        )

@@ -1,0 +1,27 @@
+"""Fit: one job per cell (N, O, sigma, sim), or per block of `sims_per_job` replications.
+
+Needs nothing but the configuration; makes the study's shards.
+"""
+
+
+rule fit_cell:
+    output:
+        f"results/{NAME}/cells/n_groups={{n_groups}}/n_obs={{n_obs}}/sigma={{sigma}}/sim={{sims}}.parquet",
+    log:
+        f"logs/{NAME}/cells/n_groups={{n_groups}}/n_obs={{n_obs}}/sigma={{sigma}}/sim={{sims}}.log",
+    conda:
+        "../../envs/fit.yaml"
+    threads: 1
+    resources:
+        mem_mb=600,
+    params:
+        run=script("fit_cell.py", warm=True),
+        # a change of either makes the cells anew
+        settings=SETTINGS,
+        code=CODE,
+    message:
+        "Fit {wildcards.n_groups} groups x {wildcards.n_obs} observations, sigma {wildcards.sigma}, replication {wildcards.sims}"
+    shell:
+        "{params.run} --config {params.settings:q}"
+        " --n-groups {wildcards.n_groups} --n-obs {wildcards.n_obs} --sigma {wildcards.sigma}"
+        " --sims {wildcards.sims} --output {output} > {log} 2>&1"

@@ -1,0 +1,81 @@
+"""What the rules share: the checked study, the command prefixes, and all functions.
+
+Needs `config`; makes `STUDY`, `SETTINGS`, `CODE`, `NAME` and the functions below.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from rmsweep.config import ConfigError, load_study
+from rmsweep.provenance import code_digest
+from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
+
+
+def checked_study():
+    """The study that `config` describes, or one line that says what is wrong with it."""
+    source = Path(workflow.configfiles[-1])
+    try:
+        return load_study(config, name=source.stem)
+    except ConfigError as error:
+        raise WorkflowError(f"{source}: {error}") from None
+
+
+STUDY = checked_study()
+SETTINGS = STUDY.settings.to_json()
+CODE = code_digest(STUDY.settings.strategies)
+NAME = STUDY.settings.study
+
+
+def script(name, warm=False):
+    """The command that runs a script, as a function for `params`.
+
+    Snakemake does not compare parameters that depend on `output` between runs, and how a script
+    is started changes no result.
+    """
+    # a conda environment brings its own python; else this very one, not a shim that looks for it
+    in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+    command = ["python" if in_conda else sys.executable]
+    scripts = Path(workflow.basedir) / "scripts"
+    # a remote job is long and comes alone: it has no use for a process that outlives it
+    if warm and STUDY.persistent_worker and not workflow.remote_exec:
+        command += ["-I", "-S", f"{scripts}/warm.py"]
+    command = " ".join([*command, f"{scripts}/{name}"])
+
+    def started(wildcards, output):
+        return command
+
+    return started
+
+
+wildcard_constraints:
+    n_groups=r"\d+",
+    n_obs=r"\d+",
+    sigma=r"[0-9.e+-]+",
+    sims=r"\d+(-\d+)?",
+
+
+def shards(wildcards=None):
+    """Every shard of the study."""
+    return [f"results/{NAME}/cells/{block.path}" for block in STUDY.blocks()]
+
+
+def merged_tables():
+    """The study's tables."""
+    return [
+        f"results/{NAME}/{table}{kind}"
+        for table in ("fits", "coefs", "timings")
+        for kind in (".parquet", ".csv.gz")
+    ]
+
+
+def figures():
+    """The study's figures."""
+    names = ("coef_abs_err", "se_sum", "t_sum", "convergence", "coefficients", "grid")
+    return [
+        f"results/{NAME}/figures/{name}.{kind}"
+        for name in names
+        for kind in ("png", "svg")
+    ]
