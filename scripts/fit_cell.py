@@ -11,7 +11,7 @@ os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM
 
 from rmsweep import cli, provenance, rbridge, strategies, tables, worker
 from rmsweep.config import read_settings
-from rmsweep.design import Block, parse_sims
+from rmsweep.design import Block, Settings, parse_sims
 from rmsweep.replication import run_block
 
 
@@ -26,29 +26,46 @@ def warm_up() -> None:
     WORKER = "warm"
 
 
+def versions(settings: Settings) -> dict[str, str]:
+    """Versions of all programs that the strategies use."""
+    engines = {strategies.engine(name) for name in settings.strategies}
+    return provenance.python_versions() | (rbridge.versions() if "lme4" in engines else {})
+
+
 @cli.one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; write the shard."""
     parser = cli.parser(__doc__)
     parser.add_argument("--config", required=True, help="the study's configuration file")
-    cli.add_condition(parser)
+    cli.add_condition(parser, required=False)
+    parser.add_argument("--sims", type=parse_sims, help="replication 7, or replications 0-49")
+    parser.add_argument("--output", help="shard to write (Parquet)")
     parser.add_argument(
-        "--sims", type=parse_sims, required=True, help="replication 7, or replications 0-49"
+        "--check",
+        metavar="FILE",
+        help="only see whether the strategies' programs are there, and write their versions",
     )
-    parser.add_argument("--output", required=True, help="shard to write (Parquet)")
     options = parser.parse_args(argv)
-
     settings = read_settings(options.config)
+
+    if options.check:
+        for name in settings.strategies:
+            strategies.warm_up(name)
+        with tables.atomic(options.check) as temporary:
+            temporary.write_text(json.dumps(versions(settings), indent=2) + "\n")
+        return 0
+    needed = ("n_groups", "n_obs", "sigma", "sims", "output")
+    absent = [f"--{name.replace('_', '-')}" for name in needed if getattr(options, name) is None]
+    if absent:
+        parser.error(f"these are needed, too: {', '.join(absent)}")
+
     block = Block(cli.condition(options), options.sims)
     shard = run_block(settings, block, worker="warm" if worker.warm else "cold")
-    versions = provenance.python_versions()
-    if "lme4" in shard["engine"].to_pylist():
-        versions = versions | rbridge.versions()
     metadata = {
         "schema_version": tables.SCHEMA_VERSION,
         "settings": settings.to_json(),
         "code": provenance.code_digest(settings.strategies),
-        "versions": json.dumps(versions),
+        "versions": json.dumps(versions(settings)),
     }
     tables.write_shard(shard, options.output, metadata)
     return 0

@@ -18,12 +18,15 @@ os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM
 import numpy as np
 import pandas as pd
 
-from rmsweep import cli, strategies
+from rmsweep import cli, strategies, tables
 from rmsweep.config import read_settings
 from rmsweep.dataset import Array, Dataset, from_frame
 from rmsweep.inference import stars
-from rmsweep.replication import fit_row, fit_strategy
+from rmsweep.replication import fit_strategy, rows
 
+# a shard's columns, but for those that say which dataset it is and how long it took
+DATASET = ("study", "n_groups", "n_obs", "sigma", "sim")
+RESULT = [name for name in tables.SHARD.names if name not in (*DATASET, *tables.TIMING.names)]
 METRICS = {
     "coef_abs_err": "Absolute error of the coefficients",
     "se_sum": "Sum of standard errors",
@@ -58,13 +61,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         data = from_frame(read_table(options.data), options.formula, options.group)
     except ValueError as error:
         raise cli.UsageError(str(error)) from None
-    truth = read_truth(options.truth, data) if options.truth else None
+    truth = np.full((1, len(data.terms)), np.nan)
+    if options.truth:
+        truth[0] = read_truth(options.truth, data)
 
     results = []
     for name in settings.strategies:
         strategies.warm_up(name)
-        fit, error = fit_strategy(name, data, settings)
-        results.append({"strategy": name} | fit_row(fit, error, settings, data.terms, truth))
+        outcome = fit_strategy(name, data, settings)
+        table = rows([outcome], data.terms, truth, settings.verdict, {"strategy": name})
+        results += table.select(RESULT).to_pylist()
     if options.json:
         print(json.dumps(results, indent=2))
     else:

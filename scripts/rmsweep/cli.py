@@ -36,11 +36,14 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=doc, allow_abbrev=False)
 
 
-def add_condition(arguments: argparse.ArgumentParser) -> None:
+def add_condition(arguments: argparse.ArgumentParser, required: bool = True) -> None:
     """Add the options that name a condition."""
-    arguments.add_argument("--n-groups", type=int, required=True, help="number of groups, N")
-    arguments.add_argument("--n-obs", type=int, required=True, help="observations per group, O")
-    arguments.add_argument("--sigma", type=float, required=True, help="between-group SD")
+    for option, kind, meaning in (
+        ("--n-groups", int, "number of groups, N"),
+        ("--n-obs", int, "observations per group, O"),
+        ("--sigma", float, "between-group SD"),
+    ):
+        arguments.add_argument(option, type=kind, required=required, help=meaning)
 
 
 def condition(options: argparse.Namespace) -> Condition:

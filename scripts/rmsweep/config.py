@@ -61,7 +61,9 @@ def load_study(config: Mapping[str, Any], name: str) -> Study:
         n_obs=tuple(int(value) for value in values["n_obs"]),
         sigma=tuple(float(value) for value in values["sigma"]),
         n_sims=int(values["n_sims"]),
-        sims_per_job=int(values["sims_per_job"]),
+        sims_per_job=values["sims_per_job"],
+        job_minutes=float(values["job_minutes"]),
+        allow_incomplete=values["allow_incomplete"],
         persistent_worker=values["persistent_worker"],
     )
     _check_enough_data(study)

@@ -10,6 +10,8 @@ from typing import Literal
 
 import numpy as np
 
+from rmsweep import cost
+
 Verdict = Literal["strict", "published"]
 Optimizer = Literal["nloptwrap", "bobyqa", "Nelder_Mead"]
 
@@ -125,7 +127,9 @@ class Study:
     n_obs: tuple[int, ...]
     sigma: tuple[float, ...]
     n_sims: int
-    sims_per_job: int
+    sims_per_job: int | Literal["auto"]
+    job_minutes: float
+    allow_incomplete: bool
     persistent_worker: bool
 
     def to_json(self) -> str:
@@ -146,8 +150,20 @@ class Study:
     def blocks(self) -> Iterator[Block]:
         """All jobs of the study, in the order of the tables."""
         for condition in self.conditions():
-            for first in range(0, self.n_sims, self.sims_per_job):
-                yield Block(condition, range(first, min(first + self.sims_per_job, self.n_sims)))
+            size = self.block_size(condition)
+            for first in range(0, self.n_sims, size):
+                yield Block(condition, range(first, min(first + size, self.n_sims)))
+
+    def block_size(self, condition: Condition) -> int:
+        """Replications per job; the last job of a condition may have fewer.
+
+        It does not depend on `n_sims`: more replications leave the finished blocks as they are.
+        """
+        if self.sims_per_job != "auto":
+            return self.sims_per_job
+        return cost.block_size(
+            self.settings.strategies, condition.n_groups, condition.n_obs, self.job_minutes
+        )
 
 
 def seed_sequence(seed: int, condition: Condition, sim: int) -> np.random.SeedSequence:

@@ -10,6 +10,8 @@ from scipy.special import ndtri, stdtr, stdtrit
 
 from rmsweep.dataset import Array
 
+CIType = Literal["t", "z"]
+
 LEVEL = 0.95
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."))
 
@@ -31,7 +33,7 @@ class Inference:
         return astuple(self)
 
 
-def infer(estimate: Array, se: Array, df: Array, ci_type: Literal["t", "z"]) -> Inference:
+def infer(estimate: Array, se: Array, df: Array, ci_type: CIType) -> Inference:
     """Two-sided t tests against zero, and 95% intervals.
 
     The p-value is taken from the lower tail, ``2 P(T < -|t|)``: one minus the upper one

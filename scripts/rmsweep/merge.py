@@ -34,7 +34,7 @@ def merge(study: Study, code: str, cells: Path, outputs: Iterable[Path]) -> None
     Parameters
     ----------
     study : Study
-        Says which cells there have to be.
+        Says which cells there have to be, and whether it may be fewer.
     code : str
         Digest of the code that must have made them (`rmsweep.provenance.code_digest`).
     cells : Path
@@ -47,10 +47,12 @@ def merge(study: Study, code: str, cells: Path, outputs: Iterable[Path]) -> None
     MergeError
         If any shard is missing, damaged, or holds other rows than its place says. All of them
         are named; damaged ones are renamed to ``*.rejected``, so that the next run makes them
-        anew. No table is written.
+        anew. No table is written, unless the study allows incomplete ones: these say so in
+        their metadata, under ``incomplete``.
     """
     problems: dict[str, list[str]] = defaultdict(list)
     versions: dict[str, set[str]] = defaultdict(set)
+    n_datasets = 0
     metadata = {
         "schema_version": tables.SCHEMA_VERSION,
         "settings": study.settings.to_json(),
@@ -70,11 +72,15 @@ def merge(study: Study, code: str, cells: Path, outputs: Iterable[Path]) -> None
             else:
                 for program, version in json.loads(shard.schema.metadata[b"versions"]).items():
                     versions[program].add(version)
-                if not problems:
+                n_datasets += len(block.sims)
+                if not problems or study.allow_incomplete:
                     for sink in sinks:
                         sink(shard)
-        if problems:
+        if problems and not (study.allow_incomplete and n_datasets):
             raise MergeError(describe(problems))
+        if problems:
+            planned = study.n_sims * len(study.conditions())
+            metadata["incomplete"] = f"{n_datasets:,} of {planned:,} datasets"
         metadata["versions"] = json.dumps({key: sorted(versions[key]) for key in sorted(versions)})
 
 

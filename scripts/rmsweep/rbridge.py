@@ -119,7 +119,6 @@ def fit_lmer(data: Dataset, random: Sequence[str], settings: Settings) -> Fit:
         se_type="REML" if settings.reml else "ML",
         df_type="Satterthwaite",
         ci_type="z",
-        engine="lme4",
         criterion=result["criterion"][0],
         convergence=Convergence(
             optimizer=result["optimizer"][0],

@@ -100,7 +100,8 @@ def metadata(path: str | Path) -> dict[str, str]:
     Returns
     -------
     dict
-        ``schema_version``, ``settings`` (JSON), ``code``, ``versions`` (JSON).
+        ``schema_version``, ``settings`` (JSON), ``code``, ``versions`` (JSON), and
+        ``incomplete`` in tables that lack datasets.
     """
     found = pq.read_metadata(path).metadata or {}
     return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}

@@ -4,7 +4,26 @@ Needs nothing but the configuration; makes the study's shards.
 """
 
 
+rule check_environment:
+    output:
+        f"results/{NAME}/environment.json",
+    log:
+        f"logs/{NAME}/check_environment.log",
+    conda:
+        "../../envs/fit.yaml"
+    params:
+        run=script("fit_cell.py", warm=True),
+        settings=SETTINGS,
+    message:
+        "Check that R and the packages are there"
+    shell:
+        "{params.run} --config {params.settings:q} --check {output} > {log} 2>&1"
+
+
 rule fit_cell:
+    input:
+        # where every fit would fail, one job says why and none is started
+        ancient(f"results/{NAME}/environment.json"),
     output:
         f"results/{NAME}/cells/n_groups={{n_groups}}/n_obs={{n_obs}}/sigma={{sigma}}/sim={{sims}}.parquet",
     log:
@@ -13,7 +32,8 @@ rule fit_cell:
         "../../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=600,
+        mem_mb=block_memory,
+        runtime=block_minutes,
     params:
         run=script("fit_cell.py", warm=True),
         # a change of either makes the cells anew

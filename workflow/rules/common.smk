@@ -8,7 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from rmsweep import cost
 from rmsweep.config import ConfigError, load_study
+from rmsweep.design import parse_sims
 from rmsweep.provenance import code_digest
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -57,9 +59,31 @@ wildcard_constraints:
     sims=r"\d+(-\d+)?",
 
 
-def shards(wildcards=None):
-    """Every shard of the study."""
-    return [f"results/{NAME}/cells/{block.path}" for block in STUDY.blocks()]
+def shards(wildcards):
+    """Every shard of the study, or those that are there where that is enough."""
+    planned = [f"results/{NAME}/cells/{block.path}" for block in STUDY.blocks()]
+    return (
+        [path for path in planned if Path(path).exists()]
+        if STUDY.allow_incomplete
+        else planned
+    )
+
+
+def block_minutes(wildcards, attempt):
+    """Run time to ask a cluster for, in minutes."""
+    return cost.limit_minutes(
+        STUDY.settings.strategies,
+        int(wildcards.n_groups),
+        int(wildcards.n_obs),
+        len(parse_sims(wildcards.sims)),
+        attempt,
+    )
+
+
+def block_memory(wildcards, attempt):
+    """Memory to ask a cluster for, in MB: Python, R and lme4, and the dataset several times."""
+    rows = int(wildcards.n_groups) * int(wildcards.n_obs)
+    return round((600 + 2e-3 * rows) * 2 ** (attempt - 1))
 
 
 def merged_tables():

@@ -7,7 +7,8 @@ A file ``scripts/rmsweep/strategies/NAME.py`` is the strategy ``NAME``. It has
   data can't be fitted: that becomes a row with the message;
 - optionally ``minimum(n_terms) -> (groups, observations per group)``, the least data that it
   can fit, so that a grid that asks for less is refused before any job starts;
-- optionally ``warm_up()``, which loads what ``fit`` needs and so keeps it out of its time.
+- optionally ``warm_up()``, which loads what ``fit`` needs and so keeps it out of its time;
+- optionally ``ENGINE``, the program that does the computing.
 
 Heavy imports belong inside these functions: Snakemake imports the files to check the
 configuration.
@@ -18,7 +19,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from rmsweep.dataset import Array, Dataset
 
 if TYPE_CHECKING:
     from rmsweep.design import Settings, Verdict
+    from rmsweep.inference import CIType
 
 
 class FitError(ValueError):
@@ -90,8 +92,6 @@ class Fit:
         The conventions that standard errors and degrees of freedom follow.
     ci_type : {"t", "z"}
         Reference distribution of the 95% confidence interval.
-    engine : str
-        The program that computed it.
     criterion : float
         What the fit minimised (REML criterion or deviance); NaN for closed-form fits.
     convergence : Convergence
@@ -103,14 +103,13 @@ class Fit:
     df: Array
     se_type: str
     df_type: str
-    ci_type: Literal["t", "z"]
-    engine: str
+    ci_type: CIType
     criterion: float = np.nan
     convergence: Convergence = field(default_factory=Convergence)
 
 
 class Strategy(Protocol):
-    """What a strategy's file has to offer (``minimum`` and ``warm_up`` are optional)."""
+    """What a strategy's file has to offer (the optional parts are left out here)."""
 
     __doc__: str | None
 
@@ -133,6 +132,11 @@ def load(name: str) -> Strategy:
     """
     strategy: Strategy = importlib.import_module(f"{__name__}.{name}")
     return strategy
+
+
+def engine(name: str) -> str:
+    """The program that does the strategy's computing."""
+    return str(getattr(load(name), "ENGINE", "python"))
 
 
 def warm_up(name: str) -> None:

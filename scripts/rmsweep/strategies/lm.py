@@ -8,6 +8,8 @@ from rmsweep.dataset import Dataset
 from rmsweep.design import Settings
 from rmsweep.strategies import Fit, FitError
 
+ENGINE = "statsmodels"
+
 
 def minimum(n_terms: int) -> tuple[int, int]:
     """More groups than coefficients, or the G - K degrees of freedom run out."""
@@ -47,5 +49,4 @@ def fit(data: Dataset, settings: Settings) -> Fit:
         se_type="cluster G/(G-1) N/(N-K)",
         df_type="G-K",
         ci_type="t",
-        engine="statsmodels",
     )

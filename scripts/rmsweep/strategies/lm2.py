@@ -8,6 +8,8 @@ from rmsweep.dataset import Dataset
 from rmsweep.design import Settings
 from rmsweep.strategies import Fit, FitError
 
+ENGINE = "statsmodels"
+
 
 def minimum(n_terms: int) -> tuple[int, int]:
     """As many observations in each group as the group's regression has coefficients."""
@@ -46,5 +48,4 @@ def fit(data: Dataset, settings: Settings) -> Fit:
         se_type="SD of group coefficients / sqrt(G)",
         df_type="G-1",
         ci_type="t",
-        engine="statsmodels",
     )

@@ -6,6 +6,8 @@ from rmsweep.dataset import Dataset
 from rmsweep.design import Settings
 from rmsweep.strategies import Fit
 
+ENGINE = "lme4"
+
 
 def minimum(n_terms: int) -> tuple[int, int]:
     """More observations than random effects, which lme4 insists on."""
