@@ -1,8 +1,8 @@
 """What the pipeline costs beside the fits: with its worker, without it, and a bare loop.
 
-    python benchmarks/sweep.py                 # every condition of the default grid, 2 datasets each
+    python benchmarks/sweep.py [--sims 2]
 
-Three ways to the same rows, in turn, on the same cores: (a) Snakemake, one job per cell, with the
+On every condition of the default grid, three ways to the same rows, in turn, on the same cores: (a) Snakemake, one job per cell, with the
 persistent worker; (b) the same without the worker; (c) a loop in one process that has R loaded.
 Prints wall and CPU time (of all processes, user + system) and the ratios between them.
 """
