@@ -1,0 +1,92 @@
+"""Densities of the groups' own coefficients: what the between-group SD means."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rmsweep.design import Condition, Study, plain
+from rmsweep.dgp import Simulated, simulate
+from rmsweep.plots import style
+
+N_GROUPS = 5000
+COLOURS = {"Intercept": "#6A51A3", "IV1": "#41AB5D"}
+ROW = 0.85
+
+
+def draw(study: Study) -> Figure:
+    """Draw one panel per sigma: densities of intercepts and slopes around the truth.
+
+    The model has an intercept and one slope, as in the post. The panels share their groups:
+    only the distance to the truth grows.
+
+    Parameters
+    ----------
+    study : Study
+        Its sigma grid, seed, and the settings of its first two coefficients.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    levels = sorted(study.sigma)
+    populations = [population(study, sigma) for sigma in levels]
+    first = populations[0]
+    truths = " and ".join(
+        f"{term} = {beta:.2f}" for term, beta in zip(first.data.terms, first.betas, strict=True)
+    )
+    width, left, right, foot = 7.5, 1.0, 0.3, 0.5
+    body = ROW * len(levels) + foot
+    figure, top = style.page(
+        width,
+        body,
+        "Coefficients of individual groups",
+        f"Densities over {N_GROUPS:,} simulated groups (the post's persons), for each "
+        f"between-group SD of the study “{study.settings.study}”. Dashed lines: the true values, "
+        f"{truths}. All panels have the same x axis; heights are scaled to each panel.",
+        entries=COLOURS,
+    )
+    height = figure.get_figheight()
+    spread = max(np.abs(p.coefficients).max() for p in populations)
+    for row, (sigma, simulated) in enumerate(zip(levels, populations, strict=True)):
+        box = (left, top - ROW * (row + 1), width - left - right, 0.85 * ROW)
+        axes = figure.add_axes(tuple(np.array(box) / [width, height, width, height]))
+        draw_densities(axes, simulated)
+        last = row == len(levels) - 1
+        axes.set(xlim=(-spread, spread), xlabel="Coefficient of a group" if last else "")
+        axes.tick_params(labelbottom=last, length=2.5 if last else 0)
+        axes.set_ylabel(f"SD {plain(sigma)}", rotation=0, ha="right", va="center", weight="bold")
+    return figure
+
+
+def population(study: Study, sigma: float) -> Simulated:
+    """Simulate many groups; for all sigma the same ones, drawn out to that SD."""
+    settings = study.settings
+    settings = replace(
+        settings,
+        n_predictors=1,
+        # the seed depends on the condition's sigma: so that stays 1, and the ratio takes over
+        sigma_ratio=tuple(sigma * ratio for ratio in settings.sigma_ratio[:2]),
+        predictor_mean=settings.predictor_mean[:1],
+        predictor_sd=settings.predictor_sd[:1],
+        predictor_correlation=((1.0,),),
+    )
+    return simulate(settings, Condition(N_GROUPS, 1, 1.0), 0)
+
+
+def draw_densities(axes: Axes, simulated: Simulated) -> None:
+    """Draw the densities of one population, and its truth."""
+    for term, beta, values in zip(
+        simulated.data.terms, simulated.betas, simulated.coefficients.T, strict=True
+    ):
+        colour = COLOURS[term]
+        varies = np.ptp(values) > 0
+        if varies:
+            sns.kdeplot(x=values, ax=axes, color=colour, fill=True, alpha=0.3, linewidth=1.2)
+        axes.axvline(beta, color=colour, linestyle="--" if varies else "-", linewidth=1.1)
+    axes.set(yticks=[])
+    axes.spines["left"].set_visible(False)
