@@ -25,4 +25,5 @@ rule all:
     default_target: True
     input:
         merged_tables(),
+        agreement(),
         figures(),

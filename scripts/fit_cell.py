@@ -9,26 +9,25 @@ from collections.abc import Sequence
 # one thread per job; read when numpy and R load their BLAS
 os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-from rmsweep import cli, provenance, rbridge, strategies, tables, worker
+from rmsweep import cli, provenance, rbridge, replication, strategies, tables, worker
 from rmsweep.config import read_settings
 from rmsweep.design import Block, Settings, parse_sims
-from rmsweep.replication import run_block
 
 
 def warm_up() -> None:
-    """Load what every job needs, in a worker that will fork a child for each."""
+    """Load what every job of the study needs, in a worker that will fork a child for each."""
     import jsonschema  # noqa: F401
 
-    for name in strategies.names():
-        strategies.warm_up(name)
-    provenance.python_versions()
-    global WORKER
-    WORKER = "warm"
+    settings = read_settings(os.environ["RMSWEEP_SETTINGS"])
+    replication.warm_up(settings)
+    versions(settings)
 
 
 def versions(settings: Settings) -> dict[str, str]:
-    """Versions of all programs that the strategies use."""
-    engines = {strategies.engine(name) for name in settings.strategies}
+    """Versions of all programs that the study uses."""
+    engines = set(settings.engine.values())
+    if settings.audit:
+        engines |= {strategies.engines(name)[0] for name in settings.engine}
     return provenance.python_versions() | (rbridge.versions() if "lme4" in engines else {})
 
 
@@ -49,8 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = read_settings(options.config)
 
     if options.check:
-        for name in settings.strategies:
-            strategies.warm_up(name)
+        replication.warm_up(settings)
         with tables.atomic(options.check) as temporary:
             temporary.write_text(json.dumps(versions(settings), indent=2) + "\n")
         return 0
@@ -60,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"these are needed, too: {', '.join(absent)}")
 
     block = Block(cli.condition(options), options.sims)
-    shard = run_block(settings, block, worker="warm" if worker.warm else "cold")
+    shard = replication.run_block(settings, block, worker="warm" if worker.warm else "cold")
     metadata = {
         "schema_version": tables.SCHEMA_VERSION,
         "settings": settings.to_json(),

@@ -26,7 +26,9 @@ from rmsweep.replication import fit_strategy, rows
 
 # a shard's columns, but for those that say which dataset it is and how long it took
 DATASET = ("study", "n_groups", "n_obs", "sigma", "sim")
-RESULT = [name for name in tables.SHARD.names if name not in (*DATASET, *tables.TIMING.names)]
+RESULT = [
+    name for name in tables.SHARD.names if name not in (*DATASET, "audit", *tables.TIMING.names)
+]
 METRICS = {
     "coef_abs_err": "Absolute error of the coefficients",
     "se_sum": "Sum of standard errors",
@@ -69,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in settings.strategies:
         strategies.warm_up(name)
         outcome = fit_strategy(name, data, settings)
-        table = rows([outcome], data.terms, truth, settings.verdict, {"strategy": name})
+        others = {"strategy": name, "engine": settings.engine[name]}
+        table = rows([outcome], data.terms, truth, settings.verdict, others)
         results += table.select(RESULT).to_pylist()
     if options.json:
         print(json.dumps(results, indent=2))

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         nargs="+",
         required=True,
-        help="tables to write: fits, coefs, timings, with .parquet or .csv.gz",
+        help="tables to write: fits, coefs, timings, audit, with .parquet or .csv.gz",
     )
     options = parser.parse_args(argv)
 

@@ -15,6 +15,7 @@ from rmsweep.design import Block, Condition, parse_sims, plain, seed_sequence
 
 CONFIG = Path(__file__).parents[1] / "config"
 GRID = {"n_groups": [10, 30], "n_obs": [5], "sigma": [1, 0.25], "n_sims": 12}
+SETTINGS = load_study(GRID, "s").settings
 
 
 def state(seed: int, condition: Condition, sim: int) -> tuple[int, ...]:
@@ -83,13 +84,13 @@ def test_more_replications_leave_finished_blocks_as_they_are() -> None:
 
 def test_blocks_last_about_as_long_as_asked() -> None:
     for n_groups, n_obs in product((10, 100), (5, 100)):
-        size = cost.block_size(["lm", "lmer"], n_groups, n_obs, minutes=10)
-        minutes = size * cost.seconds(["lm", "lmer"], n_groups, n_obs) / 60
+        size = cost.block_size(SETTINGS, n_groups, n_obs, minutes=10)
+        minutes = size * cost.seconds(SETTINGS, n_groups, n_obs) / 60
         assert 10 / 2.5 < minutes <= 10
 
 
 def test_a_job_gets_more_time_at_each_attempt() -> None:
-    limits = [cost.limit_minutes(["lmer"], 100, 100, 50, attempt) for attempt in (1, 2, 3)]
+    limits = [cost.limit_minutes(SETTINGS, 100, 100, 50, attempt) for attempt in (1, 2, 3)]
     assert limits == sorted(set(limits))
 
 

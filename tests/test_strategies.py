@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rmsweep import rbridge, strategies
+from rmsweep import mixed, strategies
 from rmsweep.config import load_study
 from rmsweep.dataset import Dataset, from_frame
 from rmsweep.design import Condition, Settings
@@ -202,7 +202,7 @@ MESSAGES = {
 @pytest.mark.parametrize(("text", "kind"), MESSAGES.items())
 def test_messages_are_told_apart(text: str, kind: str | None) -> None:
     kinds = ("GRADIENT", "HESSIAN", "SINGULAR", "LMERTEST")
-    assert [name for name in kinds if getattr(rbridge, name).search(text)] == (
+    assert [name for name in kinds if getattr(mixed, name).search(text)] == (
         [kind] if kind else []
     )
 

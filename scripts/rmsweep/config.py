@@ -55,13 +55,15 @@ def load_study(config: Mapping[str, Any], name: str) -> Study:
         At the first thing that is wrong.
     """
     values = _checked({"study": name} | dict(config), schema())
+    settings = _settings(values)
+    all_native = set(settings.engine.values()) == {"native"}
     study = Study(
-        settings=_settings(values),
+        settings=settings,
         n_groups=tuple(int(value) for value in values["n_groups"]),
         n_obs=tuple(int(value) for value in values["n_obs"]),
         sigma=tuple(float(value) for value in values["sigma"]),
         n_sims=int(values["n_sims"]),
-        sims_per_job=values["sims_per_job"],
+        sims_per_job=values.get("sims_per_job", "auto" if all_native else 1),
         job_minutes=float(values["job_minutes"]),
         allow_incomplete=values["allow_incomplete"],
         persistent_worker=values["persistent_worker"],
@@ -180,10 +182,26 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         noise_mean=float(values["noise_mean"]),
         noise_sd=float(values["noise_sd"]),
         strategies=tuple(values["strategies"]),
+        engine=_engines(values["engine"], values["strategies"]),
+        audit=float(values["audit"]),
         optimizer=values["optimizer"],
         reml=values["reml"],
+        derivatives=values["derivatives"],
         verdict=values["verdict"],
     )
+
+
+def _engines(wanted: object, names: list[str]) -> dict[str, str]:
+    """The engine of each strategy."""
+    possible = {name: strategies.engines(name) for name in names}
+    if not isinstance(wanted, dict):
+        return {name: possible[name][-1 if wanted == "native" else 0] for name in names}
+    for name, engine in wanted.items():
+        if name not in names:
+            refuse("engine", name, f"the study's strategies: {', '.join(names)}")
+        if engine not in possible[name]:
+            refuse("engine", {name: engine}, f"for {name}: {', '.join(possible[name])}")
+    return {name: wanted.get(name, possible[name][0]) for name in names}
 
 
 def _is_correlation(rows: tuple[tuple[float, ...], ...], size: int) -> bool:

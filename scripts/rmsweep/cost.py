@@ -9,8 +9,12 @@ much as the dearest that is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from rmsweep import strategies
+
+if TYPE_CHECKING:
+    from rmsweep.design import Settings
 
 
 class Cost(NamedTuple):
@@ -22,36 +26,44 @@ class Cost(NamedTuple):
 
 
 COSTS = {
-    "lm": Cost(1e-3, 0.0, 2e-7),
-    "lm2": Cost(1e-3, 2.5e-4, 0.0),
-    "lmer": Cost(0.2, 2e-3, 1.2e-4),
-    "lmer_mis": Cost(0.09, 1e-4, 6e-6),
+    "statsmodels": {"lm": Cost(1e-3, 0.0, 2e-7), "lm2": Cost(1e-3, 2.5e-4, 0.0)},
+    "lme4": {"lmer": Cost(0.14, 2e-3, 1.2e-4), "lmer_mis": Cost(0.06, 1e-4, 6e-6)},
+    "native": {
+        "lm": Cost(2e-4, 0.0, 1e-7),
+        "lm2": Cost(1e-4, 1e-6, 0.0),
+        "lmer": Cost(5e-4, 1e-5, 0.0),
+        "lmer_mis": Cost(2e-4, 2e-6, 0.0),
+    },
 }
+DEAREST = COSTS["lme4"]["lmer"]
 START_UP_MINUTES = 1.0
 SAFETY = 3.0
 
 
-def seconds(strategies: Iterable[str], n_groups: int, n_obs: int) -> float:
+def seconds(settings: Settings, n_groups: int, n_obs: int) -> float:
     """Expected CPU seconds for one dataset of this size, all strategies together."""
-    dearest = Cost(*map(max, zip(*COSTS.values(), strict=True)))
     size = (1, n_groups, n_groups * n_obs)
-    return sum(
-        coefficient * amount
-        for name in strategies
-        for coefficient, amount in zip(COSTS.get(name, dearest), size, strict=True)
-    )
+
+    def one(name: str, engine: str) -> float:
+        cost = COSTS.get(engine, {}).get(name, DEAREST)
+        return sum(coefficient * amount for coefficient, amount in zip(cost, size, strict=True))
+
+    total = 0.0
+    for name, engine in settings.engine.items():
+        total += one(name, engine)
+        if engine == "native":
+            total += settings.audit * one(name, strategies.engines(name)[0])
+    return total
 
 
-def block_size(strategies: Iterable[str], n_groups: int, n_obs: int, minutes: float) -> int:
+def block_size(settings: Settings, n_groups: int, n_obs: int, minutes: float) -> int:
     """Datasets that take about so many minutes: 1, 2 or 5 times a power of ten."""
-    wanted = max(1.0, 60 * minutes / seconds(strategies, n_groups, n_obs))
+    wanted = max(1.0, 60 * minutes / seconds(settings, n_groups, n_obs))
     power = int(10.0 ** math.floor(math.log10(wanted)))
     return next(step * power for step in (5, 2, 1) if step * power <= wanted)
 
 
-def limit_minutes(
-    strategies: Iterable[str], n_groups: int, n_obs: int, n_sims: int, attempt: int
-) -> int:
+def limit_minutes(settings: Settings, n_groups: int, n_obs: int, n_sims: int, attempt: int) -> int:
     """Run time to ask a cluster for: well above the expected one, and more after each failure."""
-    expected = n_sims * seconds(strategies, n_groups, n_obs) / 60
+    expected = n_sims * seconds(settings, n_groups, n_obs) / 60
     return math.ceil((START_UP_MINUTES + SAFETY * expected) * 2.0 ** (attempt - 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from rmsweep.lmm import CrossProducts
 
 Array = NDArray[np.float64]
 
@@ -61,6 +64,43 @@ class Dataset:
             if term != "Intercept":
                 columns[term] = column
         return pd.DataFrame(columns).assign(**{self.group: self.groups + 1})
+
+
+class Batch:
+    """Datasets that share terms and groups, to be fitted together.
+
+    Attributes
+    ----------
+    datasets : sequence of R Dataset
+        The same terms and the same groups in each.
+    """
+
+    def __init__(self, datasets: Sequence[Dataset]) -> None:
+        self.datasets = datasets
+        self._products: dict[int, CrossProducts] = {}
+
+    def crossproducts(self, random: Sequence[str]) -> CrossProducts:
+        """The cross-products of the model whose random effects are the first terms.
+
+        Made once for all terms; a model with fewer random effects is derived from them.
+        """
+        from rmsweep import lmm
+
+        terms = self.datasets[0].terms
+        if tuple(random) != terms[: len(random)]:
+            raise ValueError(f"random effects of {random}: they must be the first of {terms}")
+        n_terms, n_random = len(terms), len(random)
+        if n_terms not in self._products:
+            self._products[n_terms] = lmm.crossproducts(
+                np.stack([data.y for data in self.datasets]),
+                np.stack([data.X for data in self.datasets]),
+                None,
+                self.datasets[0].groups,
+            )
+        if n_random not in self._products:
+            whole = self._products[n_terms]
+            self._products[n_random] = whole.with_leading_random_effects(n_random)
+        return self._products[n_random]
 
 
 def quoted(name: str) -> str:

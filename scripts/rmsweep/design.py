@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from rmsweep import cost
 
+Derivatives = Literal["closed", "numerical"]
 Verdict = Literal["strict", "published"]
 Optimizer = Literal["nloptwrap", "bobyqa", "Nelder_Mead"]
 
@@ -104,8 +105,11 @@ class Settings:
     noise_mean: float
     noise_sd: float
     strategies: tuple[str, ...]
+    engine: Mapping[str, str]
+    audit: float
     optimizer: Optimizer
     reml: bool
+    derivatives: Derivatives
     verdict: Verdict
 
     @property
@@ -116,6 +120,14 @@ class Settings:
     def to_json(self) -> str:
         """One line that `rmsweep.config.read_settings` reads back."""
         return json.dumps(asdict(self), separators=(",", ":"))
+
+    def is_audited(self, condition: Condition, sim: int) -> bool:
+        """Whether the dataset is in the random sample that lme4 fits, too.
+
+        A larger ``audit`` adds datasets to the sample and takes none out.
+        """
+        seed = seed_sequence(self.seed, condition, sim, purpose=1)
+        return bool(np.random.default_rng(seed).random() < self.audit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +173,12 @@ class Study:
         """
         if self.sims_per_job != "auto":
             return self.sims_per_job
-        return cost.block_size(
-            self.settings.strategies, condition.n_groups, condition.n_obs, self.job_minutes
-        )
+        return cost.block_size(self.settings, condition.n_groups, condition.n_obs, self.job_minutes)
 
 
-def seed_sequence(seed: int, condition: Condition, sim: int) -> np.random.SeedSequence:
+def seed_sequence(
+    seed: int, condition: Condition, sim: int, purpose: int = 0
+) -> np.random.SeedSequence:
     """Seed of one cell's dataset, from the cell's values alone.
 
     Its position in the grid plays no part, so a study that grows keeps its datasets; nor do
@@ -181,6 +193,8 @@ def seed_sequence(seed: int, condition: Condition, sim: int) -> np.random.SeedSe
         The cell's condition.
     sim : int
         The cell's replication.
+    purpose : int
+        0 for the data; other draws of the same cell have other numbers.
 
     Returns
     -------
@@ -195,4 +209,5 @@ def seed_sequence(seed: int, condition: Condition, sim: int) -> np.random.SeedSe
         condition.sigma + 0.0,
         sim,
     )
-    return np.random.SeedSequence(np.frombuffer(key, dtype="<u4").tolist())
+    words = np.frombuffer(key, dtype="<u4").tolist()
+    return np.random.SeedSequence(words, spawn_key=(purpose,) if purpose else ())

@@ -71,11 +71,10 @@ def simulate(settings: Settings, condition: Condition, sim: int) -> Simulated:
     scale = np.array(settings.predictor_sd)[:, None] * np.linalg.cholesky(
         np.array(settings.predictor_correlation)
     )
-    X = np.ones((n_groups, n_obs, n_terms))
-    X[:, :, 1:] = settings.predictor_mean
-    X[:, :, 1:] += np.einsum(
-        "gij,kj->gik", rng.standard_normal((n_groups, n_obs, settings.n_predictors)), scale
-    )
+    scores = rng.standard_normal((n_groups, n_obs, settings.n_predictors))
+    X = np.empty((n_groups, n_obs, n_terms))
+    X[:, :, 0] = 1
+    np.add(np.einsum("gij,kj->gik", scores, scale), settings.predictor_mean, out=X[:, :, 1:])
     noise = rng.normal(settings.noise_mean, settings.noise_sd, size=(n_groups, n_obs))
     y = np.einsum("gik,gk->gi", X, coefficients) + noise
 

@@ -8,13 +8,13 @@ recheck <- function(fit) {
   found <- suppressWarnings(suppressMessages(
     lme4:::checkConv(fit@optinfo$derivs, lme4::getME(fit, "theta"), control$checkConv, lower)
   ))
-  said <- unlist(found$messages)
-  is_gradient <- grepl("grad", said, fixed = TRUE) | grepl("Gradient", said, fixed = TRUE)
-  list(grad_msg = said[is_gradient], hess_msg = said[!is_gradient])
+  as.character(unlist(found$messages))
 }
 
-# columns: named list of vectors; group: name of the one that says which rows belong together
-fit_lmer <- function(columns, group, formula, reml, optimizer) {
+# columns: named list of vectors; group: name of the one that says which rows belong together;
+# numerical: TRUE for lmerTest's degrees of freedom and lme4's checks, which rest on numerical
+# derivatives, FALSE for the same fit without them
+fit_lmer <- function(columns, group, formula, reml, optimizer, numerical) {
   data <- structure(columns, class = "data.frame", row.names = seq_along(columns[[1]]))
   data[[group]] <- factor(data[[group]])
   warnings <- character()
@@ -35,27 +35,27 @@ fit_lmer <- function(columns, group, formula, reml, optimizer) {
   stage <- "fit"
   tryCatch(
     listen({
-      control <- lme4::lmerControl(optimizer = optimizer)
-      fit <- lmerTest::lmer(as.formula(formula), data, REML = reml, control = control)
-      stage <- "summary"
-      coefficients <- summary(fit)$coefficients
-      checks <- recheck(fit)
-      list(
-        term = rownames(coefficients),
-        estimate = coefficients[, "Estimate"],
-        se = coefficients[, "Std. Error"],
-        df = coefficients[, "df"],
+      lmer <- if (numerical) lmerTest::lmer else lme4::lmer
+      control <- lme4::lmerControl(optimizer = optimizer, calc.derivs = numerical)
+      fit <- lmer(as.formula(formula), data, REML = reml, control = control)
+      result <- list(
+        estimate = lme4::fixef(fit),
+        se = sqrt(diag(as.matrix(vcov(fit)))),
         theta = lme4::getME(fit, "theta"),
         sigma = sigma(fit),
         criterion = unname(fit@devcomp$cmp[[if (reml) "REML" else "dev"]]),
         singular = lme4::isSingular(fit, tol = 1e-4),
         optimizer = fit@optinfo$optimizer,
         opt_code = as.integer(fit@optinfo$conv$opt),
-        grad_msg = checks$grad_msg,
-        hess_msg = checks$hess_msg,
-        lme4_said = as.character(unlist(c(fit@optinfo$conv$lme4$messages, fit@optinfo$warnings))),
-        heard = unique(c(warnings, messages))
+        said = as.character(unlist(c(fit@optinfo$conv$lme4$messages, fit@optinfo$warnings)))
       )
+      if (numerical) {
+        stage <- "summary"
+        result$df <- summary(fit)$coefficients[, "df"]
+        result$checks <- recheck(fit)
+      }
+      result$heard <- unique(c(warnings, messages))
+      result
     }),
     error = function(e) list(error = conditionMessage(e), stage = stage,
                              heard = unique(c(warnings, messages)))

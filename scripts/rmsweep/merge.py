@@ -40,7 +40,8 @@ def merge(study: Study, code: str, cells: Path, outputs: Iterable[Path]) -> None
     cells : Path
         Folder of the shards.
     outputs : iterable of Path
-        Files to write: ``fits``, ``coefs`` or ``timings`` with ``.parquet`` or ``.csv.gz``.
+        Files to write: ``fits``, ``coefs``, ``timings`` or ``audit``, with ``.parquet`` or
+        ``.csv.gz``.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def open_table(path: Path, metadata: dict[str, str]) -> Iterator[Sink]:
     Parameters
     ----------
     path : Path
-        ``fits``, ``coefs`` or ``timings``, with ``.parquet`` or ``.csv.gz``.
+        ``fits``, ``coefs``, ``timings`` or ``audit``, with ``.parquet`` or ``.csv.gz``.
     metadata : dict
         What the Parquet file says of itself; what is added while the table is open goes in
         when it is closed.
@@ -187,7 +188,16 @@ def timings(shard: pa.Table) -> pa.Table:
     return shard.select(tables.TIMINGS.names)
 
 
+def audit(shard: pa.Table) -> pa.Table:
+    """The rows of ``audit``: one per audited dataset and native strategy."""
+    audited = shard.filter(pc.is_valid(shard["audit"]))
+    compared = pa.Table.from_struct_array(audited["audit"].combine_chunks())
+    keys = audited.select(tables.KEYS.names)
+    return pa.table([*keys.columns, *compared.columns], schema=tables.AUDITS)
+
+
 TABLES = {
+    "audit": (audit, tables.AUDITS),
     "fits": (fits, tables.FITS),
     "coefs": (coefs, tables.COEFS),
     "timings": (timings, tables.TIMINGS),

@@ -19,6 +19,8 @@ CORE = (
     "dgp.py",
     "inference.py",
     "lmer.R",
+    *sorted(f"lmm/{path.name}" for path in (LIBRARY / "lmm").glob("*.py")),
+    "mixed.py",
     "rbridge.py",
     "replication.py",
     "strategies/__init__.py",

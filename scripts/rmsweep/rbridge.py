@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -13,15 +12,9 @@ import numpy as np
 
 from rmsweep.dataset import Dataset, quoted
 from rmsweep.design import Settings
-from rmsweep.strategies import Convergence, Fit, FitError
+from rmsweep.strategies import FitError
 
 SOURCE = Path(__file__).with_name("lmer.R")
-
-# lme4's and lmerTest's texts, told apart by the parts that survived their versions
-GRADIENT = re.compile(r"\|(relative )?grad\||scaled gradient|Gradient contains")
-HESSIAN = re.compile(r"Hessian|eigenvalue ratio|large eigenvalue")
-LMERTEST = re.compile(r"converged? with \d+ (negative )?eigenvalue")
-SINGULAR = re.compile(r"singular\) fit|singular fit")
 
 
 class BrokenEnvironmentError(RuntimeError):
@@ -76,8 +69,18 @@ def versions() -> dict[str, str]:
     return dict(zip(result.names, result, strict=True))
 
 
-def fit_lmer(data: Dataset, random: Sequence[str], settings: Settings) -> Fit:
-    """Fit a mixed model with one grouping factor.
+def formula(data: Dataset, random: Sequence[str]) -> str:
+    """The model's formula as lme4 reads it."""
+    slopes = [quoted(term) for term in random if term != "Intercept"]
+    intercept = "1" if "Intercept" in random else "0"
+    inner = " + ".join(slopes if slopes and intercept == "1" else [intercept, *slopes])
+    return f"{data.formula} + ({inner} | {quoted(data.group)})"
+
+
+def lmer(
+    data: Dataset, random: Sequence[str], settings: Settings, numerical: bool
+) -> dict[str, Any]:
+    """Fit a mixed model by lme4.
 
     Parameters
     ----------
@@ -87,12 +90,13 @@ def fit_lmer(data: Dataset, random: Sequence[str], settings: Settings) -> Fit:
         The terms whose coefficients vary between groups, with all their correlations.
     settings : Settings
         Its ``optimizer`` and ``reml``.
+    numerical : bool
+        Whether to have lme4's checks and lmerTest's degrees of freedom, by numerical derivatives.
 
     Returns
     -------
-    Fit
-        Estimates and standard errors of lme4 (Bates et al. 2015, J. Statistical Software
-        67:1), Satterthwaite degrees of freedom of lmerTest (Kuznetsova et al. 2017, 82:13).
+    dict
+        The list that ``fit_lmer`` of ``lmer.R`` returns, each part a sequence.
 
     Raises
     ------
@@ -101,47 +105,6 @@ def fit_lmer(data: Dataset, random: Sequence[str], settings: Settings) -> Fit:
     BrokenEnvironmentError
         If there is no R to fit it.
     """
-    result = call_lmer(data, formula(data, random), settings)
-    heard = [str(text) for text in result["heard"]]
-    if "error" in result:
-        raise FitError("; ".join([f"{result['stage'][0]}: {result['error'][0]}", *heard]))
-    if len(result["estimate"]) != len(data.terms):
-        raise FitError("; ".join(["fit: the design matrix is rank deficient", *heard]))
-    rest = [
-        text
-        for text in dict.fromkeys([*heard, *result["lme4_said"]])
-        if not any(part.search(text) for part in (GRADIENT, HESSIAN, LMERTEST, SINGULAR))
-    ]
-    return Fit(
-        estimate=np.array(result["estimate"]),
-        se=np.array(result["se"]),
-        df=np.array(result["df"]),
-        se_type="REML" if settings.reml else "ML",
-        df_type="Satterthwaite",
-        ci_type="z",
-        criterion=result["criterion"][0],
-        convergence=Convergence(
-            optimizer=result["optimizer"][0],
-            opt_code=result["opt_code"][0],
-            singular=bool(result["singular"][0]),
-            grad_msg="; ".join(result["grad_msg"]),
-            hess_msg="; ".join(result["hess_msg"]),
-            df_msg="; ".join(text for text in heard if LMERTEST.search(text)),
-            messages="; ".join(rest),
-        ),
-    )
-
-
-def formula(data: Dataset, random: Sequence[str]) -> str:
-    """The model's formula as lme4 reads it."""
-    slopes = [quoted(term) for term in random if term != "Intercept"]
-    intercept = "1" if "Intercept" in random else "0"
-    inner = " + ".join(slopes if slopes and intercept == "1" else [intercept, *slopes])
-    return f"{data.formula} + ({inner} | {quoted(data.group)})"
-
-
-def call_lmer(data: Dataset, formula: str, settings: Settings) -> dict[str, Any]:
-    """Call ``fit_lmer`` of ``lmer.R`` and give back its list."""
     functions = start()
     ri = rinterface()
     columns = {data.response: data.y} | {
@@ -155,13 +118,17 @@ def call_lmer(data: Dataset, formula: str, settings: Settings) -> dict[str, Any]
     vectors[data.group] = ri.IntSexpVector.from_memoryview((data.groups + 1).astype(np.int32).data)
     frame = ri.ListSexpVector(list(vectors.values()))
     frame.names = ri.StrSexpVector(list(vectors))
-    result = functions["fit_lmer"](
+    answer = functions["fit_lmer"](
         frame,
         ri.StrSexpVector([data.group]),
-        ri.StrSexpVector([formula]),
+        ri.StrSexpVector([formula(data, random)]),
         ri.BoolSexpVector([settings.reml]),
         ri.StrSexpVector([settings.optimizer]),
+        ri.BoolSexpVector([numerical]),
     )
-    return dict(
-        zip(result.names, (() if part is ri.NULL else part for part in result), strict=True)
-    )
+    result: dict[str, Any] = dict(zip(answer.names, answer, strict=True))
+    if "error" in result:
+        raise FitError("; ".join([f"{result['stage'][0]}: {result['error'][0]}", *result["heard"]]))
+    if len(result["estimate"]) != len(data.terms):
+        raise FitError("; ".join(["fit: the design matrix is rank deficient", *result["heard"]]))
+    return result

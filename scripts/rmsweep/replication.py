@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,11 +13,14 @@ import numpy as np
 import pyarrow as pa
 
 from rmsweep import strategies, tables
-from rmsweep.dataset import Array, Dataset
-from rmsweep.design import Block, Settings, Verdict
+from rmsweep.dataset import Array, Batch, Dataset
+from rmsweep.design import Block, Condition, Settings, Verdict
 from rmsweep.dgp import simulate
 from rmsweep.inference import CIType, infer
 from rmsweep.strategies import Fit
+
+# rows of data that are simulated and fitted together: some 50 MB of them and of what is derived
+ROWS_AT_ONCE = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,36 +60,58 @@ def run_block(settings: Settings, block: Block, worker: str = "cold") -> pa.Tabl
     pyarrow.Table
         A shard (`tables.SHARD`): one row per dataset and strategy.
     """
-    for name in settings.strategies:
-        strategies.warm_up(name)
-    truth = np.empty((len(block.sims), len(settings.terms)))
-    outcomes: dict[str, list[Outcome]] = {name: [] for name in settings.strategies}
-    for row, sim in enumerate(block.sims):
-        simulated = simulate(settings, block.condition, sim)
-        truth[row] = simulated.betas
-        for name in settings.strategies:
-            outcomes[name].append(fit_strategy(name, simulated.data, settings))
-
-    keys = {
-        "study": settings.study,
-        "n_groups": block.condition.n_groups,
-        "n_obs": block.condition.n_obs,
-        "sigma": block.condition.sigma,
-    }
+    warm_up(settings)
     origin = {"host": socket.gethostname(), "worker": worker}
-    shard = pa.concat_tables(
-        rows(
-            outcomes[name],
-            settings.terms,
-            truth,
-            settings.verdict,
-            keys | origin | {"sim": list(block.sims)} | {"strategy": name},
-        )
-        for name in settings.strategies
-    )
+    size = max(1, ROWS_AT_ONCE // (block.condition.n_groups * block.condition.n_obs))
+    parts = [
+        run_batch(settings, block.condition, block.sims[first : first + size], origin)
+        for first in range(0, len(block.sims), size)
+    ]
+    return pa.concat_tables(parts).combine_chunks().cast(tables.SHARD)
+
+
+def warm_up(settings: Settings) -> None:
+    """Load all that the study's fits need."""
+    for name, engine in settings.engine.items():
+        if engine == "native":
+            from rmsweep import lmm  # noqa: F401
+        if engine != "native" or settings.audit:
+            strategies.warm_up(name)
+
+
+def run_batch(
+    settings: Settings, condition: Condition, sims: range, origin: Mapping[str, str]
+) -> pa.Table:
+    """Simulate and fit some replications together, as many as memory likes."""
+    simulated = [simulate(settings, condition, sim) for sim in sims]
+    truth = np.array([one.betas for one in simulated])
+    batch = Batch([one.data for one in simulated])
+    keys: dict[str, object] = {
+        "study": settings.study,
+        "n_groups": condition.n_groups,
+        "n_obs": condition.n_obs,
+        "sigma": condition.sigma,
+        "sim": list(sims),
+    }
+    parts = []
+    for name, engine in settings.engine.items():
+        audits = None
+        if engine == "native":
+            outcomes = fit_natively(name, batch, settings)
+            if settings.audit:
+                audits = [
+                    compare(outcome, fit_strategy(name, data, settings))
+                    if settings.is_audited(condition, sim)
+                    else None
+                    for sim, data, outcome in zip(sims, batch.datasets, outcomes, strict=True)
+                ]
+        else:
+            outcomes = [fit_strategy(name, data, settings) for data in batch.datasets]
+        others = keys | dict(origin) | {"strategy": name, "engine": engine, "audit": audits}
+        parts.append(rows(outcomes, settings.terms, truth, settings.verdict, others))
     # from strategy by strategy to dataset by dataset
-    order = np.arange(len(shard)).reshape(len(settings.strategies), -1).T.ravel()
-    return shard.take(pa.array(order)).combine_chunks().cast(tables.SHARD)
+    order = np.arange(len(parts) * len(sims)).reshape(len(parts), -1).T.ravel()
+    return pa.concat_tables(parts).take(pa.array(order))
 
 
 def fit_strategy(name: str, data: Dataset, settings: Settings) -> Outcome:
@@ -96,24 +121,63 @@ def fit_strategy(name: str, data: Dataset, settings: Settings) -> Outcome:
     `ValueError` or `ArithmeticError` are no matter of the data, and are let through.
     """
     wall, cpu = time.perf_counter(), time.process_time()
-    fit, error = None, ""
+    fit: Fit | ValueError | ArithmeticError
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             fit = strategies.load(name).fit(data, settings)
-        except (ValueError, ArithmeticError) as exception:
-            error = str(exception) or type(exception).__name__
-    seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
-    if fit is not None and not np.isfinite([fit.estimate, fit.se]).all():
-        fit, error = None, "fit: an estimate or a standard error is not a finite number"
+        except (ValueError, ArithmeticError) as error:
+            fit = error
+    timing = time.perf_counter() - wall, time.process_time() - cpu
     said = [str(warning.message) for warning in caught]
-    if fit is None:
-        error = "; ".join([error, *said])
-    elif said:
+    if said and isinstance(fit, Fit):
         heard = [fit.convergence.messages] if fit.convergence.messages else []
         messages = "; ".join([*heard, *said])
         fit = replace(fit, convergence=replace(fit.convergence, messages=messages))
-    return Outcome(fit, error, seconds, cpu_seconds)
+    return outcome(fit, *timing)
+
+
+def fit_natively(name: str, batch: Batch, settings: Settings) -> list[Outcome]:
+    """Fit one strategy to many datasets by the native engine; each bears its share of the time."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    size = len(batch.datasets)
+    fits: Sequence[Fit | ValueError]
+    try:
+        fits = strategies.load(name).fit_natively(batch, settings)
+    except ValueError as error:  # the design itself can't be fitted
+        fits = [error] * size
+    timing = (time.perf_counter() - wall) / size, (time.process_time() - cpu) / size
+    return [outcome(fit, *timing) for fit in fits]
+
+
+def outcome(fit: Fit | Exception, seconds: float, cpu_seconds: float) -> Outcome:
+    """Make an outcome of a fit or of the error that it ended with."""
+    if isinstance(fit, Exception):
+        return Outcome(None, str(fit) or type(fit).__name__, seconds, cpu_seconds)
+    if not (np.isfinite(fit.estimate).all() and np.isfinite(fit.se).all()):
+        error = "fit: an estimate or a standard error is not a finite number"
+        return Outcome(None, error, seconds, cpu_seconds)
+    return Outcome(fit, "", seconds, cpu_seconds)
+
+
+def compare(native: Outcome, reference: Outcome) -> dict[str, object]:
+    """Compare the two engines' answers for one dataset: a value of `tables.AUDIT`."""
+    ours, theirs = native.fit, reference.fit
+    compared: dict[str, object] = {
+        "reference_messages": reference.error or (theirs and theirs.convergence.messages),
+    }
+    for label, fit in (("native", ours), ("reference", theirs)):
+        compared[f"{label}_status"] = status(fit)
+        compared[f"{label}_singular"] = fit and fit.convergence.singular
+    if ours and theirs:
+        if not np.isnan(ours.criterion):
+            compared["criterion_gap"] = theirs.criterion - ours.criterion
+        compared["estimate_diff"] = float(
+            np.abs((ours.estimate - theirs.estimate) / theirs.se).max()
+        )
+        compared["se_diff"] = float(np.abs(ours.se / theirs.se - 1).max())
+        compared["df_diff"] = float(np.abs(ours.df / theirs.df - 1).max())
+    return compared
 
 
 def rows(
@@ -121,7 +185,7 @@ def rows(
     terms: Sequence[str],
     truth: Array,
     verdict: Verdict,
-    others: dict[str, object],
+    others: Mapping[str, object],
 ) -> pa.Table:
     """The rows of a shard for one strategy's outcomes.
 
@@ -173,7 +237,7 @@ def rows(
             for fit, outcome in zip(fits, outcomes, strict=True)
         ],
         "criterion": np.array([fit.criterion if fit else np.nan for fit in fits]),
-        "engine": [strategies.engine(str(others["strategy"]))] * size,
+        "criterion_gap": np.array([fit.criterion_gap if fit else np.nan for fit in fits]),
         "coefs": coefficients(terms, (truth, *inferred.columns())),
         "seconds": [outcome.seconds for outcome in outcomes],
         "cpu_seconds": [outcome.cpu_seconds for outcome in outcomes],

@@ -2,7 +2,7 @@
 
 A shard, the output of one job, is a Parquet file with one row per dataset and strategy, which
 holds the coefficients as a nested list and the time that the fit took. Merging spreads the
-shards over three tables: ``fits``, ``coefs`` and ``timings``.
+shards over the tables ``fits``, ``coefs``, ``timings`` and, for audited studies, ``audit``.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ FITS = pa.schema(
         ("df_msg", pa.string()),
         ("messages", pa.string()),
         ("criterion", pa.float64()),
+        ("criterion_gap", pa.float64()),
         ("engine", pa.string()),
         ("se_type", pa.string()),
         ("df_type", pa.string()),
@@ -72,7 +73,28 @@ TIMING = pa.schema(
     ]
 )
 TIMINGS = pa.schema([*KEYS, *TIMING])
-SHARD = pa.schema([*FITS, ("coefs", pa.list_(pa.struct(list(COEFFICIENT)))), *TIMING])
+AUDIT = pa.schema(
+    [
+        ("criterion_gap", pa.float64()),
+        ("estimate_diff", pa.float64()),
+        ("se_diff", pa.float64()),
+        ("df_diff", pa.float64()),
+        ("native_status", pa.string()),
+        ("reference_status", pa.string()),
+        ("native_singular", pa.bool_()),
+        ("reference_singular", pa.bool_()),
+        ("reference_messages", pa.string()),
+    ]
+)
+AUDITS = pa.schema([*KEYS, *AUDIT])
+SHARD = pa.schema(
+    [
+        *FITS,
+        ("coefs", pa.list_(pa.struct(list(COEFFICIENT)))),
+        ("audit", pa.struct(list(AUDIT))),
+        *TIMING,
+    ]
+)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Needs `config`; makes `STUDY`, `SETTINGS`, `CODE`, `NAME` and the functions below.
 """
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -43,7 +44,9 @@ def script(name, warm=False):
     scripts = Path(workflow.basedir) / "scripts"
     # a remote job is long and comes alone: it has no use for a process that outlives it
     if warm and STUDY.persistent_worker and not workflow.remote_exec:
-        command += ["-I", "-S", f"{scripts}/warm.py"]
+        # the worker loads what the study needs
+        preload = f"RMSWEEP_SETTINGS={shlex.quote(SETTINGS)}"
+        command = [preload, *command, "-I", "-S", f"{scripts}/warm.py"]
     command = " ".join([*command, f"{scripts}/{name}"])
 
     def started(wildcards, output):
@@ -72,7 +75,7 @@ def shards(wildcards):
 def block_minutes(wildcards, attempt):
     """Run time to ask a cluster for, in minutes."""
     return cost.limit_minutes(
-        STUDY.settings.strategies,
+        STUDY.settings,
         int(wildcards.n_groups),
         int(wildcards.n_obs),
         len(parse_sims(wildcards.sims)),
@@ -90,9 +93,19 @@ def merged_tables():
     """The study's tables."""
     return [
         f"results/{NAME}/{table}{kind}"
-        for table in ("fits", "coefs", "timings")
+        for table in (
+            "fits",
+            "coefs",
+            "timings",
+            *(["audit"] if STUDY.settings.audit else []),
+        )
         for kind in (".parquet", ".csv.gz")
     ]
+
+
+def agreement():
+    """The comparison of the engines, where the study has one."""
+    return [f"results/{NAME}/agreement.csv"] if STUDY.settings.audit else []
 
 
 def figures():

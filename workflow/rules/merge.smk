@@ -1,6 +1,7 @@
 """Merge: all shards of the study into its tables.
 
-Needs every shard; makes fits, coefs and timings, as Parquet and as compressed CSV.
+Needs every shard; makes fits, coefs and timings, as Parquet and as compressed CSV; for an audited
+study the table audit, too, and the comparison of the engines that it allows.
 """
 
 
@@ -11,6 +12,8 @@ rule merge_shards:
         merged_tables(),
     log:
         f"logs/{NAME}/merge_shards.log",
+    # what it finds wrong, a second try would find gone
+    retries: 0
     conda:
         "../../envs/report.yaml"
     params:
@@ -23,3 +26,20 @@ rule merge_shards:
     shell:
         "{params.run} --config {params.study:q} --cells {params.cells}"
         " --output {output} > {log} 2>&1"
+
+
+rule compare_engines:
+    input:
+        f"results/{NAME}/audit.parquet",
+    output:
+        f"results/{NAME}/agreement.csv",
+    log:
+        f"logs/{NAME}/compare_engines.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        run=script("compare_engines.py"),
+    message:
+        "Compare the native engine with lme4 and statsmodels"
+    shell:
+        "{params.run} {input} --output {output} > {log} 2>&1"

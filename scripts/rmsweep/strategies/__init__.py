@@ -8,7 +8,9 @@ A file ``scripts/rmsweep/strategies/NAME.py`` is the strategy ``NAME``. It has
 - optionally ``minimum(n_terms) -> (groups, observations per group)``, the least data that it
   can fit, so that a grid that asks for less is refused before any job starts;
 - optionally ``warm_up()``, which loads what ``fit`` needs and so keeps it out of its time;
-- optionally ``ENGINE``, the program that does the computing.
+- optionally ``ENGINE``, the program that does the computing;
+- optionally ``fit_natively(batch, settings)``, the same for many datasets at once by the
+  project's own engine: a list with a `Fit` or a `FitError` for each.
 
 Heavy imports belong inside these functions: Snakemake imports the files to check the
 configuration.
@@ -19,15 +21,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 import numpy as np
 
-from rmsweep.dataset import Array, Dataset
+from rmsweep.dataset import Array, Batch, Dataset
 
 if TYPE_CHECKING:
     from rmsweep.design import Settings, Verdict
     from rmsweep.inference import CIType
+    from rmsweep.lmm import LeastSquaresFit
 
 
 class FitError(ValueError):
@@ -94,6 +97,8 @@ class Fit:
         Reference distribution of the 95% confidence interval.
     criterion : float
         What the fit minimised (REML criterion or deviance); NaN for closed-form fits.
+    criterion_gap : float
+        How far that is above the optimum that the native engine finds.
     convergence : Convergence
         How the fit went.
     """
@@ -105,7 +110,26 @@ class Fit:
     df_type: str
     ci_type: CIType
     criterion: float = np.nan
+    criterion_gap: float = np.nan
     convergence: Convergence = field(default_factory=Convergence)
+
+
+class Conventions(TypedDict):
+    """The conventions of a strategy, as `Fit` takes them."""
+
+    se_type: str
+    df_type: str
+    ci_type: CIType
+
+
+def from_least_squares(fitted: LeastSquaresFit, conventions: Conventions) -> list[Fit | FitError]:
+    """One `Fit`, or the reason why there is none, for each dataset of the native engine."""
+    return [
+        FitError(message)
+        if message
+        else Fit(estimate=estimate, se=se, df=np.full(len(se), fitted.df), **conventions)
+        for estimate, se, message in zip(fitted.estimate, fitted.se, fitted.messages, strict=True)
+    ]
 
 
 class Strategy(Protocol):
@@ -115,6 +139,9 @@ class Strategy(Protocol):
 
     def fit(self, data: Dataset, settings: Settings) -> Fit:
         """Fit one dataset."""
+
+    def fit_natively(self, batch: Batch, settings: Settings) -> list[Fit | FitError]:
+        """Fit many datasets at once."""
 
 
 def names() -> list[str]:
@@ -134,9 +161,11 @@ def load(name: str) -> Strategy:
     return strategy
 
 
-def engine(name: str) -> str:
-    """The program that does the strategy's computing."""
-    return str(getattr(load(name), "ENGINE", "python"))
+def engines(name: str) -> tuple[str, ...]:
+    """The engines that can fit the strategy, its own first."""
+    module = load(name)
+    own = str(getattr(module, "ENGINE", "python"))
+    return (own, "native") if hasattr(module, "fit_natively") else (own,)
 
 
 def warm_up(name: str) -> None:

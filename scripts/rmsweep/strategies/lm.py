@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rmsweep.dataset import Dataset
+from rmsweep.dataset import Batch, Dataset
 from rmsweep.design import Settings
-from rmsweep.strategies import Fit, FitError
+from rmsweep.strategies import Conventions, Fit, FitError, from_least_squares
 
 ENGINE = "statsmodels"
+CONVENTIONS = Conventions(se_type="cluster G/(G-1) N/(N-K)", df_type="G-K", ci_type="t")
 
 
 def minimum(n_terms: int) -> tuple[int, int]:
@@ -38,15 +39,26 @@ def fit(data: Dataset, settings: Settings) -> Fit:
     if np.linalg.matrix_rank(data.X) < n_terms:
         raise FitError(f"the design matrix has a rank below its {n_terms} columns")
     if data.n_groups <= n_terms:
-        raise FitError(
-            f"{data.n_groups} groups for {n_terms} coefficients leave no degree of freedom"
-        )
+        raise no_freedom(data.n_groups, n_terms)
     result = OLS(data.y, data.X).fit(cov_type="cluster", cov_kwds={"groups": data.groups})
     return Fit(
         estimate=result.params,
         se=result.bse * np.sqrt(n_rows / (n_rows - 1)),
         df=np.full(n_terms, float(data.n_groups - n_terms)),
-        se_type="cluster G/(G-1) N/(N-K)",
-        df_type="G-K",
-        ci_type="t",
+        **CONVENTIONS,
     )
+
+
+def fit_natively(batch: Batch, settings: Settings) -> list[Fit | FitError]:
+    """Fit the same by closed forms, from the groups' cross-products."""
+    from rmsweep import lmm
+
+    products = batch.crossproducts(settings.terms)
+    if products.n_groups <= products.n_fixed:
+        return [no_freedom(products.n_groups, products.n_fixed)] * products.n_datasets
+    return from_least_squares(lmm.cluster_robust_ols(products), CONVENTIONS)
+
+
+def no_freedom(n_groups: int, n_terms: int) -> FitError:
+    """Say that G - K is not positive."""
+    return FitError(f"{n_groups} groups for {n_terms} coefficients leave no degree of freedom")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rmsweep.dataset import Dataset
+from rmsweep.dataset import Batch, Dataset
 from rmsweep.design import Settings
-from rmsweep.strategies import Fit, FitError
+from rmsweep.strategies import Conventions, Fit, FitError, from_least_squares
 
 ENGINE = "statsmodels"
+CONVENTIONS = Conventions(se_type="SD of group coefficients / sqrt(G)", df_type="G-1", ci_type="t")
 
 
 def minimum(n_terms: int) -> tuple[int, int]:
@@ -45,7 +46,12 @@ def fit(data: Dataset, settings: Settings) -> Fit:
         estimate=coefficients.mean(axis=0),
         se=coefficients.std(axis=0, ddof=1) / np.sqrt(data.n_groups),
         df=np.full(n_terms, float(data.n_groups - 1)),
-        se_type="SD of group coefficients / sqrt(G)",
-        df_type="G-1",
-        ci_type="t",
+        **CONVENTIONS,
     )
+
+
+def fit_natively(batch: Batch, settings: Settings) -> list[Fit | FitError]:
+    """Fit the same by closed forms, from the groups' cross-products."""
+    from rmsweep import lmm
+
+    return from_least_squares(lmm.two_stage(batch.crossproducts(settings.terms)), CONVENTIONS)

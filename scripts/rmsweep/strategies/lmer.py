@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rmsweep.dataset import Dataset
+from rmsweep.dataset import Batch, Dataset
 from rmsweep.design import Settings
-from rmsweep.strategies import Fit
+from rmsweep.strategies import Fit, FitError
 
 ENGINE = "lme4"
 
@@ -15,17 +15,24 @@ def minimum(n_terms: int) -> tuple[int, int]:
 
 
 def warm_up() -> None:
-    """Start R with lme4 and lmerTest."""
+    """Start R with lme4."""
     from rmsweep import rbridge
 
     rbridge.start()
 
 
 def fit(data: Dataset, settings: Settings) -> Fit:
-    """Fit ``y ~ x + (x | group)`` by lme4, degrees of freedom by lmerTest.
+    """Fit ``y ~ x + (x | group)`` by lme4.
 
     All coefficients vary between groups, with all their correlations: the maximal model.
     """
-    from rmsweep import rbridge
+    from rmsweep import mixed
 
-    return rbridge.fit_lmer(data, random=data.terms, settings=settings)
+    return mixed.fit_by_lme4(data, data.terms, settings)
+
+
+def fit_natively(batch: Batch, settings: Settings) -> list[Fit | FitError]:
+    """Fit the same model by the native engine."""
+    from rmsweep import mixed
+
+    return mixed.fit_natively(batch, settings.terms, settings)

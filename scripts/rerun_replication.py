@@ -1,0 +1,116 @@
+r"""Fit one strategy to one dataset of a study again, alone, with the table's own numbers.
+
+python scripts/rerun_replication.py results/config/fits.parquet --failed
+python scripts/rerun_replication.py results/config/fits.parquet --row 17
+python scripts/rerun_replication.py --config config/quick.yaml \
+    --n-groups 10 --n-obs 5 --sigma 0.1 --sim 3 --strategy lmer --save data.csv
+
+R prints its own summary and messages. Exit code 1 says that the numbers differ from the table's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pdb
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+# one thread, as in the sweep; read when numpy and R load their BLAS
+os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+import pandas as pd
+
+from rmsweep import cli, provenance, rbridge, rerun, strategies, tables
+from rmsweep.config import read_settings
+from rmsweep.design import Settings
+from rmsweep.dgp import simulate
+
+
+@cli.one_line_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line; fit, print and compare."""
+    parser = cli.parser(__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("table", type=Path, nargs="?", help="the study's fits.parquet")
+    parser.add_argument("--config", help="a configuration file, where there is no table")
+    cli.add_condition(parser, required=False)
+    parser.add_argument("--sim", type=int, help="replication")
+    parser.add_argument("--strategy", help="analysis strategy")
+    parser.add_argument("--row", type=int, help="instead of these: row of the table, from 0")
+    parser.add_argument(
+        "--failed",
+        type=int,
+        nargs="?",
+        const=20,
+        metavar="N",
+        help="list the first N (20) rows that were no success, with their command lines",
+    )
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the dataset as CSV")
+    parser.add_argument("--pdb", action="store_true", help="first step through it in a debugger")
+    options = parser.parse_args(argv)
+    if (options.table is None) == (options.config is None):
+        parser.error("give either a table or --config")
+    if options.table is None and (options.row is not None or options.failed is not None):
+        parser.error("--row and --failed need a table")
+
+    settings = rerun.settings_of(options.table) if options.table else read_settings(options.config)
+    if options.failed is not None:
+        return list_failed(options.table, options.failed)
+    if options.row is not None:
+        vars(options).update(rerun.keys_of(options.table, options.row))
+    absent = [f"--{key.replace('_', '-')}" for key in rerun.KEYS if getattr(options, key) is None]
+    if absent:
+        parser.error(f"these are needed, too, or --row: {', '.join(absent)}")
+    if options.strategy not in strategies.names():
+        parser.error(f"--strategy: {options.strategy!r}; allowed: {', '.join(strategies.names())}")
+
+    condition = cli.condition(options)
+    data = simulate(settings, condition, options.sim).data
+    if options.save:
+        data.to_frame().to_csv(options.save, index=False)
+    if options.pdb:
+        try:
+            pdb.runcall(strategies.load(options.strategy).fit, data, settings)
+        except Exception as error:
+            traceback.print_exception(error)
+            pdb.post_mortem(error.__traceback__)
+    label = strategies.label(options.strategy)
+    print(f"{condition}/sim={options.sim}, {options.strategy}: {label}", flush=True)
+    with rbridge.aloud():
+        row = rerun.refit(settings, condition, options.sim, options.strategy)
+    print(pd.DataFrame(row["coefs"]).to_string(index=False))
+    shown = [key for key in tables.FITS.names if key not in tables.KEYS.names]
+    print("\n".join(f"{key}: {row[key]}" for key in shown if row.get(key) not in (None, "")))
+    return 0 if options.table is None else compare(row, options.table, settings)
+
+
+def list_failed(table: Path, n_rows: int) -> int:
+    """Print the rows that were no success, each with its command line."""
+    rows = rerun.unsuccessful(table)
+    for row in rows.slice(0, n_rows).to_pylist():
+        print(f"row {row['row']} ({row['status']}): {row['command']}")
+    print(f"{min(n_rows, len(rows)):,} of {len(rows):,} rows that were no success")
+    return 0
+
+
+def compare(row: rerun.Row, table: Path, settings: Settings) -> int:
+    """Say whether the row is the table's; if not, what may be the reason."""
+    different = rerun.differences(row, table)
+    if different is None:
+        print(f"{table} has no such row to compare with")
+    elif not different:
+        print(f"equal to the bit to {table}")
+    else:
+        print(f"differs from {table}:", *different, sep="\n  ")
+        versions = provenance.python_versions()
+        versions |= rbridge.versions() if row["engine"] == "lme4" else {}
+        code = provenance.code_digest(settings.strategies)
+        others = rerun.other_surroundings(table, code, versions)
+        print(f"which was made with {'other ' + ', '.join(others) if others else 'the same code'}")
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,42 @@
+"""Linear mixed models with one grouping factor, fitted to blocks of datasets at once.
+
+`crossproducts` reduces the datasets of a block, `fit` finds the REML or ML optimum of each,
+`inference_at` gives the same closed forms at any other θ, such as lme4's, and `lme4_verdicts` says
+what lme4 would of either. `cluster_robust_ols` and `two_stage` are the strategies without random
+effects. The mathematics is in `criterion`, the search in `optimise`.
+
+References
+----------
+Bates, D., Mächler, M., Bolker, B. & Walker, S. (2015). Fitting linear mixed-effects models using
+lme4. Journal of Statistical Software 67(1).
+Giesbrecht, F. G. & Burns, J. C. (1985). Two-stage analysis based on a mixed model: large-sample
+asymptotic theory and small-sample simulation results. Biometrics 41, 477-486.
+Kuznetsova, A., Brockhoff, P. B. & Christensen, R. H. B. (2017). lmerTest package: tests in linear
+mixed effects models. Journal of Statistical Software 82(13).
+Moré, J. J. & Sorensen, D. C. (1983). Computing a trust region step. SIAM Journal on Scientific and
+Statistical Computing 4, 553-572.
+"""
+
+from rmsweep.lmm.covariance import Covariance
+from rmsweep.lmm.crossproducts import CrossProducts, crossproducts
+from rmsweep.lmm.leastsquares import LeastSquaresFit, cluster_robust_ols, two_stage
+from rmsweep.lmm.mixed import Inference, LmmFit, blups, fit, inference_at
+from rmsweep.lmm.verdict import Verdict, lme4_verdict, lme4_verdicts, lmertest_warnings
+
+__all__ = [
+    "Covariance",
+    "CrossProducts",
+    "Inference",
+    "LeastSquaresFit",
+    "LmmFit",
+    "Verdict",
+    "blups",
+    "cluster_robust_ols",
+    "crossproducts",
+    "fit",
+    "inference_at",
+    "lme4_verdict",
+    "lme4_verdicts",
+    "lmertest_warnings",
+    "two_stage",
+]

@@ -1,0 +1,179 @@
+"""Structures of the random effects' covariance and their parametrisations.
+
+G, relative to σ², is the product of a root and its transpose; the root is linear in the
+parameters. lme4's root is Λ(θ), lower triangular with a diagonal that is bounded by zero. The
+optimiser's root Y is symmetric: G = YY' for every Y, so there are no bounds to get stuck at, and
+every positive semidefinite G has a Y.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from rmsweep.lmm.criterion import Criterion
+from rmsweep.lmm.crossproducts import triangle
+from rmsweep.lmm.smallmatrix import Array
+
+Covariance = Literal["full", "diagonal", "scalar"]
+COVARIANCES: tuple[Covariance, ...] = ("full", "diagonal", "scalar")
+
+
+@dataclass(frozen=True, slots=True)
+class Derivatives:
+    """Derivatives of the criterion with respect to m parameters of G.
+
+    Attributes
+    ----------
+    gradient : (R, m) array
+    hessian : (R, m, m) array
+    hessian_fixed_sigma : (R, m, m) array
+        Without the term that comes of profiling over σ².
+    rho_gradient : (R, m) array
+        Of the penalised residual sum of squares.
+    jacobian : (R, k, m) array
+        Of the entries of G, lower triangle row by row.
+    """
+
+    gradient: Array
+    hessian: Array
+    hessian_fixed_sigma: Array
+    rho_gradient: Array
+    jacobian: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A root of G that is linear in m parameters.
+
+    Attributes
+    ----------
+    basis : (m, q, q) array
+        The root is the sum of parameters × basis.
+    first : (q², k m) array
+        Maps a root to the derivatives of the k entries of G = root root'.
+    second : (k, m²) array
+        Maps dcriterion/dG to the second derivatives that G's curvature adds.
+    """
+
+    basis: Array
+    first: Array
+    second: Array
+
+    def matrices(self, parameters: Array) -> Array:
+        """Roots (R, q, q) of parameters (R, m)."""
+        m, q, _ = self.basis.shape
+        # One row a time: a product over all datasets could round by their number.
+        rows = np.matmul(parameters[:, None, :], self.basis.reshape(m, q * q))
+        roots: Array = rows.reshape(-1, q, q)
+        return roots
+
+    def derivatives(self, at: Criterion, roots: Array, nu: int) -> Derivatives:
+        """Carry the derivatives with respect to G to the parameters, by the chain rule.
+
+        Parameters
+        ----------
+        at : Criterion
+            In the units of `roots`.
+        roots : (R, q, q) array
+        nu : int
+            n − p for REML, n for ML.
+        """
+        n_datasets, m = len(roots), len(self.basis)
+        jacobian = np.matmul(roots.reshape(n_datasets, 1, -1), self.first)
+        jacobian = jacobian.reshape(n_datasets, -1, m)
+        transposed = jacobian.transpose(0, 2, 1)
+        fixed = np.matmul(np.matmul(transposed, at.hessian), jacobian)
+        fixed += np.matmul(at.gradient[:, None, :], self.second).reshape(n_datasets, m, m)
+        rho = np.matmul(at.rho_gradient[:, None, :], jacobian)[:, 0]
+        profiled = (nu / (at.rho * at.rho))[:, None, None] * rho[:, :, None] * rho[:, None, :]
+        return Derivatives(
+            gradient=np.matmul(at.gradient[:, None, :], jacobian)[:, 0],
+            hessian=fixed - profiled,
+            hessian_fixed_sigma=fixed,
+            rho_gradient=rho,
+            jacobian=jacobian,
+        )
+
+
+def _root(basis: Array) -> Root:
+    m, q, _ = basis.shape
+    rows, columns, _ = triangle(q)
+    units = np.eye(q * q).reshape(-1, q, q)
+    # dG = D root' + root D' for a root of a single 1, then for each pair of D.
+    change = units[:, None] @ basis.transpose(0, 2, 1)[None]
+    change = change + change.transpose(0, 1, 3, 2)
+    first = change[:, :, rows, columns].transpose(0, 2, 1)
+    curve = basis[:, None] @ basis.transpose(0, 2, 1)[None]
+    curve = curve + curve.transpose(0, 1, 3, 2)
+    second = curve[:, :, rows, columns].transpose(2, 0, 1)
+    return Root(
+        basis=basis,
+        first=np.ascontiguousarray(first).reshape(q * q, -1),
+        second=np.ascontiguousarray(second).reshape(len(rows), m * m),
+    )
+
+
+@lru_cache
+def lower_root(q: int, covariance: Covariance) -> Root:
+    """lme4's Λ(θ): θ is the lower triangle by column, or the diagonal, or one number."""
+    return _root(_basis(q, covariance, symmetric=False))
+
+
+@lru_cache
+def symmetric_root(q: int, covariance: Covariance) -> Root:
+    """The optimiser's Y; the basis is orthonormal, so that steps have the length of their Y."""
+    return _root(_basis(q, covariance, symmetric=True))
+
+
+def _basis(q: int, covariance: Covariance, *, symmetric: bool) -> Array:
+    if covariance not in COVARIANCES:
+        raise ValueError(f"covariance={covariance!r}: allowed are {', '.join(COVARIANCES)}")
+    if covariance == "scalar":
+        return np.eye(q)[None]
+    if covariance == "diagonal":
+        return np.eye(q)[:, :, None] * np.eye(q)[:, None, :]
+    columns, rows = np.triu_indices(q)
+    basis = np.zeros((len(rows), q, q))
+    basis[np.arange(len(rows)), rows, columns] = 1.0
+    if symmetric:
+        basis = basis + basis.transpose(0, 2, 1)
+        basis /= np.sqrt((basis**2).sum(axis=(1, 2), keepdims=True))
+    return basis
+
+
+def diagonal_parameters(q: int, covariance: Covariance) -> list[int]:
+    """Places in θ of the diagonal of Λ, the parameters that lme4 bounds by zero."""
+    if covariance == "full":
+        columns, rows = np.triu_indices(q)
+        return [int(i) for i in np.flatnonzero(rows == columns)]
+    return list(range(q if covariance == "diagonal" else 1))
+
+
+# A pivot of G below this fraction of its diagonal entry is rounding of a singular G.
+_SINGULAR_PIVOT = 1e-13
+
+
+def theta_of(G: Array, covariance: Covariance) -> Array:
+    """lme4's θ (R, m) of positive semidefinite matrices G (R, q, q) of the structure."""
+    q = G.shape[1]
+    if covariance != "full":
+        standard = np.sqrt(np.diagonal(G, axis1=1, axis2=2))
+        return standard[:, : 1 if covariance == "scalar" else q].copy()
+    L = np.zeros_like(G)
+    for j in range(q):
+        pivot = G[:, j, j].copy()
+        for k in range(j):
+            pivot -= L[:, j, k] * L[:, j, k]
+        positive = pivot > _SINGULAR_PIVOT * G[:, j, j]
+        L[:, j, j] = np.sqrt(np.where(positive, pivot, 0.0))
+        for i in range(j + 1, q):
+            entry = G[:, i, j].copy()
+            for k in range(j):
+                entry -= L[:, i, k] * L[:, j, k]
+            L[:, i, j] = np.where(positive, entry / np.where(positive, L[:, j, j], 1.0), 0.0)
+    columns, rows = np.triu_indices(q)
+    return L[:, rows, columns]

@@ -1,0 +1,344 @@
+r"""The profiled REML or ML criterion of a mixed model and its derivatives, in closed form.
+
+Of group i let V_i = I + Z_i G Z_i' be the covariance of the response relative to σ². With
+M_i = I + T_i'GT_i = L_iL_i' (T_i the Cholesky factor of Z_i'Z_i),
+
+    W_i = Z'V⁻¹Z = K'K,  U_i = Z'V⁻¹X = K'D,  K = L⁻¹T',  D = L⁻¹T⁻¹Z'X,
+
+and with C = (ΣX'V⁻¹X)⁻¹, β = CΣX'V⁻¹y, s_i = Z'V⁻¹(y − Xβ), ρ = Σ(y − Xβ)'V⁻¹(y − Xβ) and
+ν = n − p, the REML criterion profiled over β and σ² is (Bates et al. 2015, equation 41, after
+the matrix determinant lemma)
+
+    f(G) = Σ log|M_i| + log|C⁻¹| + ν (1 + log(2πρ/ν));
+
+the ML criterion (their equation 35) lacks log|C⁻¹| and has ν = n. Its derivatives follow from
+dV⁻¹ = −V⁻¹ZEZ'V⁻¹ for a change E of G:
+
+    df(E)    = tr SE,  S = Σ[W − UCU' − (ν/ρ)ss'],  dρ(E) = −Σ s'Es
+    d²f(E,F) = Σ tr[(−W + 2UCU' + (2ν/ρ)ss')EWF] − tr(C M_E C M_F) − (2ν/ρ) h_E'C h_F
+               − (ν/ρ²) dρ(E) dρ(F),  M_E = ΣU'EU,  h_E = ΣU'Es
+
+(ML: without the terms UCU' and C M C M). Every product over groups is linear in E and F, so both
+are computed once for the entries of G and carried to any parametrisation by the chain rule.
+No inverse of Z'Z is needed and nothing is subtracted from large numbers to leave small ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmsweep.lmm.crossproducts import Blocks, triangle
+from rmsweep.lmm.smallmatrix import (
+    Array,
+    Workspace,
+    cholesky,
+    datasets_first,
+    entries_first,
+    forward_substitute,
+    subtract_products,
+    sum_of_products,
+)
+
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """The criterion at one G for each of R datasets; k = q(q+1)/2 entries of G, row by row.
+
+    A derivative with respect to an off-diagonal entry is for both of its places at once.
+
+    Attributes
+    ----------
+    value : (R,) array
+    rho : (R,) array
+        Penalised residual sum of squares ρ.
+    beta : (R, p) array
+        Estimate of the fixed effects, less the pooled OLS one.
+    root : (R, p, p) array
+        F with FF' = C, upper triangular.
+    gradient : (R, k) array
+    hessian : (R, k, k) array
+        Second derivatives without their last term, −(ν/ρ²) dρ dρ': those at fixed σ².
+    rho_gradient : (R, k) array
+        dρ.
+    information : (R, k, p, p) array
+        F'M_EF, by which C changes: dC(E) = F (F'M_EF) F'.
+    """
+
+    value: Array
+    rho: Array
+    beta: Array
+    root: Array
+    gradient: Array
+    hessian: Array
+    rho_gradient: Array
+    information: Array
+
+    def put(self, index: Index, other: Criterion) -> None:
+        """Overwrite the datasets `index` by all those of `other`."""
+        for field in fields(self):
+            getattr(self, field.name)[index] = getattr(other, field.name)
+
+    def take(self, index: Index) -> Criterion:
+        """Return some of the datasets."""
+        return Criterion(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    def in_units(self, unit: Array) -> Criterion:
+        """Take derivatives with respect to H, where G_ab = unit_a H_ab unit_b; unit is (R, q)."""
+        rows, columns, _ = triangle(unit.shape[1])
+        scale = unit[:, rows] * unit[:, columns]
+        return replace(
+            self,
+            gradient=self.gradient * scale,
+            hessian=self.hessian * scale[:, :, None] * scale[:, None, :],
+            rho_gradient=self.rho_gradient * scale,
+            information=self.information * scale[:, :, None, None],
+        )
+
+
+class _Places(NamedTuple):
+    """Where sums over groups of products of two entries are found, for each pair of E and F."""
+
+    factor: Array
+    qw: tuple[Index, ...]
+    qw_factor: Array
+    uus: tuple[Index, ...]
+    uu_trace: Index
+    ss: Index
+
+
+@lru_cache
+def _places(q: int, p: int) -> _Places:
+    rows, columns, place = triangle(q)
+    k = len(rows)
+    a, b = rows[:, None], columns[:, None]
+    c, d = rows[None, :], columns[None, :]
+    # E of an entry is e_a e_b' + e_b e_a', halved on the diagonal.
+    half = np.where(rows == columns, 0.5, 1.0)
+    qw = ((d, a, b, c), (c, a, b, d), (d, b, a, c), (c, b, a, d))
+    m = q * p + q
+    s = q * p
+    i, j = np.divmod(np.arange(p * p), p)
+    uu_places = [(t * p + i) * m + u * p + j for t, u in ((a, b), (b, a))]
+    us_places = [(t * p + np.arange(p)) * m + s + u for t, u in ((a, b), (b, a))]
+    return _Places(
+        factor=2.0 * half,
+        qw=tuple((place[t, u] * k + place[v, w]).ravel() for t, u, v, w in qw),
+        qw_factor=half[:, None] * half,
+        uus=tuple(
+            np.concatenate([uu, us], axis=1).ravel()
+            for uu, us in zip(uu_places, us_places, strict=True)
+        ),
+        uu_trace=((a * p + np.arange(p)) * m + b * p + np.arange(p)).ravel(),
+        ss=((s + rows) * m + s + columns),
+    )
+
+
+class _Solved(NamedTuple):
+    """What the criterion's value leaves for its derivatives; entries first, groups last."""
+
+    value: Array
+    rho: Array
+    beta: Array
+    inverse: Array
+    K: Array
+    D: Array
+    d: Array
+    DD: Array
+
+
+def _gram(A: Array, name: str, work: Workspace) -> Array:
+    """Lower triangle of A'A, packed row by row, of a (m, c, R, G) array."""
+    columns, shape = A.shape[1], A.shape[2:]
+    packed = work.array(name, columns * (columns + 1) // 2, *shape)
+    scratch = work.array("scratch", columns, *shape)
+    for a in range(columns):
+        first = a * (a + 1) // 2
+        pairs = [(row[a], row[: a + 1]) for row in A]
+        sum_of_products(pairs, packed[first : first + a + 1], scratch)
+    return packed
+
+
+def _solve(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace) -> _Solved:
+    """Value of the criterion, by generalised least squares within and over groups."""
+    q, shape = len(blocks.r), blocks.r.shape[1:]
+    p = blocks.xr_rest.shape[1]
+    _, _, place = triangle(q)
+    g = entries_first(G)[..., None]
+    z = blocks.z
+    scratch = work.array("scratch", max(p, q), *shape)
+
+    GT = work.array("GT", q, q, *shape)
+    M = work.array("M", q, q, *shape)
+    for j in range(q):
+        pairs = [(g[:, k], z[place[k, j]]) for k in range(j, q)]
+        sum_of_products(pairs, GT[:, j], scratch)
+    for i in range(q):
+        pairs = [(z[place[k, i]], GT[k, : i + 1]) for k in range(i, q)]
+        sum_of_products(pairs, M[i, : i + 1], scratch)
+        M[i, i] += 1.0
+    reciprocals, determinant = cholesky(M)
+
+    # One substitution for all right sides: T', T⁻¹Z'X (which is T' itself where X = Z), T⁻¹Z'r.
+    same = blocks.x is None
+    sides = work.array("sides", q, q + 1 if same else q + p + 1, *shape)
+    for a in range(q):
+        sides[a, :a] = 0.0
+        for b in range(a, q):
+            sides[a, b] = z[place[b, a]]
+    if blocks.x is not None:
+        sides[:, q:-1] = blocks.x
+    sides[:, -1] = blocks.r
+    forward_substitute(M, reciprocals, sides)
+    K, d = sides[:, :q], sides[:, -1]
+    D = K if same else sides[:, q:-1]
+
+    DD = _gram(D, "DD", work)
+    Dd = sum_of_products(zip(D, d, strict=True), work.array("Dd", p, *shape), scratch)
+    rows, columns, _ = triangle(p)
+    XVX = entries_first(blocks.xx_rest)
+    XVX[rows, columns] += DD.sum(axis=-1)
+    XVr = entries_first(blocks.xr_rest) + Dd.sum(axis=-1)
+    dd = np.square(d, out=work.array("dd", q, *shape)).sum(axis=-1)
+    inverse = np.zeros_like(XVX)
+    for i in range(p):
+        inverse[i, i] = 1.0
+    XVX_reciprocals, XVX_determinant = cholesky(XVX)
+    forward_substitute(XVX, XVX_reciprocals, inverse)
+    t = forward_substitute(XVX, XVX_reciprocals, XVr[:, None])[:, 0]
+    beta = np.zeros_like(t)
+    rho = blocks.rr_rest
+    for i in range(q):
+        rho = rho + dd[i]
+    for i in range(p):
+        rho = rho - t[i] * t[i]
+        beta[: i + 1] += inverse[i, : i + 1] * t[i]
+    nu = n_obs - p if reml else n_obs
+    value = np.log(determinant).sum(axis=-1) + nu * (1.0 + np.log(2.0 * np.pi / nu * rho))
+    if reml:
+        value = value + np.log(XVX_determinant)
+    return _Solved(value, rho, beta, inverse, K, D, d, DD)
+
+
+def criterion_value(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace) -> Array:
+    """Value of the criterion alone, for about a third of the work.
+
+    Parameters and units are those of `criterion`.
+    """
+    return _solve(blocks, G, n_obs, reml, work).value
+
+
+def criterion(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace) -> Criterion:
+    """Criterion with its derivatives with respect to the entries of G.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        R datasets.
+    G : (R, q, q) array
+        Covariance of the random effects relative to σ², in working units.
+    n_obs : int
+        Rows of each dataset.
+    reml : bool
+        The REML criterion, else the ML one.
+    work : Workspace
+
+    Returns
+    -------
+    Criterion
+        In working units; NaN where a matrix that must be positive definite isn't.
+    """
+    value, rho, beta, inverse, K, D, d, DD = _solve(blocks, G, n_obs, reml, work)
+    q, p, n_datasets = len(K), len(beta), len(value)
+    nu = n_obs - p if reml else n_obs
+    shape = d.shape[1:]
+    _, _, place = triangle(q)
+    k = q * (q + 1) // 2
+    at = _places(q, p)
+    scratch = work.array("scratch", max(p, q), *shape)
+
+    if D is K:
+        W = DD
+        U = W.take(place.ravel(), axis=0, out=work.array("U", q * q, *shape), mode="clip")
+        U = U.reshape(q, q, *shape)
+    else:
+        W = _gram(K, "W", work)
+        U = work.array("U", q, p, *shape)
+        for a in range(q):
+            sum_of_products([(K[i, a], D[i]) for i in range(q)], U[a], scratch)
+    residual = subtract_products(d, [(D[:, j], beta[j, :, None]) for j in range(p)], scratch)
+
+    # UF, then s: their cross-products over groups hold all but tr(QEWF). F = R⁻ᵀ for ΣX'V⁻¹X = RR'.
+    stack = work.array("stack", q * p + q, *shape)
+    UF = stack[: q * p].reshape(q, p, *shape)
+    s = stack[q * p :]
+    for j in range(p):
+        pairs = [(U[:, i], inverse[j, i, :, None]) for i in range(j + 1)]
+        sum_of_products(pairs, UF[:, j], scratch)
+    sum_of_products([(K[i], residual[i]) for i in range(q)], s, scratch)
+    weight = np.sqrt(nu / rho)[:, None]
+    factors = work.array("factors", p + 1 if reml else 1, q, *shape)
+    np.multiply(weight, s, out=factors[0])
+    if reml:
+        factors[1:] = UF.swapaxes(0, 1)
+    Q = _gram(factors, "Q", work)
+    Q *= 2.0
+    Q -= W
+
+    by_dataset = stack.transpose(1, 0, 2)
+    cross = np.matmul(by_dataset, by_dataset.transpose(0, 2, 1)).reshape(n_datasets, -1)
+    QW = np.matmul(Q.transpose(1, 0, 2), W.transpose(1, 2, 0)).reshape(n_datasets, -1)
+
+    ss = cross.take(at.ss, axis=1)
+    S = datasets_first(W.sum(axis=-1)) - (nu / rho)[:, None] * ss
+    # M_E and h_E for each entry of G, side by side: the Hessian subtracts their cross-products.
+    both = cross.take(at.uus[0], axis=1)
+    both += cross.take(at.uus[1], axis=1)
+    both = both.reshape(n_datasets, k, p * p + p)
+    both *= at.factor[:, None] / 2.0
+    information = both[:, :, : p * p].reshape(n_datasets, k, p, p)
+    both[:, :, p * p :] *= (np.sqrt(2.0) * weight)[:, None]
+    hessian = QW.take(at.qw[0], axis=1)
+    for places in at.qw[1:]:
+        hessian += QW.take(places, axis=1)
+    hessian = hessian.reshape(n_datasets, k, k) * at.qw_factor
+    if reml:
+        S -= cross.take(at.uu_trace, axis=1).reshape(n_datasets, k, p).sum(axis=-1)
+    h = both if reml else both[:, :, p * p :].copy()
+    hessian -= np.matmul(h, h.transpose(0, 2, 1))
+    return Criterion(
+        value=value,
+        rho=rho,
+        beta=datasets_first(beta),
+        root=datasets_first(inverse).swapaxes(1, 2).copy(),
+        gradient=S * at.factor,
+        hessian=(hessian + hessian.transpose(0, 2, 1)) / 2.0,
+        rho_gradient=-ss * at.factor,
+        information=information,
+    )
+
+
+def conditional_modes(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace) -> Array:
+    """Conditional modes Gs_i of the random effects, (R, n_groups, q), in working units.
+
+    Parameters are those of `criterion`.
+    """
+    at = _solve(blocks, G, n_obs, reml, work)
+    q, p, shape = len(at.K), len(at.beta), at.d.shape[1:]
+    scratch = work.array("scratch", max(p, q), *shape)
+    pairs = [(at.D[:, j], at.beta[j, :, None]) for j in range(p)]
+    residual = subtract_products(at.d, pairs, scratch)
+    s = np.zeros((q, *shape))
+    modes = np.zeros((q, *shape))
+    for i in range(q):
+        s += at.K[i] * residual[i]
+    g = entries_first(G)[..., None]
+    for a in range(q):
+        modes += g[:, a] * s[a]
+    return np.ascontiguousarray(modes.transpose(1, 2, 0))

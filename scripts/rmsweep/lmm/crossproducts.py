@@ -1,0 +1,435 @@
+"""What a mixed model with one grouping factor needs to know of the data.
+
+Everything is a function of the cross-products of each group, so that a fit costs the same
+whatever the number of observations (Bates et al. 2015, section 3, with the blocks that a single
+grouping factor leaves).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmsweep.lmm.smallmatrix import (
+    Array,
+    back_substitute,
+    cholesky,
+    datasets_first,
+    forward_substitute,
+    sum_of_products,
+)
+
+# A column counts as a combination of the columns before it when less than this fraction of its
+# sum of squares is its own: a hundred times what rounding leaves in cross-products of 1e4 rows.
+# lme4 draws the line at 1e-14 of the sum of squares, by a QR of X, which cross-products can't see.
+RANK_TOLERANCE = 1e-12
+
+# A response whose residuals have no more than this fraction of its sum of squares is constant
+# or an exact function of X.
+EXACT_FIT = 1e-24
+
+# Elements (datasets × rows) that are worked on at once; more would fall out of the cache.
+_ELEMENTS_AT_ONCE = 60_000
+
+
+@lru_cache
+def triangle(q: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the lower triangle, row by row, and the place of each pair in it."""
+    rows, columns = np.tril_indices(q)
+    places = np.zeros((q, q), dtype=np.intp)
+    places[rows, columns] = places[columns, rows] = np.arange(len(rows))
+    return rows, columns, places
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """The numbers of some datasets on which the criterion depends, in working units.
+
+    With T_i the lower Cholesky factor of Z_i'Z_i, everything of group i beyond its projection on
+    Z_i is independent of the random effects' covariance, and summed over groups in advance.
+
+    Attributes
+    ----------
+    z : (q(q+1)/2, R, G) array
+        T_i, lower triangle row by row. A group with fewer rows than columns has zero pivots.
+    x : (q, p, R, G) array or None
+        T_i⁻¹Z_i'X_i; None where X = Z, of which it is T_i'.
+    r : (q, R, G) array
+        T_i⁻¹Z_i'r_i; r are the residuals of the pooled OLS fit.
+    xx_rest : (R, p, p) array
+    xr_rest : (R, p) array
+    rr_rest : (R,) array
+        Cross-products of the parts of X and r that are orthogonal to Z within the groups.
+    """
+
+    z: Array
+    x: Array | None
+    r: Array
+    xx_rest: Array
+    xr_rest: Array
+    rr_rest: Array
+
+    def take(self, index: NDArray[np.intp]) -> Blocks:
+        """Return the blocks of some of the datasets."""
+        return Blocks(
+            z=self.z.take(index, axis=1),
+            x=None if self.x is None else self.x.take(index, axis=2),
+            r=self.r.take(index, axis=1),
+            xx_rest=self.xx_rest.take(index, axis=0),
+            xr_rest=self.xr_rest.take(index, axis=0),
+            rr_rest=self.rr_rest.take(index, axis=0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CrossProducts:
+    """Cross-products of R datasets with the same groups: all that the fits need.
+
+    Columns of X and Z and the response are held in working units, which are powers of two near
+    their root mean square, so that scaling costs no rounding.
+
+    Attributes
+    ----------
+    n_obs : int
+        Rows of each dataset.
+    group_sizes : (G,) array of int
+        Rows of each group, in the order of the sorted group codes.
+    x_is_z : bool
+        Whether every fixed effect has its random effect: X = Z.
+    blocks : Blocks
+    x_unit : (R, p) array
+    z_unit : (R, q) array
+    y_unit : (R,) array
+        Size of the working units.
+    pooled : (R, p) array
+        Pooled OLS coefficients, in working units.
+    xx : (R, p, p) array
+        X'X of all rows.
+    xr : (p, R, G) array
+        X_i'r_i of each group.
+    problems : tuple of str
+        For each dataset why it can't be fitted, or an empty string.
+    """
+
+    n_obs: int
+    group_sizes: NDArray[np.intp]
+    x_is_z: bool
+    blocks: Blocks
+    x_unit: Array
+    z_unit: Array
+    y_unit: Array
+    pooled: Array
+    xx: Array
+    xr: Array
+    problems: tuple[str, ...]
+
+    @property
+    def n_datasets(self) -> int:
+        """Number of datasets, R."""
+        return len(self.y_unit)
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups, G."""
+        return len(self.group_sizes)
+
+    @property
+    def n_fixed(self) -> int:
+        """Number of fixed effects, p."""
+        return int(self.x_unit.shape[1])
+
+    @property
+    def n_random(self) -> int:
+        """Number of random effects of a group, q."""
+        return int(self.z_unit.shape[1])
+
+    @property
+    def usable(self) -> NDArray[np.intp]:
+        """Indices of the datasets without a problem."""
+        return np.array([i for i, text in enumerate(self.problems) if not text], dtype=np.intp)
+
+    def with_leading_random_effects(self, q: int) -> CrossProducts:
+        """Cross-products of the model that keeps only the first `q` columns of Z.
+
+        With Z = [1, x1, …] and ``q=1`` this is the random-intercept model, without another pass
+        over the data. Cholesky factors are nested, so the rows of T⁻¹Z'X that go just join the
+        rest that is orthogonal to Z.
+
+        Raises
+        ------
+        ValueError
+            If `q` isn't between 1 and the number of random effects.
+        """
+        if not 1 <= q <= self.n_random:
+            raise ValueError(f"q={q} random effects: there are 1 to {self.n_random}")
+        if q == self.n_random:
+            return self
+        old = self.blocks
+        kept = q * (q + 1) // 2
+        x = np.zeros((self.n_random, self.n_fixed, *old.r.shape[1:])) if old.x is None else old.x
+        if old.x is None:
+            rows, columns, _ = triangle(self.n_random)
+            x[columns, rows] = old.z
+        xx_rest, xr_rest, rr_rest = (
+            rest + part
+            for rest, part in zip(
+                (old.xx_rest, old.xr_rest, old.rr_rest),
+                _rest_products(x[q:], old.r[q:]),
+                strict=True,
+            )
+        )
+        blocks = Blocks(
+            z=old.z[:kept].copy(),
+            x=x[:q].copy(),
+            r=old.r[:q].copy(),
+            xx_rest=xx_rest,
+            xr_rest=xr_rest,
+            rr_rest=rr_rest,
+        )
+        return replace(self, x_is_z=False, blocks=blocks, z_unit=self.z_unit[:, :q].copy())
+
+
+def crossproducts(
+    y: Array, X: Array, Z: Array | None, groups: NDArray[np.generic]
+) -> CrossProducts:
+    """Reduce datasets that share their groups to cross-products.
+
+    Parameters
+    ----------
+    y : (R, n) array
+        Responses.
+    X : (R, n, p) array
+        Columns of the fixed effects, the intercept among them.
+    Z : (R, n, q) array or None
+        Columns of the random effects; None for the same as X.
+    groups : (n,) array
+        Group of each row, in any order and of any type that sorts.
+
+    Returns
+    -------
+    CrossProducts
+        Datasets with values that aren't finite, rank-deficient X or an exact fit have an entry
+        in ``problems``.
+
+    Raises
+    ------
+    ValueError
+        If shapes don't match, or there are fewer than two groups, no more rows than fixed
+        effects, or as many groups as rows.
+    """
+    y = np.asarray(y, dtype=np.float64)
+    X = np.asarray(X, dtype=np.float64)
+    Z_given = None if Z is None else np.asarray(Z, dtype=np.float64)
+    _check_shapes(y, X, Z_given, groups)
+    order, starts, sizes = _runs(groups)
+    n_datasets, n = y.shape
+    at_once = max(1, _ELEMENTS_AT_ONCE // n)
+    parts = []
+    for start in range(0, n_datasets, at_once):
+        some = slice(start, start + at_once)
+        y_columns, X_columns = _columns(y[some, :, None], order), _columns(X[some], order)
+        Z_columns = None if Z_given is None else _columns(Z_given[some], order)
+        parts.append(_reduce(y_columns, X_columns, Z_columns, starts, sizes))
+    return parts[0] if len(parts) == 1 else _join(parts)
+
+
+def _check_shapes(y: Array, X: Array, Z: Array | None, groups: NDArray[np.generic]) -> None:
+    if y.ndim != 2 or X.ndim != 3 or groups.ndim != 1:
+        raise ValueError(
+            "y, X and groups must be of shapes (R, n), (R, n, p) and (n,), "
+            f"not {y.shape}, {X.shape} and {groups.shape}"
+        )
+    for name, matrix in (("X", X), ("Z", X if Z is None else Z)):
+        if matrix.ndim != 3 or matrix.shape[:2] != y.shape or matrix.shape[2] == 0:
+            raise ValueError(f"{name} of shape {matrix.shape} doesn't match y of shape {y.shape}")
+    if groups.shape != y.shape[1:] or 0 in y.shape:
+        raise ValueError(f"groups of shape {groups.shape} don't match y of shape {y.shape}")
+    n, p = X.shape[1:]
+    if n <= p:
+        raise ValueError(f"number of observations (={n}) <= number of fixed effects (={p})")
+
+
+def _runs(
+    groups: NDArray[np.generic],
+) -> tuple[NDArray[np.intp] | None, NDArray[np.intp], NDArray[np.intp]]:
+    """Order that sorts rows by group (None if they are), start and size of each group."""
+    in_order = bool((groups[1:] >= groups[:-1]).all())  # type: ignore[operator]
+    order = None if in_order else np.argsort(groups, kind="stable")
+    codes = groups if order is None else groups[order]
+    starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+    sizes = np.diff(np.r_[starts, len(groups)])
+    if len(starts) < 2:
+        raise ValueError("the grouping factor must have at least 2 levels")
+    if len(starts) == len(groups):
+        raise ValueError(
+            f"number of levels of the grouping factor (={len(starts)}) must be < number of "
+            f"observations (={len(groups)})"
+        )
+    return order, starts, sizes
+
+
+def _columns(A: Array, order: NDArray[np.intp] | None) -> Array:
+    """Columns of (R, n, k) data as a new (k, R, n) array, in the order of the groups."""
+    columns = np.empty((A.shape[2], *A.shape[:2]))
+    columns[...] = np.moveaxis(A if order is None else A[:, order], 2, 0)
+    return columns
+
+
+def _unit(columns: Array) -> Array:
+    """Powers of two near the root mean square of (k, R, n) columns, as (k, R)."""
+    largest = np.abs(columns).max(axis=-1)
+    usable = np.isfinite(largest) & (largest > 0)
+    largest = np.where(usable, largest, 1.0)
+    # Dividing by the largest value first keeps the squares of very large or small units finite.
+    shape = (columns / largest[..., None]).reshape(-1, columns.shape[-1])
+    mean_square = np.array([np.multiply(row, row).sum() for row in shape]) / columns.shape[-1]
+    exponent = np.frexp(largest * np.sqrt(mean_square).reshape(largest.shape))[1]
+    return np.where(usable, np.ldexp(1.0, exponent - 1), 1.0)
+
+
+def _reduce(
+    y_column: Array,
+    X: Array,
+    Z: Array | None,
+    starts: NDArray[np.intp],
+    sizes: NDArray[np.intp],
+) -> CrossProducts:
+    """Cross-products of the datasets of one pass; X and Z are (p, R, n), overwritten."""
+    y = y_column[0]
+    n_datasets, n = y.shape
+    scratch = np.empty_like(y)
+    equal = bool((sizes == sizes[0]).all())
+
+    def total(a: Array, b: Array) -> Array:
+        summed: Array = np.multiply(a, b, out=scratch).sum(axis=-1)
+        return summed
+
+    def by_group(a: Array, b: Array) -> Array:
+        np.multiply(a, b, out=scratch)
+        if equal:
+            blocks: Array = scratch.reshape(len(a), len(sizes), sizes[0]).sum(axis=-1)
+            return blocks
+        return np.add.reduceat(scratch, starts, axis=-1)
+
+    with np.errstate(all="ignore"):
+        x_unit, y_unit = _unit(X), _unit(y_column)[0]
+        X /= x_unit[..., None]
+        y /= y_unit[:, None]
+        z_unit = x_unit if Z is None else _unit(Z)
+        if Z is not None:
+            Z /= z_unit[..., None]
+        W = X if Z is None else Z
+        p, q = len(X), len(W)
+
+        zz = np.empty((q, q, n_datasets, len(sizes)))
+        for a in range(q):
+            for b in range(a + 1):
+                zz[a, b] = zz[b, a] = by_group(W[a], W[b])
+        zx = None
+        if Z is None:
+            xx = zz.sum(axis=-1)
+        else:
+            zx = np.array([[by_group(z, x) for x in X] for z in Z])
+            xx = np.array([[total(a, b) for b in X] for a in X])
+        XX = datasets_first(xx)
+        xy = np.array([[total(x, y)] for x in X])
+        yy = total(y, y)
+        reciprocals, _ = cholesky(xx, RANK_TOLERANCE)
+        pooled = back_substitute(xx, reciprocals, forward_substitute(xx, reciprocals, xy))[:, 0]
+        for x, b in zip(X, pooled, strict=True):
+            np.multiply(x, b[:, None], out=scratch)
+            np.subtract(y, scratch, out=y)
+        r = y
+        rr = total(r, r)
+        xr = np.array([by_group(x, r) for x in X])
+        zr = xr.copy() if Z is None else np.array([by_group(z, r) for z in Z])
+
+        T = zz
+        T_reciprocals, _ = cholesky(T, RANK_TOLERANCE)
+        r_part = forward_substitute(T, T_reciprocals, zr[:, None])[:, 0]
+        x_part = None if zx is None else forward_substitute(T, T_reciprocals, zx)
+        xx_rest, xr_rest = np.zeros_like(XX), np.zeros((n_datasets, p))
+        rr_rest = rr - datasets_first(np.square(r_part).sum(axis=-1)).sum(axis=-1)
+        if x_part is not None:
+            xx_part, xr_part, rr_part = _rest_products(x_part, r_part)
+            xx_rest, rr_rest = XX - xx_part, rr - rr_part
+            xr_rest = datasets_first(xr.sum(axis=-1)) - xr_part
+    full_rank = np.all(reciprocals > 0.0, axis=0)
+    problems = []
+    for i in range(n_datasets):
+        if not np.isfinite(rr[i]):
+            problems.append("values of the response or the predictors aren't finite")
+        elif not full_rank[i]:
+            problems.append("the fixed-effects model matrix is rank deficient")
+        elif rr[i] <= EXACT_FIT * yy[i]:
+            problems.append("the response is constant or an exact function of the predictors")
+        else:
+            problems.append("")
+    return CrossProducts(
+        n_obs=n,
+        group_sizes=sizes,
+        x_is_z=Z is None,
+        blocks=Blocks(
+            z=T[np.tril_indices(q)],
+            x=x_part,
+            r=r_part,
+            xx_rest=xx_rest,
+            xr_rest=xr_rest,
+            rr_rest=np.maximum(rr_rest, 0.0),
+        ),
+        x_unit=x_unit.T.copy(),
+        z_unit=z_unit.T.copy(),
+        y_unit=y_unit,
+        pooled=datasets_first(pooled),
+        xx=XX,
+        xr=xr,
+        problems=tuple(problems),
+    )
+
+
+def _rest_products(x: Array, r: Array) -> tuple[Array, Array, Array]:
+    """Cross-products X'X, X'r and r'r of (q, p, R, G) and (q, R, G), over rows and groups."""
+    p, shape = x.shape[1], x.shape[2:]
+    xx = np.empty((shape[0], p, p))
+    out, scratch = np.empty((p, *shape)), np.empty((p, *shape))
+    for i in range(p):
+        rows = sum_of_products([(row[i], row) for row in x], out, scratch).sum(axis=-1)
+        xx[:, i] = rows.T
+    xr = datasets_first(sum_of_products(zip(x, r, strict=True), out, scratch).sum(axis=-1))
+    rr = datasets_first(np.square(r).sum(axis=-1)).sum(axis=-1)
+    return xx, xr, rr
+
+
+def _join(parts: list[CrossProducts]) -> CrossProducts:
+    """Cross-products of successive passes as one."""
+
+    def along(axis: int, arrays: Iterator[Array]) -> Array:
+        return np.concatenate(list(arrays), axis=axis)
+
+    first = parts[0]
+    xs = [part.blocks.x for part in parts if part.blocks.x is not None]
+    blocks = Blocks(
+        z=along(1, (part.blocks.z for part in parts)),
+        x=along(2, iter(xs)) if xs else None,
+        r=along(1, (part.blocks.r for part in parts)),
+        xx_rest=along(0, (part.blocks.xx_rest for part in parts)),
+        xr_rest=along(0, (part.blocks.xr_rest for part in parts)),
+        rr_rest=along(0, (part.blocks.rr_rest for part in parts)),
+    )
+    return CrossProducts(
+        n_obs=first.n_obs,
+        group_sizes=first.group_sizes,
+        x_is_z=first.x_is_z,
+        blocks=blocks,
+        x_unit=along(0, (part.x_unit for part in parts)),
+        z_unit=along(0, (part.z_unit for part in parts)),
+        y_unit=along(0, (part.y_unit for part in parts)),
+        pooled=along(0, (part.pooled for part in parts)),
+        xx=along(0, (part.xx for part in parts)),
+        xr=along(1, (part.xr for part in parts)),
+        problems=sum((part.problems for part in parts), ()),
+    )

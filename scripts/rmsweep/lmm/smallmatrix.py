@@ -1,0 +1,124 @@
+"""Algebra of many small matrices at once, entry by entry.
+
+A matrix is held as an array whose first two axes are its rows and columns, and whose other axes
+run over datasets, or over datasets and groups. For matrices of two to ten rows that is several
+times faster than a BLAS call per matrix. Only elementwise operations touch the arrays, so the
+result for a dataset doesn't depend on how many others are beside it, to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Workspace:
+    """Arrays that are used again: fresh memory costs more than the arithmetic done in it."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Array] = {}
+
+    def array(self, name: str, *shape: int) -> Array:
+        """Contiguous array with arbitrary contents; overwrites the last one of this name."""
+        size = math.prod(shape)
+        buffer = self._buffers.get(name)
+        if buffer is None or len(buffer) < size:
+            buffer = self._buffers[name] = np.empty(size)
+        return buffer[:size].reshape(shape)
+
+
+def sum_of_products(pairs: Iterable[tuple[Array, Array]], out: Array, scratch: Array) -> Array:
+    """Write the sum of the products of the pairs, at least one, to `out`.
+
+    `scratch` has at least the rows of `out` and is overwritten.
+    """
+    (a, b), *rest = pairs
+    np.multiply(a, b, out=out)
+    for a, b in rest:
+        product = np.multiply(a, b, out=scratch[: len(out)])
+        np.add(out, product, out=out)
+    return out
+
+
+def subtract_products(target: Array, pairs: Iterable[tuple[Array, Array]], scratch: Array) -> Array:
+    """Subtract the products of the pairs from `target`, in place; `scratch` is overwritten."""
+    for a, b in pairs:
+        product = np.multiply(a, b, out=scratch[: len(target)])
+        np.subtract(target, product, out=target)
+    return target
+
+
+def cholesky(A: Array, rank_tolerance: float | None = None) -> tuple[Array, Array]:
+    """Factor A = LL' in place: L replaces the lower triangle of A, the rest is not touched.
+
+    Parameters
+    ----------
+    A : (m, m, ...) array
+        Symmetric; only its lower triangle is read.
+    rank_tolerance : float, optional
+        A pivot that is not above this fraction of its diagonal entry counts as zero, and its
+        column of L is zero. Without it A must be positive definite: NaN marks one that is not.
+
+    Returns
+    -------
+    reciprocals : (m, ...) array
+        1/L_jj, or 0 for a pivot that counts as zero.
+    determinant : (...) array
+        Product of the pivots.
+    """
+    m, shape = len(A), A.shape[2:]
+    reciprocals = np.empty((m, *shape))
+    scratch = np.empty((m, *shape))
+    determinant = np.ones(shape)
+    smallest = None
+    if rank_tolerance is not None:
+        smallest = [rank_tolerance * A[j, j] for j in range(m)]
+    for j in range(m):
+        pivot = A[j, j]
+        if smallest is not None:
+            pivot[~(pivot > smallest[j])] = 0.0
+        np.multiply(determinant, pivot, out=determinant)
+        np.sqrt(pivot, out=pivot)
+        if smallest is None:
+            np.reciprocal(pivot, out=reciprocals[j])
+        else:
+            reciprocals[j] = 0.0
+            np.divide(1.0, pivot, out=reciprocals[j], where=pivot > 0.0)
+        column = A[j + 1 :, j]
+        np.multiply(column, reciprocals[j], out=column)
+        for i in range(j + 1, m):
+            subtract_products(A[i, j + 1 : i + 1], [(A[i, j], A[j + 1 : i + 1, j])], scratch)
+    return reciprocals, determinant
+
+
+def forward_substitute(L: Array, reciprocals: Array, B: Array) -> Array:
+    """Solve LX = B for lower triangular L in place: X (m, columns, ...) replaces B."""
+    scratch = np.empty(B.shape[1:])
+    for i in range(len(B)):
+        subtract_products(B[i], [(L[i, k], B[k]) for k in range(i)], scratch)
+        np.multiply(B[i], reciprocals[i], out=B[i])
+    return B
+
+
+def back_substitute(L: Array, reciprocals: Array, B: Array) -> Array:
+    """Solve L'X = B for lower triangular L in place: X (m, columns, ...) replaces B."""
+    scratch = np.empty(B.shape[1:])
+    for i in reversed(range(len(B))):
+        subtract_products(B[i], [(L[k, i], B[k]) for k in range(i + 1, len(B))], scratch)
+        np.multiply(B[i], reciprocals[i], out=B[i])
+    return B
+
+
+def entries_first(A: Array) -> Array:
+    """Move the datasets of a (R, ...) array to its last axis, as a new contiguous array."""
+    return A.transpose(*range(1, A.ndim), 0).copy()
+
+
+def datasets_first(A: Array) -> Array:
+    """Undo `entries_first`; always a copy, for a view of one dataset could be overwritten."""
+    return A.transpose(-1, *range(A.ndim - 1)).copy()

@@ -1,0 +1,276 @@
+"""How far a study is: what its shards say, while a run is going or not.
+
+Only the folders of the shards are listed, and each shard is read once: what a reader sees is a
+whole file or none, and a file that replaced another has another inode. Nothing is locked.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from rmsweep import cost
+from rmsweep.design import Block, Condition, Study, plain
+from rmsweep.provenance import code_digest
+
+State = Literal["done", "outdated", "damaged"]
+
+COLUMNS = ["n_groups", "n_obs", "sigma", "sim", "status", "fit_success", "seconds", "cpu_seconds"]
+PAUSE = 120.0
+"""Seconds without work that count as a break between two runs."""
+NAMED = 10
+BAR_WIDTH = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """What one shard says.
+
+    Attributes
+    ----------
+    state : {"done", "outdated", "damaged"}
+        ``outdated``: made with other settings or code, so that the next run replaces it.
+    problem : str
+        What is wrong with a damaged one.
+    fits, failed, not_converged : int
+        Rows; those without estimates; those with estimates that don't count as a success.
+    seconds, cpu_seconds : float
+        Wall and CPU time of its fits.
+    finished : float
+        When it was written, in seconds since the epoch.
+    """
+
+    state: State
+    problem: str = ""
+    fits: int = 0
+    failed: int = 0
+    not_converged: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    finished: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A study's state at one moment.
+
+    Attributes
+    ----------
+    study : Study
+        What is planned.
+    shards : dict of Block to Shard
+        The planned shards that are there.
+    """
+
+    study: Study
+    shards: dict[Block, Shard]
+
+    @property
+    def planned(self) -> int:
+        """Datasets in all."""
+        return self.study.n_sims * len(self.study.conditions())
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to fit."""
+        return self.cells("done") == self.planned
+
+    def cells(self, state: State) -> int:
+        """Datasets in shards of that state."""
+        return sum(len(block.sims) for block, shard in self.shards.items() if shard.state == state)
+
+    def done(self) -> Iterator[tuple[Block, Shard]]:
+        """The shards that need not be made again."""
+        return ((block, shard) for block, shard in self.shards.items() if shard.state == "done")
+
+    def busy(self) -> list[tuple[float, float]]:
+        """Stretches of time in which shards were made, first to last, without the breaks."""
+        spans = sorted((shard.finished - shard.seconds, shard.finished) for _, shard in self.done())
+        stretches: list[tuple[float, float]] = []
+        for start, end in spans:
+            if stretches and start <= stretches[-1][1] + PAUSE:
+                start, last = stretches.pop()
+                end = max(end, last)
+            stretches.append((start, end))
+        return stretches
+
+    def elapsed(self) -> float:
+        """Seconds of work so far, without the breaks between runs."""
+        return sum(end - start for start, end in self.busy())
+
+    def remaining(self) -> float:
+        """Expected seconds to the end at the pace of the latest run; NaN before any shard.
+
+        A missing dataset is taken to need what the others of its condition did. For a condition
+        without any, the cost model decides, scaled by what the other conditions needed.
+        """
+        names = self.study.settings.strategies
+        model = {c: cost.seconds(names, c.n_groups, c.n_obs) for c in self.study.conditions()}
+        left = Counter(dict.fromkeys(model, self.study.n_sims))
+        spent = dict.fromkeys(model, 0.0)
+        for block, shard in self.done():
+            left[block.condition] -= len(block.sims)
+            spent[block.condition] += shard.seconds
+        ready = {condition: self.study.n_sims - left[condition] for condition in model}
+        modelled = sum(ready[condition] * model[condition] for condition in model)
+        stretches = self.busy()
+        if not modelled or not stretches:
+            return math.nan
+        scale = sum(spent.values()) / modelled
+        work = sum(left[c] * (spent[c] / ready[c] if ready[c] else scale * model[c]) for c in model)
+        start, end = stretches[-1]
+        lately = sum(shard.seconds for _, shard in self.done() if shard.finished >= start)
+        return work * (end - start) / lately if lately else math.nan
+
+
+class Monitor:
+    """Looks at a study's shards again and again.
+
+    Parameters
+    ----------
+    study : Study
+        What is planned.
+    cells : Path
+        Folder of the shards.
+    """
+
+    def __init__(self, study: Study, cells: Path) -> None:
+        self.study = study
+        self.cells = cells
+        self.code = code_digest(study.settings.strategies)
+        self.planned: dict[Condition, list[Block]] = {c: [] for c in study.conditions()}
+        for block in study.blocks():
+            self.planned[block.condition].append(block)
+        self.known: dict[tuple[Block, int], Shard] = {}
+
+    def look(self) -> Progress:
+        """Read what is new."""
+        known: dict[tuple[Block, int], Shard] = {}
+        for condition, blocks in self.planned.items():
+            try:
+                with os.scandir(self.cells / str(condition)) as entries:
+                    inodes = {entry.name: entry.inode() for entry in entries}
+            except FileNotFoundError:
+                continue
+            for block in blocks:
+                path = self.cells / block.path
+                if inode := inodes.get(path.name):
+                    shard = self.known.get((block, inode)) or self.read(path, block)
+                    if shard:
+                        known[block, inode] = shard
+        self.known = known
+        return Progress(self.study, {block: shard for (block, _), shard in known.items()})
+
+    def read(self, path: Path, block: Block) -> Shard | None:
+        """Read a shard; None if it is gone."""
+        settings = self.study.settings
+        expected = {b"settings": settings.to_json().encode(), b"code": self.code.encode()}
+        try:
+            finished = path.stat().st_mtime
+            file = pq.ParquetFile(path, page_checksum_verification=True)
+            if not expected.items() <= (file.metadata.metadata or {}).items():
+                return Shard("outdated", finished=finished)
+            table = file.read(COLUMNS, use_threads=False)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            return Shard("damaged", " ".join(str(error).split()))
+        condition = block.condition
+        here = {
+            (condition.n_groups, condition.n_obs, condition.sigma, sim): len(settings.strategies)
+            for sim in block.sims
+        }
+        if Counter(zip(*(table[key].to_pylist() for key in COLUMNS[:4]), strict=True)) != here:
+            return Shard("damaged", "holds other rows than planned")
+        failed = pc.equal(table["status"], "failed")
+        return Shard(
+            "done",
+            fits=len(table),
+            failed=pc.sum(failed).as_py(),
+            not_converged=pc.sum(pc.and_not(pc.invert(table["fit_success"]), failed)).as_py(),
+            seconds=pc.sum(table["seconds"]).as_py(),
+            cpu_seconds=pc.sum(table["cpu_seconds"]).as_py(),
+            finished=finished,
+        )
+
+
+def summary(progress: Progress, now: float) -> str:
+    """One line: how much is done, and how long the rest will take."""
+    finished, planned = progress.cells("done"), progress.planned
+    others = {state: progress.cells(state) for state in get_args(State)[1:]}
+    others = {"missing": planned - finished - sum(others.values())} | others
+    done = [shard for _, shard in progress.done()]
+    parts = [f"{finished:,} of {planned:,} datasets done ({finished / planned:.1%})"]
+    parts += [f"{count:,} {state}" for state, count in others.items() if count]
+    if done:
+        fits, failed, not_converged = (
+            sum(getattr(shard, part) for shard in done)
+            for part in ("fits", "failed", "not_converged")
+        )
+        parts.append(f"{failed:,} of {fits:,} fits failed, {not_converged:,} not converged")
+        parts.append(f"elapsed {clock(progress.elapsed())}")
+        parts.append(f"CPU time {clock(sum(shard.cpu_seconds for shard in done))}")
+    if done and not progress.complete:
+        parts.append(f"about {clock(progress.remaining())} left")
+        ago = max(0.0, now - max(shard.finished for shard in done))
+        parts.append(f"latest shard {clock(ago)} ago")
+    return f"{progress.study.settings.study}: {'; '.join(parts)}"
+
+
+def by_condition(progress: Progress) -> list[str]:
+    """The table of the conditions, a line each below the heading.
+
+    Cells are datasets; failed fits (rows without estimates) and those that have estimates but
+    did not converge are rows of the cells that are done.
+    """
+    heading = (
+        *("n_groups", "n_obs", "sigma", "cells", "missing", *get_args(State)),
+        *("fits", "failed", "not converged"),
+    )
+    counts = {condition: Counter[str]() for condition in progress.study.conditions()}
+    for block, shard in progress.shards.items():
+        count = counts[block.condition]
+        count[shard.state] += len(block.sims)
+        for part in ("fits", "failed", "not_converged"):
+            count[part.replace("_", " ")] += getattr(shard, part)
+    rows: list[tuple[str, ...]] = [heading]
+    for condition, count in counts.items():
+        count["cells"] = progress.study.n_sims
+        count["missing"] = count["cells"] - sum(count[state] for state in get_args(State))
+        place = (str(condition.n_groups), str(condition.n_obs), plain(condition.sigma))
+        rows.append((*place, *(f"{count[name]:,}" for name in heading[3:])))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.rjust, row, widths)) for row in rows]
+
+
+def damage(progress: Progress) -> list[str]:
+    """The damaged shards, a line each."""
+    found = [
+        f"damaged: {block.path} ({shard.problem})"
+        for block, shard in progress.shards.items()
+        if shard.state == "damaged"
+    ]
+    more = [f"and {len(found) - NAMED:,} damaged more"] if len(found) > NAMED else []
+    return found[:NAMED] + more
+
+
+def bar(progress: Progress) -> str:
+    """A bar that is full when all is done, and not before."""
+    full = BAR_WIDTH * progress.cells("done") // progress.planned
+    return "█" * full + "░" * (BAR_WIDTH - full)
+
+
+def clock(seconds: float) -> str:
+    """A duration, as in ``1:02:03``."""
+    if math.isnan(seconds):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -1,0 +1,265 @@
+"""The persistent worker behind ``scripts/warm.py``.
+
+A worker loads what one script needs, once, and forks a child for every caller, which runs the
+script as ``__main__`` in the caller's place. A script that wants more loaded in advance than its
+own import does has a function ``warm_up()``.
+
+A worker ends when it has had nothing to do for `IDLE_SECONDS`. A killed caller takes its child
+with it, and so does a killed worker; its callers then do the work themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import io
+import marshal
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import NoReturn
+
+IDLE_SECONDS = 30.0
+"""Longer than Snakemake's pauses between jobs; ``RMSWEEP_WORKER_IDLE`` overrides it."""
+
+SINGLE_THREADED = {
+    **{f"{name}_NUM_THREADS": "1" for name in ("MKL", "OMP", "OPENBLAS")},
+    "CLI_NO_THREAD": "1",  # R's cli, for its progress bars
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow
+}
+"""What keeps libraries from starting threads, none of which a forked child would have."""
+
+warm = False
+"""Whether this process is a worker's child."""
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_EXIT_FLUSH_FAILED = 120  # as Python's own
+_LIBC = ctypes.CDLL(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script, ready to run.
+
+    Attributes
+    ----------
+    path : str
+        Absolute path of the source.
+    code : CodeType
+        The compiled source.
+    variables : dict of bytes to bytes
+        Environment variables that loading it has set.
+    """
+
+    path: str
+    code: CodeType
+    variables: dict[bytes, bytes]
+
+    @classmethod
+    def load(cls, path: str) -> Script:
+        """Compile a script and load all that it needs."""
+        os.environ.update(SINGLE_THREADED)
+        before = dict(os.environb)
+        script = cls(path, compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), {})
+        module = script.execute("__warm_up__")
+        if hasattr(module, "warm_up"):
+            module.warm_up()
+        script.variables.update(os.environb.items() - before.items())
+        return script
+
+    def execute(self, name: str) -> ModuleType:
+        """Execute the script as a fresh module of that name."""
+        module = ModuleType(name)
+        module.__file__ = self.path
+        sys.modules[name] = module
+        exec(self.code, module.__dict__)
+        return module
+
+    def run(self) -> int:
+        """Run the script as the main program and return its exit code."""
+        result: object = None
+        try:
+            self.execute("__main__")
+        except SystemExit as stop:
+            result = stop.code
+        except BaseException as error:
+            frames = error.__traceback__
+            for _ in ("run", "execute"):
+                frames = frames and frames.tb_next
+            sys.excepthook(type(error), error.with_traceback(frames), frames)
+            result = 1
+        if not isinstance(result, int | None):
+            print(result, file=sys.stderr)
+            result = 1
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError) as error:
+            sys.excepthook(type(error), error, None)
+            result = _EXIT_FLUSH_FAILED
+        _LIBC.fflush(None)
+        return (result or 0) & 0xFF
+
+
+class Worker:
+    """The parent of all jobs of one script.
+
+    Parameters
+    ----------
+    listener : socket.socket
+        Where callers connect.
+    script : Script
+        What they want to run.
+    """
+
+    def __init__(self, listener: socket.socket, script: Script) -> None:
+        self.script = script
+        self.listener = listener
+        self.listener.setblocking(False)
+        self.jobs: dict[int, socket.socket] = {}
+        self.ended, wake_up = socket.socketpair()
+        self.ended.setblocking(False)
+        wake_up.setblocking(False)
+        self.own = [self.listener, self.ended, wake_up]
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_up.fileno())
+        # pidfd_open would be simpler; Conda's Python and many clusters' kernels lack it.
+        self.events = select.epoll()
+        self.events.register(self.listener, select.EPOLLIN)
+        self.events.register(self.ended, select.EPOLLIN)
+
+    def serve(self, idle: float) -> None:
+        """Run jobs until there was neither a job nor a caller for `idle` seconds."""
+        while ready := {fd for fd, _ in self.events.poll(None if self.jobs else idle)}:
+            # In this order, for a closed descriptor's number goes to the next connection.
+            for pid, caller in self.jobs.items():
+                if caller.fileno() in ready:
+                    os.killpg(pid, signal.SIGKILL)
+            if self.ended.fileno() in ready:
+                self.reap()
+            if self.listener.fileno() in ready:
+                # Without memory for a child, say: the connection ends, the caller helps itself.
+                with contextlib.suppress(OSError):
+                    self.start_job(self.listener.accept()[0])
+
+    def reap(self) -> None:
+        """Tell the callers of ended jobs how these ended."""
+        self.ended.recv(4096)
+        for pid in list(self.jobs):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                caller = self.jobs.pop(pid)
+                self.events.unregister(caller)
+                with caller, contextlib.suppress(OSError):
+                    caller.sendall(status.to_bytes(2, "big"))
+
+    def start_job(self, caller: socket.socket) -> None:
+        """Fork a child for a caller of the same user."""
+        credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        if struct.unpack("3i", credentials)[1] != os.getuid():
+            caller.close()
+            return
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self.be_job(caller, parent)
+        os.setpgid(pid, pid)
+        self.jobs[pid] = caller
+        # A hang-up is reported even if no event is asked for; once is enough.
+        self.events.register(caller, select.EPOLLONESHOT)
+
+    def be_job(self, caller: socket.socket, parent: int) -> NoReturn:
+        """Run the script as the caller would.
+
+        The caller's connection stays open: the end of it, without a status, must not be seen
+        before this process has ended as well.
+        """
+        global warm
+        exit_code = 1
+        try:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(exit_code)
+            os.setpgid(0, 0)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self.events.close()
+            for unused in (*self.own, *self.jobs.values()):
+                unused.close()
+            warm = True
+            take_place_of(caller, self.script.variables)
+            exit_code = self.script.run()
+        except BaseException as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+        finally:
+            # Without Python's and R's exit handlers: R would delete its parent's folder.
+            os._exit(exit_code)
+
+
+def take_place_of(caller: socket.socket, variables: dict[bytes, bytes]) -> None:
+    """Read a caller's request and take over what it sends.
+
+    Parameters
+    ----------
+    caller : socket.socket
+        The connection: three descriptors, then (arguments, folder, environment, umask).
+    variables : dict of bytes to bytes
+        What loading has set, and would have set in the caller.
+    """
+    _, streams, _, _ = socket.recv_fds(caller, 1, 3)
+    for stream, descriptor in enumerate(streams):
+        os.dup2(descriptor, stream)
+        os.close(descriptor)
+    with caller.makefile("rb") as request:
+        arguments, folder, environment, umask = marshal.load(request)
+    sys.argv = [os.fsdecode(argument) for argument in arguments]
+    os.umask(umask)
+    os.chdir(folder)
+    os.environb.clear()
+    os.environb.update(environment | variables)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())
+
+
+def main(path: str) -> None:
+    """Serve a script on the listening socket that is this process's standard input."""
+    for descriptor in Path("/proc/self/fd").iterdir():
+        if int(descriptor.name) > 2:  # the first caller's, and somebody may wait for its end
+            with contextlib.suppress(OSError):
+                os.close(int(descriptor.name))
+    listener = socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    address = Path(listener.getsockname())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    try:
+        worker = Worker(listener, Script.load(path))
+        sys.stdout.flush()
+        _LIBC.fflush(None)
+        gc.collect()
+        gc.freeze()
+        with contextlib.suppress(SystemExit):
+            worker.serve(float(os.environ.get("RMSWEEP_WORKER_IDLE", IDLE_SECONDS)))
+        address.with_name("log").unlink(missing_ok=True)
+    finally:
+        # While it listens, the address is its own: nobody replaces the socket of a live worker.
+        address.unlink(missing_ok=True)
+        listener.close()
+        with contextlib.suppress(OSError):
+            address.parent.rmdir()
+
+
+if __name__ == "__main__":
+    # As a library module, so that a job finds `warm` in `rmsweep.worker`.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from rmsweep import worker
+
+    worker.main(sys.argv[1])

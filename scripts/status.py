@@ -1,0 +1,69 @@
+"""Say how far a study is: cells done, missing and damaged, failed fits, and the time left.
+
+It reads the shards only, and so works beside a run, from any machine that sees the folder. Exit
+code 0 says that all cells are done, 1 that some are not.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rmsweep import cli, progress
+from rmsweep.config import read_study
+
+CLEAR = "\x1b[H\x1b[J"
+
+
+@cli.one_line_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line; print the state, once or until all is done."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--config", required=True, help="the study's configuration file")
+    parser.add_argument(
+        "--cells", type=Path, help="folder of the shards; default results/{study}/cells"
+    )
+    parser.add_argument(
+        "--watch",
+        type=float,
+        nargs="?",
+        const=2.0,
+        metavar="SECONDS",
+        help="look again every so many seconds (2) until all is done",
+    )
+    options = parser.parse_args(argv)
+
+    study = read_study(options.config)
+    cells = options.cells or Path("results", study.settings.study, "cells")
+    monitor = progress.Monitor(study, cells)
+    state = monitor.look()
+    try:
+        while options.watch is not None and not state.complete:
+            show(state)
+            time.sleep(options.watch)
+            state = monitor.look()
+    except KeyboardInterrupt:
+        return 1
+    show(state, whole=True)
+    return 0 if state.complete else 1
+
+
+def show(state: progress.Progress, whole: bool = False) -> None:
+    """Print the state: over the last one in a terminal, else as a line, or all if `whole`."""
+    line = progress.summary(state, time.time())
+    details = [*progress.by_condition(state), *progress.damage(state)]
+    if sys.stdout.isatty():
+        lines = [*details, progress.bar(state), line]
+        if not whole:
+            room = shutil.get_terminal_size().lines - 2  # the last line may take two
+            lines = [CLEAR + "\n".join(lines[-room:])]
+    else:
+        lines = [*details, line] if whole else [line]
+    print("\n".join(lines), flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
