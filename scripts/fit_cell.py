@@ -11,7 +11,7 @@ os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM
 
 from rmsweep import cli, provenance, rbridge, replication, strategies, tables, worker
 from rmsweep.config import read_settings
-from rmsweep.design import Block, Settings, parse_sims
+from rmsweep.design import Block, Condition, Settings, parse_sims
 
 
 def warm_up() -> None:
@@ -19,8 +19,11 @@ def warm_up() -> None:
     import jsonschema  # noqa: F401
 
     settings = read_settings(os.environ["RMSWEEP_SETTINGS"])
-    replication.warm_up(settings)
-    versions(settings)
+    # R compiles and loads much of itself at its first fit
+    n_terms = len(settings.terms)
+    replication.run_block(settings, Block(Condition(2 * n_terms, 2 * n_terms, 1.0), range(1)))
+    if "R" in versions(settings):
+        rbridge.collect_garbage()
 
 
 def versions(settings: Settings) -> dict[str, str]:

@@ -19,9 +19,7 @@ N_SIMS = 400
 # in Monte Carlo standard errors, which the formulas' own 5% joins
 BOUND = 4
 FORMULA = 0.05
-SETTINGS = load_study(
-    {"n_groups": [25], "n_obs": [25], "sigma": [1], "n_sims": 1, "strategies": ["lm", "lm2"]}, "s"
-).settings
+GRID = {"n_groups": [25], "n_obs": [25], "sigma": [1], "n_sims": 1}
 CONDITIONS = [Condition(30, 25, 0.25), Condition(30, 25, 1.0), Condition(25, 30, 4.0)]
 
 
@@ -47,9 +45,7 @@ def lmer_mis_reported(c: Condition) -> Array:
 
 
 def sweep(condition: Condition, strategy: str, n_sims: int) -> dict[str, Array]:
-    from dataclasses import replace
-
-    settings = replace(SETTINGS, strategies=(strategy,))
+    settings = load_study(GRID | {"strategies": [strategy]}, "s").settings
     shard = run_block(settings, Block(condition, range(n_sims)))
     coefficients = shard["coefs"].combine_chunks().flatten()
     found = {

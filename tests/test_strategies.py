@@ -202,9 +202,7 @@ MESSAGES = {
 @pytest.mark.parametrize(("text", "kind"), MESSAGES.items())
 def test_messages_are_told_apart(text: str, kind: str | None) -> None:
     kinds = ("GRADIENT", "HESSIAN", "SINGULAR", "LMERTEST")
-    assert [name for name in kinds if getattr(mixed, name).search(text)] == (
-        [kind] if kind else []
-    )
+    assert [name for name in kinds if getattr(mixed, name).search(text)] == ([kind] if kind else [])
 
 
 def test_a_singular_fit_is_seen_and_its_checks_are_made_all_the_same() -> None:
@@ -249,10 +247,29 @@ def test_lmer_is_rscripts(data: Dataset, tmp_path: Path) -> None:
     for name in ("lmer", "lmer_mis"):
         for reml in (True, False):
             for optimizer in ("nloptwrap", "bobyqa", "Nelder_Mead"):
-                settings = replace(SETTINGS, reml=reml, optimizer=optimizer)
+                settings = replace(
+                    SETTINGS, reml=reml, optimizer=optimizer, derivatives="numerical"
+                )
                 fit = strategies.load(name).fit(data, settings)
                 inferred = infer(fit.estimate, fit.se, fit.df, fit.ci_type)
                 test = (inferred.statistic, inferred.p_value, inferred.ci_low, inferred.ci_high)
                 found = [fit.estimate, fit.se, fit.df, *test, np.full(4, fit.criterion)]
                 # the same program on the same bits; the p-values are two programs'
                 np.testing.assert_allclose(found, next(expected), rtol=1e-9)
+
+
+def test_the_example_of_the_readme_keeps_the_contract(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    example = text.split("```python\n")[1].split("```")[0]
+    (tmp_path / "lm_naive.py").write_text(example)
+    monkeypatch.setattr(strategies, "__path__", [*strategies.__path__, str(tmp_path)])
+    assert "lm_naive" in strategies.names()
+    assert strategies.label("lm_naive") == "OLS without regard to the groups"
+    assert strategies.engines("lm_naive") == ("python",)
+    outcome = fit_strategy("lm_naive", data, replace(SETTINGS, strategies=("lm_naive",)))
+    assert outcome.fit is not None
+    np.testing.assert_allclose(
+        outcome.fit.estimate, strategies.load("lm").fit(data, SETTINGS).estimate, rtol=1e-10
+    )

@@ -37,6 +37,7 @@ def start() -> Any:
     """
     # read when R starts: the BLAS of a job must not spread over its neighbours' cores
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    library_path = os.environ.get("LD_LIBRARY_PATH")
     try:
         ri = rinterface()
         ri.initr()
@@ -45,6 +46,11 @@ def start() -> Any:
             f"R can't be started ({' '.join(str(error).split())}): run `make setup`, "
             "or install R and rpy2"
         ) from None
+    # rpy2 sets it for R, which is loaded by now; other programs would load R's libraries
+    if library_path is None:
+        os.environ.pop("LD_LIBRARY_PATH", None)
+    else:
+        os.environ["LD_LIBRARY_PATH"] = library_path
     for package in ("lme4", "lmerTest"):
         if not ri.evalr(f"suppressPackageStartupMessages(requireNamespace('{package}'))")[0]:
             raise BrokenEnvironmentError(
@@ -67,6 +73,13 @@ def versions() -> dict[str, str]:
     """Versions of R, lme4, lmerTest and R's BLAS."""
     result = start()["versions"]()
     return dict(zip(result.names, result, strict=True))
+
+
+def collect_garbage() -> None:
+    """Age all that R holds, so that a forked child's collections leave the shared pages alone."""
+    # R has three generations of objects
+    for _ in range(3):
+        rinterface().evalr("gc()")
 
 
 def formula(data: Dataset, random: Sequence[str]) -> str:

@@ -1,0 +1,204 @@
+"""The two engines behind the strategies, and the audit that holds one against the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import compare_engines
+from rmsweep import agreement, merge, replication, strategies
+from rmsweep.config import ConfigError, load_study
+from rmsweep.dataset import Batch
+from rmsweep.design import Block, Condition, Settings
+from rmsweep.dgp import simulate
+from rmsweep.replication import fit_natively, fit_strategy, run_block
+
+GRID = {"n_groups": [10], "n_obs": [5], "sigma": [1], "n_sims": 1}
+# closed forms of the same numbers: rounding only
+ROUNDING = 1e-9
+# lmerTest's numerical derivatives are good to about four figures of the degrees of freedom
+NUMERICAL = 1e-3
+# lme4 stops short of the optimum: relative, where it has nothing to complain of
+STOPPING = 2e-3
+
+
+def settings(**keys: object) -> Settings:
+    return load_study(GRID | keys, "s").settings
+
+
+def without_timings(shard: pa.Table) -> pa.Table:
+    return shard.drop_columns(["seconds", "cpu_seconds", "host", "worker"])
+
+
+@pytest.mark.parametrize("name", ["lm", "lm2", "lmer", "lmer_mis"])
+@pytest.mark.parametrize("condition", [Condition(10, 6, 1.0), Condition(30, 25, 0.25)], ids=str)
+def test_engines_agree(name: str, condition: Condition) -> None:
+    one = settings()
+    data = [simulate(one, condition, sim).data for sim in range(6)]
+    native = fit_natively(name, Batch(data), one)
+    reference = [fit_strategy(name, dataset, one) for dataset in data]
+    tolerance = ROUNDING if name in ("lm", "lm2") else STOPPING
+    compared = 0
+    for ours, theirs in zip(native, reference, strict=True):
+        assert ours.fit
+        assert theirs.fit
+        assert (ours.fit.se_type, ours.fit.df_type) == (theirs.fit.se_type, theirs.fit.df_type)
+        if not np.isnan(ours.fit.criterion):
+            assert ours.fit.criterion <= theirs.fit.criterion + agreement.CRITERION_TOLERANCE
+        if theirs.fit.convergence.success("strict"):
+            off = np.abs(ours.fit.estimate - theirs.fit.estimate) / theirs.fit.se
+            assert off.max() < tolerance
+            np.testing.assert_allclose(ours.fit.se, theirs.fit.se, rtol=tolerance)
+            np.testing.assert_allclose(ours.fit.df, theirs.fit.df, rtol=2 * tolerance)
+            compared += 1
+    assert compared
+
+
+@pytest.mark.parametrize("name", ["lmer", "lmer_mis"])
+def test_closed_derivatives_give_what_lme4s_and_lmertests_own_do(name: str) -> None:
+    closed, numerical = settings(), settings(derivatives="numerical")
+    for condition in (Condition(10, 5, 0.1), Condition(10, 25, 1.0)):
+        for sim in range(8):
+            data = simulate(closed, condition, sim).data
+            one, two = (strategies.load(name).fit(data, s) for s in (closed, numerical))
+            assert one.estimate.tobytes() == two.estimate.tobytes()
+            np.testing.assert_allclose(one.se, two.se, rtol=1e-12)
+            assert one.criterion == two.criterion
+            if two.convergence.success("strict"):
+                np.testing.assert_allclose(one.df, two.df, rtol=NUMERICAL)
+            for verdict in ("strict", "published"):
+                assert one.convergence.success(verdict) == two.convergence.success(verdict)  # type: ignore[arg-type]
+
+
+def test_lme4_rows_say_how_far_above_the_optimum_lme4_stopped() -> None:
+    shard = run_block(settings(), Block(Condition(10, 5, 0.1), range(4))).to_pylist()
+    gaps = {row["strategy"]: [] for row in shard}
+    for row in shard:
+        gaps[row["strategy"]].append(row["criterion_gap"])
+    assert gaps["lm"] == [None] * 4
+    for name in ("lmer", "lmer_mis"):
+        assert all(gap > -agreement.CRITERION_TOLERANCE for gap in gaps[name])
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_native_rows_are_the_same_bytes_in_any_block(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = settings(engine="native")
+    condition = Condition(10, 7, 0.25)
+    whole = without_timings(run_block(one, Block(condition, range(21))))
+    blocks = [range(first, first + size) for first in range(0, 21, size)]
+    parts = [without_timings(run_block(one, Block(condition, sims))) for sims in blocks]
+    assert pa.concat_tables(parts).equals(whole)
+    monkeypatch.setattr(replication, "ROWS_AT_ONCE", 4 * 70)
+    assert without_timings(run_block(one, Block(condition, range(21)))).equals(whole)
+
+
+def test_an_impossible_design_is_a_failed_row_natively_too() -> None:
+    one = settings(engine="native")
+    shard = run_block(one, Block(Condition(10, 4, 1.0), range(2))).to_pylist()
+    lmer = [row for row in shard if row["strategy"] == "lmer"]
+    assert [row["status"] for row in lmer] == ["failed"] * 2
+    assert "number of observations (=40) <= number of random effects (=40)" in lmer[0]["messages"]
+    assert {row["engine"] for row in lmer} == {"native"}
+    assert {row["status"] for row in shard if row["strategy"] == "lm"} == {"ok"}
+
+
+def test_the_audit_is_a_growing_sample_of_about_its_size() -> None:
+    condition = Condition(10, 5, 1.0)
+    few, many = settings(audit=0.1), settings(audit=0.3)
+    sample = [sim for sim in range(2000) if few.is_audited(condition, sim)]
+    larger = {sim for sim in range(2000) if many.is_audited(condition, sim)}
+    assert set(sample) < larger
+    # five standard errors of a binomial share
+    assert abs(len(sample) - 200) < 5 * np.sqrt(2000 * 0.1 * 0.9)
+    assert not any(settings().is_audited(condition, sim) for sim in range(100))
+
+
+@pytest.fixture(scope="module")
+def audited() -> pd.DataFrame:
+    """The audit of a small native study, every dataset of it."""
+    one = settings(engine="native", audit=1)
+    shards = [run_block(one, Block(Condition(10, 5, sigma), range(8))) for sigma in (0.1, 1.0)]
+    return pa.concat_tables([merge.audit(shard) for shard in shards]).to_pandas()
+
+
+def test_the_agreement_table_counts_and_compares(audited: pd.DataFrame) -> None:
+    summary = agreement.summarise(audited)
+    assert len(summary) == 2 * 4
+    assert (summary["audited"] == 8).all()
+    assert (summary["reference_lower"] == 0).all()
+    assert not agreement.faults(audited)
+    exact = summary[summary["strategy"].isin(["lm", "lm2"])]
+    for column in ("estimate_diff_max", "se_diff_max", "df_diff_max"):
+        assert exact[column].max() < ROUNDING
+
+
+def test_a_native_optimum_above_the_references_fails_the_run(
+    audited: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = audited.index[audited["strategy"] == "lmer"][3]
+    wrong = audited.copy()
+    wrong.loc[row, "criterion_gap"] = -1e-3
+    wrong.to_parquet(tmp_path / "audit.parquet")
+    output = tmp_path / "agreement.csv"
+    assert compare_engines.main([str(tmp_path / "audit.parquet"), "--output", str(output)]) == 1
+    shown = capsys.readouterr()
+    assert "above it in 1" in shown.out
+    sim = wrong.loc[row, "sim"]
+    assert f"sim={sim} lmer: native criterion 0.001 above the reference's" in shown.err
+    assert pd.read_csv(output)["reference_lower"].sum() == 1
+
+
+def test_lme4_above_the_optimum_is_a_finding_and_no_fault(audited: pd.DataFrame) -> None:
+    found = audited.assign(criterion_gap=audited["criterion_gap"] + 0.5)
+    assert not agreement.faults(found)
+    assert agreement.summarise(found)["native_lower"].sum() == 2 * 2 * 8
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        ("lme4", {"lm": "statsmodels", "lmer": "lme4"}),
+        ("native", {"lm": "native", "lmer": "native"}),
+        ({"lmer": "native"}, {"lm": "statsmodels", "lmer": "native"}),
+    ],
+)
+def test_engine_of_each_strategy(engine: object, expected: dict[str, str]) -> None:
+    assert settings(strategies=["lm", "lmer"], engine=engine).engine == expected
+
+
+@pytest.mark.parametrize(
+    ("engine", "allowed"),
+    [
+        ("fast", "lme4, native"),
+        ({"lmer": "statsmodels"}, "for lmer: lme4, native"),
+        ({"lmer_mis": "native"}, "the study's strategies: lm, lmer"),
+    ],
+)
+def test_engines_that_cannot_be(engine: object, allowed: str) -> None:
+    with pytest.raises(ConfigError, match=f"engine: .*allowed: {allowed}"):
+        settings(strategies=["lm", "lmer"], engine=engine)
+
+
+def test_native_studies_go_by_blocks_unless_told_otherwise() -> None:
+    assert load_study(GRID | {"engine": "native"}, "s").sims_per_job == "auto"
+    assert load_study(GRID | {"engine": "native", "sims_per_job": 1}, "s").sims_per_job == 1
+    assert load_study(GRID | {"engine": {"lmer": "native"}}, "s").sims_per_job == 1
+
+
+def test_a_native_block_needs_no_r(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rmsweep import rbridge
+
+    def no_r() -> None:
+        raise AssertionError("R was started")
+
+    monkeypatch.setattr(rbridge, "start", no_r)
+    shard = run_block(settings(engine="native"), Block(Condition(10, 6, 1.0), range(2)))
+    assert shard["status"].to_pylist().count("failed") == 0
+    with pytest.raises(AssertionError, match="R was started"):
+        run_block(settings(engine="native", audit=1), Block(Condition(10, 6, 1.0), range(2)))
