@@ -2,9 +2,10 @@
 
     python benchmarks/sweep.py [--sims 2]
 
-On every condition of the default grid, three ways to the same rows, in turn, on the same cores: (a) Snakemake, one job per cell, with the
-persistent worker; (b) the same without the worker; (c) a loop in one process that has R loaded.
-Prints wall and CPU time (of all processes, user + system) and the ratios between them.
+On every condition of the default grid, three ways to the same rows, in turn, on the same cores:
+(a) Snakemake, one job per cell, with the persistent worker; (b) the same without the worker; (c) a
+loop in one process that has R loaded. Prints wall and CPU time (of all processes, user + system)
+and the ratios between them.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def fit_by_lme4(data: Dataset, random: Sequence[str], settings: Settings) -> Fit
         at = lmm.inference_at(products, np.array([result["theta"]]), reml=settings.reml)
         df = at.df[0]
         checks = list(lmm.lme4_verdicts(at, check_singular=True)[0].messages)
-        heard += lmm.lmertest_warnings(at.hessian_theta_sigma[0])
+        heard += lmm.lmertest_warnings(at.hessian_theta_sigma)[0]
     return Fit(
         estimate=np.array(result["estimate"]),
         se=np.array(result["se"]),
@@ -105,13 +105,14 @@ def fit_natively(batch: Batch, random: Sequence[str], settings: Settings) -> lis
     """
     fitted = lmm.fit(batch.crossproducts(random), reml=settings.reml, on_error="report")
     verdicts = lmm.lme4_verdicts(fitted, check_singular=True)
+    doubts = lmm.lmertest_warnings(fitted.hessian_theta_sigma)
     fits: list[Fit | FitError] = []
     for row, (message, verdict) in enumerate(zip(fitted.messages, verdicts, strict=True)):
         if np.isnan(fitted.criterion[row]):
             fits.append(FitError(f"fit: {message}"))
             continue
         heard = [message] if message else []
-        heard += lmm.lmertest_warnings(fitted.hessian_theta_sigma[row])
+        heard += doubts[row]
         fits.append(
             Fit(
                 estimate=fitted.estimate[row],

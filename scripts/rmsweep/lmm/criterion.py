@@ -252,7 +252,8 @@ def criterion(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace)
     Returns
     -------
     Criterion
-        In working units; NaN where a matrix that must be positive definite isn't.
+        In working units; NaN where a matrix that must be positive definite isn't. Some of its
+        arrays are the workspace's, which the next call with it overwrites.
     """
     value, rho, beta, inverse, K, D, d, DD = _solve(blocks, G, n_obs, reml, work)
     q, p, n_datasets = len(K), len(beta), len(value)
@@ -292,26 +293,34 @@ def criterion(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace)
     Q -= W
 
     by_dataset = stack.transpose(1, 0, 2)
-    cross = np.matmul(by_dataset, by_dataset.transpose(0, 2, 1)).reshape(n_datasets, -1)
-    QW = np.matmul(Q.transpose(1, 0, 2), W.transpose(1, 2, 0)).reshape(n_datasets, -1)
+    cross = work.array("cross", n_datasets, len(stack), len(stack))
+    cross = np.matmul(by_dataset, by_dataset.transpose(0, 2, 1), out=cross)
+    cross = cross.reshape(n_datasets, -1)
+    QW = work.array("QW", n_datasets, k, k)
+    QW = np.matmul(Q.transpose(1, 0, 2), W.transpose(1, 2, 0), out=QW).reshape(n_datasets, -1)
+
+    def picked(name: str, source: Array, places: Index) -> Array:
+        out = work.array(name, n_datasets, len(places))
+        return source.take(places, axis=1, out=out, mode="clip")
 
     ss = cross.take(at.ss, axis=1)
     S = datasets_first(W.sum(axis=-1)) - (nu / rho)[:, None] * ss
     # M_E and h_E for each entry of G, side by side: the Hessian subtracts their cross-products.
-    both = cross.take(at.uus[0], axis=1)
-    both += cross.take(at.uus[1], axis=1)
+    both = picked("both", cross, at.uus[0])
+    both += picked("other", cross, at.uus[1])
     both = both.reshape(n_datasets, k, p * p + p)
     both *= at.factor[:, None] / 2.0
     information = both[:, :, : p * p].reshape(n_datasets, k, p, p)
     both[:, :, p * p :] *= (np.sqrt(2.0) * weight)[:, None]
-    hessian = QW.take(at.qw[0], axis=1)
+    hessian = picked("hessian", QW, at.qw[0])
     for places in at.qw[1:]:
-        hessian += QW.take(places, axis=1)
-    hessian = hessian.reshape(n_datasets, k, k) * at.qw_factor
+        hessian += picked("other", QW, places)
+    hessian = hessian.reshape(n_datasets, k, k)
+    hessian *= at.qw_factor
     if reml:
         S -= cross.take(at.uu_trace, axis=1).reshape(n_datasets, k, p).sum(axis=-1)
     h = both if reml else both[:, :, p * p :].copy()
-    hessian -= np.matmul(h, h.transpose(0, 2, 1))
+    hessian -= np.matmul(h, h.transpose(0, 2, 1), out=work.array("hh", n_datasets, k, k))
     return Criterion(
         value=value,
         rho=rho,

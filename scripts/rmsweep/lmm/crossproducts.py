@@ -281,14 +281,18 @@ def _columns(A: Array, order: NDArray[np.intp] | None) -> Array:
 
 def _unit(columns: Array) -> Array:
     """Powers of two near the root mean square of (k, R, n) columns, as (k, R)."""
-    largest = np.abs(columns).max(axis=-1)
-    usable = np.isfinite(largest) & (largest > 0)
-    largest = np.where(usable, largest, 1.0)
-    # Dividing by the largest value first keeps the squares of very large or small units finite.
-    shape = (columns / largest[..., None]).reshape(-1, columns.shape[-1])
-    mean_square = np.array([np.multiply(row, row).sum() for row in shape]) / columns.shape[-1]
-    exponent = np.frexp(largest * np.sqrt(mean_square).reshape(largest.shape))[1]
-    return np.where(usable, np.ldexp(1.0, exponent - 1), 1.0)
+    unit = np.empty(columns.shape[:2])
+    scratch = np.empty_like(columns[0])
+    for column, out in zip(columns, unit, strict=True):
+        mean_square = np.multiply(column, column, out=scratch).sum(axis=-1) / column.shape[-1]
+        size = np.sqrt(mean_square)
+        # Squares of very large or small units overflow or vanish: take the largest value there.
+        extreme = ~((mean_square > 1e-200) & (mean_square < 1e200))
+        if extreme.any():
+            size[extreme] = np.abs(column[extreme]).max(axis=-1)
+        size[~np.isfinite(size) | (size == 0.0)] = 1.0
+        out[...] = np.ldexp(1.0, np.frexp(size)[1] - 1)
+    return unit
 
 
 def _reduce(

@@ -52,12 +52,37 @@ def lme4_verdicts(at: Inference, *, check_singular: bool = False) -> list[Verdic
         a singular fit is then no failure of its own and has no message.
     """
     diagonal = diagonal_parameters(_n_random(at), at.covariance)
+    sound = _sound(at.gradient, at.hessian)
     verdicts = []
-    for theta, gradient, hessian in zip(at.theta, at.gradient, at.hessian, strict=True):
-        verdicts.append(
-            lme4_verdict(gradient, hessian, theta[diagonal], check_singular=check_singular)
-        )
+    for row, theta in enumerate(at.theta[:, diagonal]):
+        if sound[row] and (check_singular or not (theta < SINGULAR_THETA).any()):
+            verdicts.append(Verdict(bool((theta < SINGULAR_THETA).any()), (), ()))
+        else:
+            verdicts.append(
+                lme4_verdict(
+                    at.gradient[row], at.hessian[row], theta, check_singular=check_singular
+                )
+            )
     return verdicts
+
+
+def _sound(gradient: Array, hessian: Array) -> NDArray[np.bool_]:
+    """Which datasets pass all checks at a glance, (R,): the others are looked at one by one.
+
+    A gradient within the tolerance needs no scaling, and these eigenvalues no Cholesky factor.
+    """
+    finite = _finite(gradient[:, None]) & _finite(hessian)
+    eigenvalues = np.linalg.eigvalsh(np.where(finite[:, None, None], hessian, 0.0))
+    smallest, largest = eigenvalues[:, 0], eigenvalues[:, -1]
+    flat = np.abs(np.where(finite[:, None], gradient, 0.0)).max(axis=1) <= GRADIENT_TOLERANCE
+    positive = smallest > HESSIAN_TOLERANCE * np.maximum(1.0, largest)
+    sound: NDArray[np.bool_] = finite & flat & positive & (largest * HESSIAN_TOLERANCE <= 1.0)
+    return sound
+
+
+def _finite(matrices: Array) -> NDArray[np.bool_]:
+    finite: NDArray[np.bool_] = np.isfinite(matrices).all(axis=(1, 2))
+    return finite
 
 
 def _n_random(at: Inference) -> int:
@@ -134,18 +159,26 @@ def _check_hessian(hessian: Array) -> tuple[tuple[int, ...], tuple[str, ...]]:
     return codes, messages
 
 
-def lmertest_warnings(hessian_theta_sigma: Array) -> tuple[str, ...]:
-    """LmerTest's warnings about the Hessian in (θ, σ) of one fit.
+def lmertest_warnings(hessian_theta_sigma: Array) -> list[tuple[str, ...]]:
+    """Warnings of lmerTest about the Hessian in (θ, σ) of each dataset.
 
     Parameters
     ----------
-    hessian_theta_sigma : (m + 1, m + 1) array
-        `Inference.hessian_theta_sigma` of one dataset.
+    hessian_theta_sigma : (R, m + 1, m + 1) array
+        `Inference.hessian_theta_sigma`; none where it isn't finite.
     """
-    tolerance = SATTERTHWAITE_TOLERANCE
-    eigenvalues = np.linalg.eigvalsh(hessian_theta_sigma)[::-1]
-    negative = eigenvalues[eigenvalues < -tolerance]
-    zero = eigenvalues[np.abs(eigenvalues) < tolerance]
+    finite = _finite(hessian_theta_sigma)
+    eigenvalues = np.linalg.eigvalsh(np.where(finite[:, None, None], hessian_theta_sigma, 1.0))
+    doubtful = finite & (eigenvalues[:, 0] < SATTERTHWAITE_TOLERANCE)
+    return [
+        _lmertest_warnings(values[::-1]) if doubt else ()
+        for doubt, values in zip(doubtful, eigenvalues, strict=True)
+    ]
+
+
+def _lmertest_warnings(eigenvalues: Array) -> tuple[str, ...]:
+    negative = eigenvalues[eigenvalues < -SATTERTHWAITE_TOLERANCE]
+    zero = eigenvalues[np.abs(eigenvalues) < SATTERTHWAITE_TOLERANCE]
     warnings = []
     if len(negative):
         warnings.append(

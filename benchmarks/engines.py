@@ -1,0 +1,145 @@
+"""Programs that fit the full mixed model, on the same datasets: time, agreement, failures.
+
+    python benchmarks/engines.py [--sims 2] [--block 50]
+
+Fits DV ~ IV1 + IV2 + IV3 + (IV1 + IV2 + IV3 | Group) to datasets of every condition of the default
+grid, all programs in one process, one after the other on each dataset, and prints a Markdown
+table. CPU time of this process, start-up apart; the native engine's is that of a block of `--block`
+datasets, divided by their number. Programs that are not installed are left out, and said so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import numpy as np
+import pandas as pd
+
+from rmsweep import mixed, rbridge
+from rmsweep.config import read_study
+from rmsweep.dataset import Array, Batch, Dataset
+from rmsweep.dgp import simulate
+
+FULL = "DV ~ IV1 + IV2 + IV3 + (IV1 + IV2 + IV3 | Group)"
+REFERENCE = "lmerTest, with summary"
+
+Result = tuple[Array, float]
+
+
+def timed(fit: Callable[[], Result | None]) -> tuple[float, Result | None]:
+    """CPU seconds of a fit and what it gave; None if it failed."""
+    start = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            result = fit()
+        except Exception:
+            result = None
+    return time.process_time() - start, result
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sims", type=int, default=2, help="datasets per condition")
+    parser.add_argument("--block", type=int, default=50, help="datasets of a native block")
+    options = parser.parse_args()
+    study = read_study(str(ROOT / "config" / "config.yaml"))
+    settings = study.settings
+    terms = settings.terms
+    rbridge.start()
+
+    def by_r(numerical: bool) -> Callable[[Dataset], Result]:
+        def fit(data: Dataset) -> Result:
+            result = rbridge.lmer(data, terms, settings, numerical)
+            return np.array(result["estimate"]), result["criterion"][0]
+
+        return fit
+
+    def by_lme4_engine(data: Dataset) -> Result:
+        fit = mixed.fit_by_lme4(data, terms, settings)
+        return fit.estimate, fit.criterion
+
+    def by_mixedlm(data: Dataset) -> Result:
+        from statsmodels.regression.mixed_linear_model import MixedLM
+
+        fit = MixedLM(data.y, data.X, data.groups, exog_re=data.X).fit(reml=True)
+        if not fit.converged or not np.isfinite(fit.bse_fe).all():
+            raise ArithmeticError("no convergence")
+        return np.asarray(fit.fe_params), np.nan
+
+    def by_glmm(data: Dataset) -> Result:
+        import glmm
+
+        frame = data.to_frame().astype({"Group": str})
+        columns = {name: frame[name].to_numpy() for name in frame}
+        fit = glmm.fit(columns, FULL.replace("(IV1", "(1 + IV1"), reml=True)
+        return np.asarray(fit.beta), -2 * fit.loglik
+
+    programs: dict[str, Callable[[Dataset], Result]] = {
+        REFERENCE: by_r(numerical=True),
+        "lme4, fit alone": by_r(numerical=False),
+        "this project, engine lme4": by_lme4_engine,
+        "statsmodels MixedLM": by_mixedlm,
+    }
+    if importlib.util.find_spec("glmm"):
+        programs["glmm (PyPI)"] = by_glmm
+
+    records = []
+    for fit in programs.values():  # the first fit of each loads and compiles
+        timed(lambda fit=fit: fit(simulate(settings, study.conditions()[7], 999).data))
+    for condition in study.conditions():
+        data = [simulate(settings, condition, sim).data for sim in range(options.block)]
+        start = time.process_time()
+        native = mixed.fit_natively(Batch(data), terms, settings)
+        seconds = (time.process_time() - start) / options.block
+        for sim in range(options.sims):
+            best = native[sim]
+            records.append((condition, sim, "this project, engine native", seconds, 0.0, 0.0))
+            for name, fit in programs.items():
+                spent, result = timed(lambda fit=fit, one=data[sim]: fit(one))
+                off = gap = np.nan
+                if result:
+                    off = float(np.abs((result[0] - best.estimate) / best.se).max())
+                    gap = result[1] - best.criterion
+                records.append((condition, sim, name, spent, off, gap))
+
+    columns = ["condition", "sim", "program", "seconds", "off", "gap"]
+    table = pd.DataFrame(records, columns=columns)
+    mean = table.pivot_table(index="condition", columns="program", values="seconds", sort=False)
+    print(f"{len(study.conditions()) * options.sims} datasets, blocks of {options.block}\n")
+    print(
+        "| program | ms per dataset | times faster than lmerTest, overall (least, most of the "
+        "conditions) | estimates off by, median and 95% (in SE) | criterion above the best by "
+        "more than 1e-6 / 0.01 | failed |"
+    )
+    print("|---|---|---|---|---|---|")
+    for name in ["this project, engine native", *programs]:
+        rows = table[table["program"] == name]
+        ratio = mean[REFERENCE] / mean[name]
+        off, gap = rows["off"].dropna(), rows["gap"].dropna()
+        above = f"{(gap > 1e-6).sum()} / {(gap > 0.01).sum()}" if len(gap) else "not comparable"
+        print(
+            f"| {name} | {1e3 * mean[name].mean():.3g} "
+            f"| {mean[REFERENCE].mean() / mean[name].mean():,.3g} ({ratio.min():,.3g}, "
+            f"{ratio.max():,.3g}) | {off.median():.2g}, {off.quantile(0.95):.2g} | {above} "
+            f"| {rows['off'].isna().sum()} |"
+        )
+    for name in ("glmm", "pymer4"):
+        if not importlib.util.find_spec(name):
+            print(f"\n{name} is not installed here.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Impossible inputs, and data at the edge of the possible."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from lmm_cases import CASES, Case
+from lmm_support import case_products, stacked
+
+from rmsweep.lmm import crossproducts, fit, inference_at
+
+
+@pytest.fixture
+def block():
+    return stacked(CASES["10x5x1"], range(3))
+
+
+def test_rank_deficient_predictors_are_refused(block):
+    y, X, groups = block
+    X[1, :, 3] = X[1, :, 1] - 2 * X[1, :, 2]
+    products = crossproducts(y, X, None, groups)
+    with pytest.raises(ValueError, match=r"dataset 1: .*rank deficient"):
+        fit(products)
+    report = fit(products, on_error="report")
+    assert "rank deficient" in report.messages[1]
+    assert list(report.converged) == [True, False, True]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(block, value):
+    y, X, groups = block
+    X[2, 4, 1] = value
+    with pytest.raises(ValueError, match=r"dataset 2: .*finite"):
+        fit(crossproducts(y, X, None, groups))
+
+
+@pytest.mark.parametrize("response", [0.0, 3.7])
+def test_a_constant_response_is_refused(block, response):
+    y, X, groups = block
+    y[0] = response
+    with pytest.raises(ValueError, match=r"dataset 0: .*constant"):
+        fit(crossproducts(y, X, None, groups))
+
+
+def test_no_more_observations_than_random_effects_are_refused():
+    products = case_products(Case("square", (4,) * 10, (1.0,) * 4), range(2))
+    with pytest.raises(ValueError, match=r"=40\) <= number of random effects \(=40"):
+        fit(products)
+    assert fit(products, covariance="diagonal").converged.all()
+    assert fit(products.with_leading_random_effects(1)).converged.all()
+
+
+def test_one_group_and_groups_of_one_row_are_refused(block):
+    y, X, groups = block
+    with pytest.raises(ValueError, match="at least 2 levels"):
+        crossproducts(y, X, None, np.zeros_like(groups))
+    with pytest.raises(ValueError, match="must be < number of observations"):
+        crossproducts(y, X, None, np.arange(len(groups)))
+
+
+def test_shapes_are_checked(block):
+    y, X, groups = block
+    for bad in (
+        (y[0], X, None, groups),
+        (y, X[:2], None, groups),
+        (y, X, X[:, :4], groups),
+        (y, X, None, groups[:-1]),
+        (y[:, :4], X[:, :4], None, groups[:4]),
+    ):
+        with pytest.raises(ValueError, match=r"shape|fixed effects"):
+            crossproducts(*bad)
+
+
+def test_options_are_checked(block):
+    y, X, groups = block
+    products = crossproducts(y, X, None, groups)
+    with pytest.raises(ValueError, match="allowed are full, diagonal, scalar"):
+        fit(products, covariance="banded")
+    with pytest.raises(ValueError, match="allowed are raise, report"):
+        fit(products, on_error="ignore")
+    with pytest.raises(ValueError, match="theta of shape"):
+        inference_at(products, np.zeros((3, 4)))
+    with pytest.raises(ValueError, match="there are 1 to 4"):
+        products.with_leading_random_effects(5)
+
+
+def test_a_fit_without_residual_variance_is_not_called_converged(block):
+    y, X, groups = block
+    b = np.random.default_rng(0).normal(size=(10, 4))
+    y[1] = (X[1] * b[groups]).sum(axis=1)
+    report = fit(crossproducts(y, X, None, groups), on_error="report")
+    assert list(report.converged) == [True, False, True]
+    assert report.messages[1]
+    assert report.messages[0] == report.messages[2] == ""
+
+
+def test_a_variance_of_exactly_zero_is_found_and_proven():
+    """At G = 0 every Y-gradient is zero: only its Hessian tells an optimum from a saddle."""
+    y, X, groups = stacked(CASES["zero-variance"], range(20))
+    intercept = crossproducts(y, X, None, groups).with_leading_random_effects(1)
+    found = fit(intercept)
+    assert found.converged.all()
+    zero = inference_at(intercept, np.zeros((20, 1)))
+    at_zero = found.singular
+    assert 3 < at_zero.sum() < 17
+    assert found.criterion[at_zero] == pytest.approx(zero.criterion[at_zero], abs=1e-8)
+    # d criterion / d G at zero, half the second derivative in θ, has the sign that KKT asks for.
+    assert (zero.hessian[at_zero, 0, 0] > 0).all()
+    assert (zero.hessian[~at_zero, 0, 0] < 0).all()
+    assert (found.criterion[~at_zero] < zero.criterion[~at_zero]).all()
+    assert list(found.singular_eigen) == list(found.singular)

@@ -1,0 +1,136 @@
+"""What must hold for any data: invariances and limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rmsweep.lmm import cluster_robust_ols, crossproducts, fit, inference_at, two_stage
+
+# Two optima of the same data in another form: the optimiser stops at a Newton decrement of 1e-9,
+# so each is within a 3e-5th of θ's standard error; criteria agree to rounding.
+CRITERION = 1e-7
+RELATIVE = 1e-4
+
+N_COEFS = 3
+
+
+@st.composite
+def datasets(draw, balanced=False):
+    """y, X and groups of a random design, from a seed."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n_groups = draw(st.integers(6, 15))
+    if balanced:
+        sizes = [draw(st.integers(5, 12))] * n_groups
+    else:
+        sizes = draw(st.lists(st.integers(2, 12), min_size=n_groups, max_size=n_groups))
+        sizes[0] += 4 * n_groups
+    sigma = draw(st.sampled_from([0.3, 1.0, 3.0]))
+    groups = np.repeat(np.arange(n_groups), sizes)
+    X = np.ones((len(groups), N_COEFS))
+    X[:, 1:] = rng.normal(size=(len(groups), N_COEFS - 1))
+    b = rng.normal(size=N_COEFS) + sigma * rng.normal(size=(n_groups, N_COEFS))
+    return (X * b[groups]).sum(axis=1) + rng.normal(size=len(groups)), X, groups
+
+
+def fitted(y, X, groups, **options):
+    return fit(crossproducts(y[None], X[None], None, groups), **options)
+
+
+def assert_same(one, other, factor=1.0):
+    assert one.converged.all()
+    assert other.converged.all()
+    assert other.estimate / factor == pytest.approx(one.estimate, abs=RELATIVE * one.se.max())
+    assert other.se / factor == pytest.approx(one.se, rel=RELATIVE)
+    assert other.df == pytest.approx(one.df, rel=20 * RELATIVE)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(datasets(), st.integers(0, 1000))
+def test_order_of_rows_and_names_of_groups_do_not_matter(data, seed):
+    y, X, groups = data
+    one = fitted(y, X, groups)
+    order = np.random.default_rng(seed).permutation(len(y))
+    names = np.array([f"{seed * g % 17}/{g}" for g in range(groups.max() + 1)])
+    other = fitted(y[order], X[order], names[groups[order]])
+    assert other.criterion == pytest.approx(one.criterion, abs=CRITERION)
+    assert_same(one, other)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(datasets(), st.floats(-100, 100))
+def test_adding_a_combination_of_the_predictors_moves_only_the_estimates(data, shift):
+    y, X, groups = data
+    one = fitted(y, X, groups)
+    other = fitted(y + shift * (X[:, 0] - 2 * X[:, 2]), X, groups)
+    assert other.criterion == pytest.approx(one.criterion, abs=1e-6)
+    assert other.estimate - shift * np.array([1, 0, -2]) == pytest.approx(
+        one.estimate, abs=RELATIVE * one.se.max()
+    )
+    assert other.se == pytest.approx(one.se, rel=RELATIVE)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(datasets(), st.sampled_from([1e-9, 1e-3, 7.0, 1e8]))
+def test_scaling_the_response_scales_all(data, scale):
+    y, X, groups = data
+    one, other = fitted(y, X, groups), fitted(y * scale, X, groups)
+    assert other.sigma == pytest.approx(one.sigma * scale, rel=RELATIVE)
+    assert_same(one, other, scale)
+    shift = 2 * (len(y) - N_COEFS) * np.log(scale)
+    assert other.criterion == pytest.approx(one.criterion + shift, abs=1e-6)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(datasets(), st.sampled_from([1e-6, 0.3, 1e5]), st.sampled_from(["full", "diagonal"]))
+def test_scaling_a_predictor_scales_its_estimate(data, scale, covariance):
+    y, X, groups = data
+    scales = np.array([1.0, scale, 1.0])
+    one = fitted(y, X, groups, covariance=covariance)
+    other = fitted(y, X * scales, groups, covariance=covariance)
+    assert other.criterion == pytest.approx(one.criterion + 2 * np.log(scale), abs=1e-6)
+    assert other.estimate * scales == pytest.approx(one.estimate, abs=RELATIVE * one.se.max())
+    assert other.se * scales == pytest.approx(one.se, rel=RELATIVE)
+    assert other.df == pytest.approx(one.df, rel=20 * RELATIVE)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(datasets())
+def test_without_random_effects_it_is_ols(data):
+    y, X, groups = data
+    products = crossproducts(y[None], X[None], None, groups)
+    at = inference_at(products, np.zeros((1, 6)))
+    beta, rss, *_ = np.linalg.lstsq(X, y, rcond=None)
+    sigma = np.sqrt(rss[0] / (len(y) - N_COEFS))
+    assert at.estimate[0] == pytest.approx(beta, rel=1e-9, abs=1e-9)
+    assert at.estimate == pytest.approx(cluster_robust_ols(products).estimate, rel=1e-12)
+    se = sigma * np.sqrt(np.diag(np.linalg.inv(X.T @ X)))
+    assert at.se[0] == pytest.approx(se, rel=1e-9)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(datasets(balanced=True))
+def test_with_huge_random_effects_it_is_the_two_stage_fit(data):
+    y, X, groups = data
+    products = crossproducts(y[None], X[None], None, groups)
+    # Group coefficients are averaged with weights that are equal up to 1/τ².
+    theta = np.zeros((1, 6))
+    theta[0, [0, 3, 5]] = 1e6
+    at = inference_at(products, theta)
+    assert at.estimate == pytest.approx(two_stage(products).estimate, rel=1e-6, abs=1e-6)
+
+
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(datasets(), st.sampled_from(["full", "diagonal", "scalar"]), st.booleans())
+def test_no_other_covariance_is_better(data, covariance, reml):
+    y, X, groups = data
+    products = crossproducts(y[None], X[None], None, groups)
+    best = fit(products, covariance=covariance, reml=reml)
+    assert best.converged.all()
+    rng = np.random.default_rng(len(y))
+    for size in (1e-3, 0.1, 2.0):
+        theta = best.theta + size * rng.normal(size=best.theta.shape)
+        other = inference_at(products, theta, covariance=covariance, reml=reml)
+        assert other.criterion >= best.criterion - CRITERION
