@@ -76,14 +76,12 @@ def _sound(gradient: Array, hessian: Array) -> NDArray[np.bool_]:
     smallest, largest = eigenvalues[:, 0], eigenvalues[:, -1]
     flat = np.abs(np.where(finite[:, None], gradient, 0.0)).max(axis=1) <= GRADIENT_TOLERANCE
     positive = smallest > HESSIAN_TOLERANCE * np.maximum(1.0, largest)
-    sound: NDArray[np.bool_] = np.logical_and.reduce(
-        [finite, flat, positive, largest * HESSIAN_TOLERANCE <= 1.0]
-    )
+    sound: NDArray[np.bool_] = finite & flat & positive & (largest * HESSIAN_TOLERANCE <= 1.0)
     return sound
 
 
 def _finite(matrices: Array) -> NDArray[np.bool_]:
-    finite: NDArray[np.bool_] = np.isfinite(matrices).all(axis=(1, 2))
+    finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(matrices), axis=(1, 2))
     return finite
 
 
