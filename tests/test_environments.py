@@ -1,0 +1,106 @@
+"""What can be checked of the environments without a solver: they name what the code imports."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+ENVS = ROOT / "envs"
+# module to conda package, where the two differ
+CONDA = {
+    "matplotlib": "matplotlib-base",
+    "seaborn": "seaborn-base",
+    "yaml": "pyyaml",
+}
+PYPI = {"rpy2": "rpy2-rinterface", "yaml": "PyYAML"}
+# they come with a package that is named
+WITH = {"formulaic": "statsmodels", "matplotlib": "seaborn", "scipy": "statsmodels"}
+# only in a terminal, where it comes with the logger plugin
+OPTIONAL = {"rich"}
+LIBRARY_OF_FIGURES = ROOT / "scripts" / "rmsweep" / "plots"
+
+
+def imported(paths: list[Path]) -> set[str]:
+    """Top-level names of the third-party modules that files import."""
+    found = set()
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    own = {path.stem for path in (ROOT / "scripts").iterdir()}
+    return found - own - set(sys.stdlib_module_names) - OPTIONAL
+
+
+def conda_packages(name: str) -> dict[str, str]:
+    """Package to version constraint of a conda environment."""
+    loaded = yaml.safe_load((ENVS / name).read_text())
+    assert loaded["channels"][0] == "conda-forge"
+    assert loaded["channels"][-1] == "nodefaults"
+    parts = (re.fullmatch(r"([\w.-]+) ?(.*)", line) for line in loaded["dependencies"])
+    return {part[1]: part[2] for part in parts if part}
+
+
+def requirements() -> dict[str, str]:
+    """Package to version constraint of the requirements file."""
+    lines = (ENVS / "requirements.txt").read_text().splitlines()
+    parts = (re.fullmatch(r"([\w-]+)([=~<>]=.*)", line) for line in lines)
+    return {part[1]: part[2] for part in parts if part}
+
+
+ALL = sorted((ROOT / "scripts").rglob("*.py"))
+WITHOUT_FIGURES = [
+    path
+    for path in ALL
+    if LIBRARY_OF_FIGURES not in path.parents and not path.name.startswith("plot_")
+]
+
+
+def test_the_fitting_environment_has_all_that_fitting_imports() -> None:
+    needed = {CONDA.get(name, name) for name in imported(WITHOUT_FIGURES)}
+    assert needed <= set(conda_packages("fit.yaml"))
+    assert {"r-base", "r-lme4", "r-lmertest"} <= set(conda_packages("fit.yaml"))
+
+
+def test_the_report_environment_has_all_that_merging_and_drawing_import() -> None:
+    needed = {CONDA.get(name, name) for name in imported(ALL)} - {"rpy2", "formulaic"}
+    assert needed <= set(conda_packages("report.yaml"))
+
+
+def test_the_whole_environment_has_both_and_snakemake() -> None:
+    whole = set(conda_packages("environment.yaml"))
+    assert set(conda_packages("fit.yaml")) <= whole
+    assert set(conda_packages("report.yaml")) <= whole
+    assert "snakemake-minimal" in whole
+
+
+def test_the_requirements_have_all_that_is_imported() -> None:
+    needed = {PYPI.get(WITH.get(name, name), WITH.get(name, name)) for name in imported(ALL)}
+    assert needed <= set(requirements())
+
+
+@pytest.mark.parametrize("name", ["fit.yaml", "report.yaml", "environment.yaml"])
+def test_versions_are_the_same_everywhere(name: str) -> None:
+    pinned = requirements()
+    for package, version in conda_packages(name).items():
+        plain = package.removesuffix("-base").removesuffix("-minimal")
+        here = pinned.get({v: k for k, v in CONDA.items()}.get(package, plain))
+        if here and version:
+            assert here.startswith(f"~{version}"), f"{package}: {version} and {here}"
+
+
+def test_every_rule_names_an_environment_that_exists() -> None:
+    for rules in (ROOT / "workflow" / "rules").glob("*.smk"):
+        text = rules.read_text()
+        named = re.findall(r'conda:\s+"([^"]+)"', text)
+        assert len(named) == len(re.findall(r"^rule ", text, flags=re.MULTILINE))
+        assert len(named) == len(re.findall(r"^    log:", text, flags=re.MULTILINE))
+        for path in named:
+            assert (rules.parent / path).resolve().is_file()
