@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -115,18 +116,24 @@ def wait_until_gone(jobs: Callable[[], object]) -> None:
         time.sleep(1)
 
 
-def end_orphans(study: str) -> None:
-    """End all jobs of the study that a killed Snakemake has left running."""
-    if shutil.which("squeue") and (runs := cluster_runs(study)):
-        user = f"--user={getpass.getuser()}"
-        for name in runs:
-            print(f"cancelling the jobs of {name}", file=sys.stderr)
-            ask_slurm("scancel", user, f"--name={name}")
-        names = f"--name={','.join(runs)}"
-        wait_until_gone(lambda: ask_slurm("squeue", "--noheader", "--format=%i", user, names).split())
+def cancel_cluster_jobs(study: str) -> None:
+    """Cancel the study's jobs on the cluster, if there is one."""
+    if not shutil.which("squeue") or not (runs := cluster_runs(study)):
+        return
+    user = f"--user={getpass.getuser()}"
+    for name in runs:
+        print(f"cancelling the jobs of {name}", file=sys.stderr)
+        ask_slurm("scancel", user, f"--name={name}")
+    left = ("squeue", "--noheader", "--format=%i", user, f"--name={','.join(runs)}")
+    wait_until_gone(lambda: ask_slurm(*left).split())
+
+
+def end_local_jobs(study: str) -> None:
+    """End the study's jobs on this machine."""
     for pid in local_jobs(study):
         print(f"ending process {pid}", file=sys.stderr)
-        os.kill(pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
     wait_until_gone(lambda: local_jobs(study))
 
 
@@ -146,11 +153,12 @@ def main() -> None:
     if running := drivers(study):
         sys.exit(f"error: Snakemake still runs the study {study}, as process {running[0]}")
     try:
-        end_orphans(study)
+        cancel_cluster_jobs(study)
     except subprocess.CalledProcessError as error:
         # without a cluster in use, it is no matter that SLURM's commands don't work
         if any("slurm" in word for word in arguments):
             sys.exit(f"error: can't see whether jobs are left: {shlex.join(error.cmd)} failed")
+    end_local_jobs(study)
     remove_lock(study)
     os.execv(sys.executable, [sys.executable, "-m", "snakemake", *arguments])
 

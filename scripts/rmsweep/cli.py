@@ -10,6 +10,7 @@ from rmsweep.config import ConfigError
 from rmsweep.design import Condition
 from rmsweep.merge import MergeError
 from rmsweep.rbridge import BrokenEnvironmentError
+from rmsweep.tables import WriteError
 
 Main = Callable[[Sequence[str] | None], int]
 
@@ -18,13 +19,16 @@ class UsageError(ValueError):
     """A command line, or a file that it names, which can't be used."""
 
 
+USER_ERRORS = (ConfigError, BrokenEnvironmentError, MergeError, UsageError, WriteError)
+
+
 def one_line_errors(main: Main) -> Main:
     """Turn the errors that a user can mend into one line and exit code 2."""
 
     def wrapped(argv: Sequence[str] | None = None) -> int:
         try:
             return main(argv)
-        except (ConfigError, BrokenEnvironmentError, MergeError, UsageError) as error:
+        except USER_ERRORS as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
 

@@ -62,6 +62,23 @@ fit_lmer <- function(columns, group, formula, reml, optimizer, numerical) {
   )
 }
 
+# what R says of the same fit to a person at its prompt
+show_lmer <- function(columns, group, formula, reml, optimizer) {
+  data <- structure(columns, class = "data.frame", row.names = seq_along(columns[[1]]))
+  data[[group]] <- factor(data[[group]])
+  before <- options(warn = 1)
+  sink(stdout(), type = "message")
+  on.exit({
+    sink(type = "message")
+    options(before)
+  })
+  # with the formula itself in the call, which the summary quotes
+  call <- bquote(lmerTest::lmer(
+    .(as.formula(formula)), data, REML = reml, control = lme4::lmerControl(optimizer = optimizer)
+  ))
+  try(print(summary(eval(call))))
+}
+
 versions <- function() {
   c(
     R = as.character(getRversion()),

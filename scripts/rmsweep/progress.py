@@ -112,8 +112,8 @@ class Progress:
         A missing dataset is taken to need what the others of its condition did. For a condition
         without any, the cost model decides, scaled by what the other conditions needed.
         """
-        names = self.study.settings.strategies
-        model = {c: cost.seconds(names, c.n_groups, c.n_obs) for c in self.study.conditions()}
+        settings = self.study.settings
+        model = {c: cost.seconds(settings, c.n_groups, c.n_obs) for c in self.study.conditions()}
         left = Counter(dict.fromkeys(model, self.study.n_sims))
         spent = dict.fromkeys(model, 0.0)
         for block, shard in self.done():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from rmsweep.design import Settings
 from rmsweep.strategies import FitError
 
 SOURCE = Path(__file__).with_name("lmer.R")
+
+_aloud = ContextVar("aloud", default=False)
 
 
 class BrokenEnvironmentError(RuntimeError):
@@ -82,6 +86,16 @@ def collect_garbage() -> None:
         rinterface().evalr("gc()")
 
 
+@contextmanager
+def aloud() -> Iterator[None]:
+    """Let R print its own summary and messages of every model that is fitted meanwhile."""
+    before = _aloud.set(True)
+    try:
+        yield
+    finally:
+        _aloud.reset(before)
+
+
 def formula(data: Dataset, random: Sequence[str]) -> str:
     """The model's formula as lme4 reads it."""
     slopes = [quoted(term) for term in random if term != "Intercept"]
@@ -131,14 +145,16 @@ def lmer(
     vectors[data.group] = ri.IntSexpVector.from_memoryview((data.groups + 1).astype(np.int32).data)
     frame = ri.ListSexpVector(list(vectors.values()))
     frame.names = ri.StrSexpVector(list(vectors))
-    answer = functions["fit_lmer"](
+    model = (
         frame,
         ri.StrSexpVector([data.group]),
         ri.StrSexpVector([formula(data, random)]),
         ri.BoolSexpVector([settings.reml]),
         ri.StrSexpVector([settings.optimizer]),
-        ri.BoolSexpVector([numerical]),
     )
+    if _aloud.get():
+        functions["show_lmer"](*model)
+    answer = functions["fit_lmer"](*model, ri.BoolSexpVector([numerical]))
     result: dict[str, Any] = dict(zip(answer.names, answer, strict=True))
     if "error" in result:
         raise FitError("; ".join([f"{result['stage'][0]}: {result['error'][0]}", *result["heard"]]))

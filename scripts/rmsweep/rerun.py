@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rmsweep import tables
+from rmsweep import strategies, tables
 from rmsweep.config import ConfigError, read_settings
 from rmsweep.design import Block, Condition, Settings
 from rmsweep.replication import run_block
@@ -84,7 +84,8 @@ def keys_of(path: Path, number: int) -> Row:
 
 def refit(settings: Settings, condition: Condition, sim: int, strategy: str) -> Row:
     """Simulate and fit, as a job of the sweep does, and give the shard's one row."""
-    alone = replace(settings, strategies=(strategy,))
+    engine = settings.engine.get(strategy, strategies.engines(strategy)[0])
+    alone = replace(settings, strategies=(strategy,), engine={strategy: engine}, audit=0.0)
     row: Row = run_block(alone, Block(condition, range(sim, sim + 1))).to_pylist()[0]
     return row
 

@@ -97,12 +97,21 @@ SHARD = pa.schema(
 )
 
 
+class WriteError(OSError):
+    """A file that can't be written, and why."""
+
+
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` when all went well.
 
     A reader sees the old file, the whole new one or none, also when the process is killed
     or the disk is full: the data are on disk before the name is.
+
+    Raises
+    ------
+    WriteError
+        If the disk is full, or there is no right to write.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,6 +121,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        raise WriteError(f"{path} can't be written: {' '.join(str(error).split())}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -9,6 +9,8 @@ rule check_environment:
         f"results/{NAME}/environment.json",
     log:
         f"logs/{NAME}/check_environment.log",
+    # what is not there won't be there in a moment
+    retries: 0
     conda:
         "../../envs/fit.yaml"
     params:
