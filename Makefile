@@ -1,8 +1,12 @@
 # make run [STUDY=config/quick.yaml] [CORES=4]   set up what is missing, run a study
+# make resume [STUDY=...] [PROFILE=...]          go on after Snakemake was killed
 # make test                                      set up what is missing, run all checks
 
 STUDY ?= config/config.yaml
 CORES ?= all
+# workflow/profiles/slurm, on a cluster
+PROFILE ?=
+WHERE := $(if $(PROFILE),--profile $(PROFILE),--cores $(CORES))
 
 ENV := $(if $(shell command -v mamba || command -v conda),.conda,.venv)
 export PATH := $(CURDIR)/$(ENV)/bin:$(PATH)
@@ -10,10 +14,10 @@ export PATH := $(CURDIR)/$(ENV)/bin:$(PATH)
 LOGGER := $(shell test -t 2 && echo --logger rich)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test format docs clean
+.PHONY: help setup setup-dev run resume test format docs clean
 
 help:
-	@sed -n '1,2s/^# //p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 setup: $(ENV)/.made
 setup-dev: $(ENV)/.made-dev
@@ -27,7 +31,10 @@ $(ENV)/.made-dev: $(ENV)/.made envs/apt-dev.txt envs/requirements-dev.txt
 	touch $@
 
 run: setup
-	snakemake --cores $(CORES) --configfile $(STUDY) $(LOGGER)
+	snakemake $(WHERE) --configfile $(STUDY) $(LOGGER)
+
+resume: setup
+	python scripts/resume.py $(WHERE) --configfile $(STUDY) $(LOGGER)
 
 test: setup-dev
 	ruff check .

@@ -36,7 +36,10 @@ COSTS = {
     },
 }
 DEAREST = COSTS["lme4"]["lmer"]
-START_UP_MINUTES = 1.0
+# a shard's rows are in memory until it is written, some 4 kB per fit
+LARGEST_BLOCK = 20_000
+# network file systems take their time to load Python and R
+START_UP_MINUTES = 5.0
 SAFETY = 3.0
 
 
@@ -58,7 +61,8 @@ def seconds(settings: Settings, n_groups: int, n_obs: int) -> float:
 
 def block_size(settings: Settings, n_groups: int, n_obs: int, minutes: float) -> int:
     """Datasets that take about so many minutes: 1, 2 or 5 times a power of ten."""
-    wanted = max(1.0, 60 * minutes / seconds(settings, n_groups, n_obs))
+    wanted = 60 * minutes / seconds(settings, n_groups, n_obs)
+    wanted = min(max(1.0, wanted), LARGEST_BLOCK)
     power = int(10.0 ** math.floor(math.log10(wanted)))
     return next(step * power for step in (5, 2, 1) if step * power <= wanted)
 

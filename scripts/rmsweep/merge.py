@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from rmsweep import tables
 from rmsweep.design import Block, Study
+from rmsweep.rerun import commands
 
 ROWS_PER_GROUP = 100_000
 NAMED = 10
@@ -172,7 +173,8 @@ def open_table(path: Path, metadata: dict[str, str]) -> Iterator[Sink]:
 
 def fits(shard: pa.Table) -> pa.Table:
     """The rows of ``fits``: one per dataset and strategy."""
-    return shard.select(tables.FITS.names)
+    rows = shard.select(tables.FITS.names)
+    return rows.append_column("rerun", commands(rows))
 
 
 def coefs(shard: pa.Table) -> pa.Table:
@@ -198,7 +200,7 @@ def audit(shard: pa.Table) -> pa.Table:
 
 TABLES = {
     "audit": (audit, tables.AUDITS),
-    "fits": (fits, tables.FITS),
+    "fits": (fits, pa.schema([*tables.FITS, ("rerun", pa.string())])),
     "coefs": (coefs, tables.COEFS),
     "timings": (timings, tables.TIMINGS),
 }

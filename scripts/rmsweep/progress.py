@@ -145,7 +145,8 @@ class Monitor:
     def __init__(self, study: Study, cells: Path) -> None:
         self.study = study
         self.cells = cells
-        self.code = code_digest(study.settings.strategies)
+        code = code_digest(study.settings.strategies)
+        self.made_with = {b"settings": study.settings.to_json().encode(), b"code": code.encode()}
         self.planned: dict[Condition, list[Block]] = {c: [] for c in study.conditions()}
         for block in study.blocks():
             self.planned[block.condition].append(block)
@@ -171,12 +172,11 @@ class Monitor:
 
     def read(self, path: Path, block: Block) -> Shard | None:
         """Read a shard; None if it is gone."""
-        settings = self.study.settings
-        expected = {b"settings": settings.to_json().encode(), b"code": self.code.encode()}
+        n_rows = len(self.study.settings.strategies)
         try:
             finished = path.stat().st_mtime
             file = pq.ParquetFile(path, page_checksum_verification=True)
-            if not expected.items() <= (file.metadata.metadata or {}).items():
+            if not self.made_with.items() <= (file.metadata.metadata or {}).items():
                 return Shard("outdated", finished=finished)
             table = file.read(COLUMNS, use_threads=False)
         except FileNotFoundError:
@@ -185,7 +185,7 @@ class Monitor:
             return Shard("damaged", " ".join(str(error).split()))
         condition = block.condition
         here = {
-            (condition.n_groups, condition.n_obs, condition.sigma, sim): len(settings.strategies)
+            (condition.n_groups, condition.n_obs, condition.sigma, sim): n_rows
             for sim in block.sims
         }
         if Counter(zip(*(table[key].to_pylist() for key in COLUMNS[:4]), strict=True)) != here:

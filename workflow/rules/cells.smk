@@ -4,6 +4,10 @@ Needs nothing but the configuration; makes the study's shards.
 """
 
 
+localrules:
+    check_environment,
+
+
 rule check_environment:
     output:
         f"results/{NAME}/environment.json",

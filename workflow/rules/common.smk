@@ -17,9 +17,18 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 
+def on_cluster():
+    """Whether jobs run on other machines, or this is one of them."""
+    # nothing but a cluster's profile says how many cores of this machine are for local rules
+    return workflow.remote_exec or workflow.resource_settings.local_cores is not None
+
+
 def checked_study():
     """The study that `config` describes, or one line that says what is wrong with it."""
     source = Path(workflow.configfiles[-1])
+    if on_cluster():
+        # a cluster spends more on starting a job than on fitting a cell
+        config.setdefault("sims_per_job", "auto")
     try:
         return load_study(config, name=source.stem)
     except ConfigError as error:
@@ -43,7 +52,7 @@ def script(name, warm=False):
     command = ["python" if in_conda else sys.executable]
     scripts = Path(workflow.basedir) / "scripts"
     # a remote job is long and comes alone: it has no use for a process that outlives it
-    if warm and STUDY.persistent_worker and not workflow.remote_exec:
+    if warm and STUDY.persistent_worker and not on_cluster():
         # the worker loads what the study needs
         preload = f"RMSWEEP_SETTINGS={shlex.quote(SETTINGS)}"
         command = [preload, *command, "-I", "-S", f"{scripts}/warm.py"]
@@ -84,9 +93,10 @@ def block_minutes(wildcards, attempt):
 
 
 def block_memory(wildcards, attempt):
-    """Memory to ask a cluster for, in MB: Python, R and lme4, and the dataset several times."""
+    """Memory to ask a cluster for, in MB: Python, R and lme4, the dataset, the block's fits."""
     rows = int(wildcards.n_groups) * int(wildcards.n_obs)
-    return round((600 + 2e-3 * rows) * 2 ** (attempt - 1))
+    fits = len(parse_sims(wildcards.sims)) * len(STUDY.settings.strategies)
+    return round((600 + 2e-3 * rows + 1e-2 * fits) * 2 ** (attempt - 1))
 
 
 def merged_tables():

@@ -4,6 +4,13 @@ Needs fits.parquet; makes PNG and SVG of every figure.
 """
 
 
+localrules:
+    plot_metric,
+    plot_convergence,
+    plot_coefficients,
+    plot_grid,
+
+
 rule plot_metric:
     input:
         f"results/{NAME}/fits.parquet",

@@ -5,6 +5,11 @@ study the table audit, too, and the comparison of the engines that it allows.
 """
 
 
+localrules:
+    merge_shards,
+    compare_engines,
+
+
 rule merge_shards:
     input:
         shards,

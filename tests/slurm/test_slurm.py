@@ -1,0 +1,83 @@
+"""Studies on a real cluster, undisturbed and disturbed, end at the local run's very bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cluster import Job, wait_for
+from runs import Submitter
+
+Tables = dict[str, dict[str, bytes]]
+
+
+def minutes(job: Job) -> int:
+    """A job's time limit."""
+    return int(job.limit.split(":")[0])
+
+
+def test_a_cluster_makes_the_bytes_of_a_local_run(submitter: Submitter, reference: Tables):
+    before = submitter.cluster.calls("sbatch")
+    with submitter.run("plain") as run:
+        run.finish()
+    assert submitter.checkout.tables("plain") == reference["plain"]
+    assert submitter.cluster.calls("sbatch") - before == 2, "one job per condition"
+
+
+def test_lost_jobs_are_done_again(submitter: Submitter, reference: Tables):
+    """A power cut, a cancelled job and one that is out of time, all in one run."""
+    cluster, checkout = submitter.cluster, submitter.checkout
+    checkout.close_gates("gated", 6, 7, 8, 9)
+    with submitter.run("gated") as run:
+        checkout.wait_at_gates("gated")
+        first = cluster.active_jobs()
+        load = Counter(job.node for job in first.values())
+        # a node with one job, so that its end is that job's alone
+        dark, cancelled, late, _ = sorted(first, key=lambda job: load[first[job].node])
+        cluster.run("scontrol", "update", f"jobid={late}", "TimeLimit=1")
+        cluster.cut_power(first[dark].node)
+        cluster.run("scancel", cancelled)
+        ends = {dark: "NODE_FAIL", cancelled: "CANCELLED", late: "TIMEOUT"}
+
+        def have_ended() -> bool:
+            jobs = cluster.jobs()
+            return all(jobs[job].state == state for job, state in ends.items())
+
+        wait_for(have_ended, f"jobs end: {ends}", 180)
+        checkout.open_gates("gated")
+        said = run.finish()
+    assert checkout.tables("gated") == reference["gated"]
+    assert said.count("Trying to restart job") == len(ends)
+    again = {job.comment: job for id_, job in cluster.jobs().items() if id_ not in first}
+    for job in ends:
+        assert minutes(again[first[job].comment]) > minutes(first[job])
+
+
+def test_resume_cancels_the_orphans_of_its_study_alone(submitter: Submitter, reference: Tables):
+    cluster, checkout = submitter.cluster, submitter.checkout
+    checkout.close_gates("gated", 6, 7)
+    checkout.close_gates("other", 6)
+    with submitter.run("gated") as gated, submitter.run("other") as other:
+        checkout.wait_at_gates("gated")
+        checkout.wait_at_gates("other")
+        wait_for(lambda: len(cluster.active_jobs()) == 3, "jobs with open gates end")
+        with submitter.resume("gated") as too_early:
+            assert too_early.process.wait() == 1
+            assert f"as process {gated.process.pid}" in too_early.log.read_text()
+        gated.kill()
+        other.kill()
+        said = gated.log.read_text()
+    foreign = cluster.run(
+        *("sbatch", "--parsable", "--job-name=rmsweep_foreign", "--output=/dev/null"),
+        *(f"--chdir={checkout.folder}", "--wrap=sleep 600; wc results/gated/fits.parquet"),
+    )
+    orphans = {id_ for id_, job in cluster.active_jobs().items() if job.name in said}
+    assert len(orphans) == 2
+    with submitter.resume("gated") as run:
+        wait_for(lambda: not orphans & set(cluster.active_jobs()), "orphans are cancelled")
+        checkout.open_gates("gated")
+        run.finish()
+    assert checkout.tables("gated") == reference["gated"]
+    jobs = cluster.jobs()
+    assert {jobs[id_].state for id_ in orphans} == {"CANCELLED"}
+    others = [foreign, *(id_ for id_, job in jobs.items() if job.name in other.log.read_text())]
+    assert [jobs[id_].state for id_ in others] == ["RUNNING", "RUNNING"]
