@@ -21,6 +21,10 @@ include: "workflow/rules/merge.smk"
 include: "workflow/rules/figures.smk"
 
 
+onstart:
+    lift_job_rate_limit()
+
+
 rule all:
     default_target: True
     input:

@@ -64,6 +64,17 @@ def script(name, warm=False):
     return started
 
 
+def lift_job_rate_limit():
+    """Let local jobs start without a limit per second.
+
+    With one, Snakemake's scheduler starts a timer each time it has looked for jobs, and looks
+    again whenever one fires: the more jobs have run, the more timers there are, until they cost
+    more than the fits.
+    """
+    if not on_cluster():
+        workflow.scheduler.job_rate_limiter = None
+
+
 wildcard_constraints:
     n_groups=r"\d+",
     n_obs=r"\d+",
