@@ -84,6 +84,8 @@ def merge(study: Study, code: str, cells: Path, outputs: Iterable[Path]) -> None
             planned = study.n_sims * len(study.conditions())
             metadata["incomplete"] = f"{n_datasets:,} of {planned:,} datasets"
         metadata["versions"] = json.dumps({key: sorted(versions[key]) for key in sorted(versions)})
+    for unfinished in cells.rglob(".*.tmp"):  # of jobs that were killed while they wrote
+        unfinished.unlink(missing_ok=True)
 
 
 def describe(problems: dict[str, list[str]]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rmsweep import cost
-from rmsweep.design import Block, Condition, Study, plain
+from rmsweep.design import Block, Condition, Study, parse_sims, plain
 from rmsweep.provenance import code_digest
 
 State = Literal["done", "outdated", "damaged"]
@@ -147,28 +147,49 @@ class Monitor:
         self.cells = cells
         code = code_digest(study.settings.strategies)
         self.made_with = {b"settings": study.settings.to_json().encode(), b"code": code.encode()}
-        self.planned: dict[Condition, list[Block]] = {c: [] for c in study.conditions()}
+        self.planned: dict[Condition, set[Block]] = {c: set() for c in study.conditions()}
         for block in study.blocks():
-            self.planned[block.condition].append(block)
+            self.planned[block.condition].add(block)
         self.known: dict[tuple[Block, int], Shard] = {}
 
     def look(self) -> Progress:
         """Read what is new."""
         known: dict[tuple[Block, int], Shard] = {}
-        for condition, blocks in self.planned.items():
+        for condition in self.planned:
             try:
                 with os.scandir(self.cells / str(condition)) as entries:
                     inodes = {entry.name: entry.inode() for entry in entries}
             except FileNotFoundError:
                 continue
-            for block in blocks:
-                path = self.cells / block.path
-                if inode := inodes.get(path.name):
-                    shard = self.known.get((block, inode)) or self.read(path, block)
+            covered: set[int] = set()
+            for block in self.found(condition, inodes):
+                if covered.isdisjoint(block.sims):
+                    inode = inodes[Path(block.path).name]
+                    shard = self.known.get((block, inode)) or self.read(
+                        self.cells / block.path, block
+                    )
                     if shard:
                         known[block, inode] = shard
+                        covered.update(block.sims)
         self.known = known
         return Progress(self.study, {block: shard for (block, _), shard in known.items()})
+
+    def found(self, condition: Condition, names: Iterable[str]) -> list[Block]:
+        """The blocks of a condition that have a file, those that the configuration plans first.
+
+        Blocks of another length count as well: a cluster's profile may have cut the study.
+        """
+        blocks = []
+        for name in names:
+            label, _, kind = name.removeprefix("sim=").rpartition(".")
+            try:
+                block = Block(condition, parse_sims(label))
+            except ValueError:
+                continue
+            if kind == "parquet" and block.sims[-1] < self.study.n_sims:
+                blocks.append(block)
+        planned = self.planned[condition]
+        return sorted(blocks, key=lambda block: (block not in planned, block.sims.start))
 
     def read(self, path: Path, block: Block) -> Shard | None:
         """Read a shard; None if it is gone."""

@@ -1,0 +1,190 @@
+"""How far a study is: counted right, also while it changes and where shards are damaged."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rmsweep import progress, tables
+from rmsweep.config import load_study
+from rmsweep.design import Block, Study
+from rmsweep.progress import Monitor, Progress, Shard
+from rmsweep.provenance import code_digest
+
+if TYPE_CHECKING:
+    from conftest import Checkout
+
+CONFIG = {"n_groups": [5], "n_obs": [10, 20], "sigma": [1], "n_sims": 4, "strategies": ["lm"]}
+STUDY = load_study(CONFIG, name="test")
+SLOW = Shard("done", fits=1, seconds=10.0, cpu_seconds=8.0)
+
+
+def write(study: Study, block: Block, cells: Path, **others: str) -> Path:
+    """Write a shard without a fit behind it."""
+    names = study.settings.strategies
+    condition = block.condition
+    rows = [
+        {"study": "test", "n_groups": condition.n_groups, "n_obs": condition.n_obs}
+        | {"sigma": condition.sigma, "sim": sim, "strategy": name}
+        | {"status": "ok", "fit_success": True, "seconds": 0.5, "cpu_seconds": 0.25}
+        for sim in block.sims
+        for name in names
+    ]
+    metadata = {"settings": study.settings.to_json(), "code": code_digest(names)} | others
+    path = cells / block.path
+    tables.write_shard(pa.Table.from_pylist(rows, schema=tables.SHARD), path, metadata)
+    return path
+
+
+def finished_at(times: Iterable[float]) -> Progress:
+    """Build the state in which shards of ten seconds were written at those times."""
+    shards = (replace(SLOW, finished=second) for second in times)
+    return Progress(STUDY, dict(zip(STUDY.blocks(), shards, strict=False)))
+
+
+class TestTime:
+    """Elapsed and remaining time, from the shards' own."""
+
+    def test_before_the_first_shard(self) -> None:
+        state = finished_at([])
+        assert state.elapsed() == 0
+        assert "0 of 8 datasets done (0.0%); 8 missing" in progress.summary(state, 0.0)
+
+    def test_one_by_one(self) -> None:
+        state = finished_at([1010, 1020])
+        assert state.elapsed() == 20
+        shorter, longer = 2 * 10, 4 * 10  # the cost model is hardly above that for twice the rows
+        assert shorter + longer <= state.remaining() <= shorter + 1.2 * longer
+
+    def test_two_at_a_time(self) -> None:
+        state = finished_at([1010, 1010, 1020, 1020])
+        assert state.elapsed() == 20
+        assert 20 <= state.remaining() <= 24
+
+    def test_breaks_are_left_out(self) -> None:
+        state = finished_at([1010, 1020, 1020 + progress.PAUSE + 10.5, 9000])
+        assert state.elapsed() == 40
+        assert len(state.busy()) == 3
+
+    def test_nothing_remains_at_the_end(self) -> None:
+        state = finished_at(range(1010, 1018))
+        assert state.complete
+        assert state.remaining() == 0
+        assert "left" not in progress.summary(state, 2000.0)
+
+
+class TestMonitor:
+    """What is read, and how often."""
+
+    @pytest.fixture
+    def cells(self, tmp_path: Path) -> Path:
+        for block in STUDY.blocks():
+            write(STUDY, block, tmp_path)
+        return tmp_path
+
+    def test_reads_a_shard_once_and_again_if_it_was_replaced(
+        self, cells: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        paths = []
+        read = Monitor.read
+        monkeypatch.setattr(
+            Monitor, "read", lambda self, path, block: paths.append(path) or read(self, path, block)
+        )
+        monitor = Monitor(STUDY, cells)
+        assert monitor.look().complete
+        assert monitor.look().complete
+        assert len(paths) == 8
+        first = write(STUDY, next(STUDY.blocks()), cells)
+        assert monitor.look().complete
+        assert paths[8:] == [first]
+
+    def test_missing_and_back(self, cells: Path) -> None:
+        monitor = Monitor(STUDY, cells)
+        block = next(STUDY.blocks())
+        (cells / block.path).unlink()
+        assert monitor.look().cells("done") == 7
+        write(STUDY, block, cells)
+        assert monitor.look().cells("done") == 8
+        shutil.rmtree(cells)
+        assert monitor.look().shards == {}
+
+    @pytest.mark.parametrize("key", ["code", "settings"])
+    def test_outdated(self, cells: Path, key: str) -> None:
+        write(STUDY, next(STUDY.blocks()), cells, **{key: "{}"})
+        state = Monitor(STUDY, cells).look()
+        assert state.cells("outdated") == 1
+        assert "7 of 8 datasets done (87.5%); 1 outdated; " in progress.summary(state, 0.0)
+
+    def test_damaged(self, cells: Path) -> None:
+        empty, truncated, foreign, *_ = (cells / block.path for block in STUDY.blocks())
+        truncated.write_bytes(truncated.read_bytes()[:-1])
+        foreign.write_bytes(empty.read_bytes())
+        empty.write_bytes(b"")
+        state = Monitor(STUDY, cells).look()
+        lines = progress.damage(state)
+        assert state.cells("damaged") == 3
+        assert [line.split()[1] for line in lines] == [
+            str(path.relative_to(cells)) for path in (empty, truncated, foreign)
+        ]
+        assert "0 bytes" in lines[0]
+        assert "holds other rows than planned" in lines[2]
+
+    def test_failed_fits_are_not_those_that_did_not_converge(self, cells: Path) -> None:
+        block = next(STUDY.blocks())
+        table = pq.read_table(cells / block.path)
+        for status in ("failed", "warning"):
+            row = table.to_pylist()[0] | {"status": status, "fit_success": False}
+            changed = pa.Table.from_pylist([row], schema=tables.SHARD)
+            tables.write_shard(changed, cells / block.path, tables.metadata(cells / block.path))
+            state = Monitor(STUDY, cells).look()
+            counts = "1 of 8 fits failed, 0" if status == "failed" else "0 of 8 fits failed, 1"
+            assert f"{counts} not converged" in progress.summary(state, 0.0)
+            cells_and_fits = progress.by_condition(state)[1].split()
+            assert cells_and_fits[3:] == ["4", "0", "4", "0", "0", "4", *counts.split()[::5]]
+
+    def test_blocks(self, tmp_path: Path) -> None:
+        study = load_study(CONFIG | {"sims_per_job": 3}, name="test")
+        write(study, next(study.blocks()), tmp_path)
+        assert Monitor(study, tmp_path).look().cells("done") == 3
+
+
+def test_command_line(finished: Checkout) -> None:
+    done = finished.run("status", "--config", "config/tiny.yaml")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].startswith("tiny: 10 of 10 datasets done (100.0%); 0 of 40")
+    assert "\x1b" not in done.stdout
+    finished.shards()[0].unlink()
+    some = finished.run("status", "--config", "config/tiny.yaml")
+    assert some.returncode == 1
+    assert "9 of 10 datasets done (90.0%); 1 missing" in some.stdout
+
+
+def test_watching_in_a_terminal(finished: Checkout) -> None:
+    path = finished.shards()[0]
+    away = path.rename(finished.root / "away")
+    terminal, side = pty.openpty()
+    command = [sys.executable, "scripts/status.py", "--config", "config/tiny.yaml"]
+    command += ["--watch", "0.05"]
+    with subprocess.Popen(command, cwd=finished.root, stdout=side, env=finished.env) as process:
+        os.close(side)
+        shown = ""
+        while "9 of 10" not in shown:
+            shown += os.read(terminal, 4096).decode(errors="replace")
+        away.rename(path)
+        while "10 of 10" not in shown:
+            shown += os.read(terminal, 4096).decode(errors="replace")
+        assert process.wait() == 0
+    os.close(terminal)
+    assert "█" * progress.BAR_WIDTH in shown
+    assert "█░" in shown

@@ -1,0 +1,195 @@
+"""The workflow as a whole: a small study is run for real, in several ways."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from rmsweep import tables
+from rmsweep.config import read_study
+from rmsweep.design import Study
+from rmsweep.merge import MergeError, merge
+from rmsweep.provenance import code_digest
+
+if TYPE_CHECKING:
+    from conftest import Checkout
+
+CELL = "n_groups=5/n_obs=5/sigma=1/sim=2.parquet"
+OTHER = "n_groups=5/n_obs=5/sigma=1/sim=3.parquet"
+
+
+def jobs(output: str) -> dict[str, int]:
+    """Read how many jobs of each rule Snakemake plans."""
+    stats = output.partition("Job stats:")[2].partition("\n\n")[0]
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE)}
+
+
+def test_everything_is_made(reference: Checkout) -> None:
+    assert reference.table("fits").num_rows == 10 * 4
+    assert reference.table("coefs").num_rows == 10 * 4 * 2
+    assert reference.table("timings").num_rows == 10 * 4
+    assert len(list((reference.results() / "figures").glob("*.svg"))) == 6
+
+
+@pytest.mark.parametrize(
+    ("cores", "worker", "block"), [(1, True, 1), (2, False, 5), (1, True, "auto")]
+)
+def test_how_it_is_run_changes_no_byte(
+    checkout: Checkout, reference: Checkout, cores: int, worker: bool, block: int | str
+) -> None:
+    study = checkout.write_study(persistent_worker=worker, sims_per_job=block)
+    checkout.sweep(study, cores=cores)
+    assert checkout.digests() == reference.digests()
+    assert len(checkout.shards()) == (10 if block == 1 else 2)
+    warmth = "warm" if worker else "cold"
+    assert set(checkout.table("timings")["worker"].to_pylist()) == {warmth}
+
+
+def test_growth_runs_the_new_cells_only(finished: Checkout, reference: Checkout) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.shards()}
+    study = finished.write_study(sigma=[1, 0.5, 0.25], n_sims=6)
+    assert jobs(finished.sweep(study)) == {"fit_cell": 8, "merge_shards": 1, "total": 9}
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    for name in ("fits", "coefs"):
+        grown = finished.table(name)
+        assert grown.num_rows == reference.table(name).num_rows * 18 // 10
+        old = pc.and_(pc.not_equal(grown["sigma"], 0.5), pc.less(grown["sim"], 5))
+        assert grown.filter(old).equals(reference.table(name))
+    assert "Nothing to be done" in finished.sweep(study)
+
+
+class TestMerge:
+    """What is wrong with shards is found and named, and no table is written."""
+
+    @pytest.fixture
+    def study(self, reference: Checkout) -> Study:
+        return read_study(str(reference.root / "config" / "tiny.yaml"))
+
+    @pytest.fixture
+    def cells(self, reference: Checkout, tmp_path: Path) -> Path:
+        return Path(shutil.copytree(reference.results() / "cells", tmp_path / "cells"))
+
+    def refusal(self, study: Study, cells: Path) -> str:
+        outputs = [cells.with_name(name) for name in ("fits.parquet", "fits.csv.gz")]
+        with pytest.raises(MergeError) as caught:
+            merge(study, code_digest(study.settings.strategies), cells, outputs)
+        assert [path.name for path in cells.parent.iterdir()] == ["cells"]
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    def test_missing(self, study: Study, cells: Path) -> None:
+        for name in (CELL, OTHER):
+            (cells / name).unlink()
+        assert f"2 missing: {CELL}, {OTHER}. " in self.refusal(study, cells)
+
+    @pytest.mark.parametrize("fault", ["empty", "truncated", "flipped", "no Parquet"])
+    def test_damaged(self, study: Study, cells: Path, fault: str) -> None:
+        content = (cells / CELL).read_bytes()
+        middle = len(content) // 4  # within the data pages, which have checksums
+        (cells / CELL).write_bytes(
+            {
+                "empty": b"",
+                "truncated": content[:-100],
+                "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+                "no Parquet": b"0" * len(content),
+            }[fault]
+        )
+        assert f"1 damaged: {CELL} (" in self.refusal(study, cells)
+        assert not (cells / CELL).exists()
+        assert (cells / CELL).with_suffix(".rejected").exists()
+
+    @pytest.mark.parametrize("fault", ["foreign", "twice", "with another's", "too few"])
+    def test_other_rows(self, study: Study, cells: Path, fault: str) -> None:
+        own, other = (pq.read_table(cells / name) for name in (CELL, OTHER))
+        parts = {
+            "foreign": [other],
+            "twice": [own, own],
+            "with another's": [own, other],
+            "too few": [own.slice(0, 3)],
+        }[fault]
+        pq.write_table(pa.concat_tables(parts), cells / CELL)
+        assert f"1 damaged: {CELL} (holds other rows than planned" in self.refusal(study, cells)
+
+    @pytest.mark.parametrize("key", ["settings", "code"])
+    def test_other_origin(self, study: Study, cells: Path, key: str) -> None:
+        own = pq.read_table(cells / CELL)
+        metadata = tables.metadata(cells / CELL)
+        tables.write_shard(own, cells / CELL, metadata | {key: "other"})
+        assert f"1 damaged: {CELL} (made with other {key})" in self.refusal(study, cells)
+
+    def test_other_columns(self, study: Study, cells: Path) -> None:
+        own = pq.read_table(cells / CELL)
+        tables.write_shard(own.drop(["se_sum"]), cells / CELL, tables.metadata(cells / CELL))
+        assert f"1 damaged: {CELL} (its columns are not" in self.refusal(study, cells)
+
+
+def test_bad_configuration_is_one_line_before_any_job(checkout: Checkout) -> None:
+    output = checkout.sweep(checkout.write_study(sigma=[1, -0.5]), check=False)
+    message = (
+        "config/tiny.yaml: sigma: [1, -0.5] is not allowed; "
+        "allowed: a list of different finite numbers from 0 up"
+    )
+    assert any(line.endswith(message) for line in output.splitlines()), output
+    assert "Job stats" not in output
+    assert not checkout.results().exists()
+
+
+def test_missing_r_package_stops_at_once(checkout: Checkout) -> None:
+    # R takes the first package of that name, and this one is an empty shell
+    shell = checkout.root / "library" / "lme4"
+    shell.mkdir(parents=True)
+    (shell / "DESCRIPTION").write_text("Package: lme4\nVersion: 99.0\n")
+    checkout.env["R_LIBS"] = str(shell.parent)
+    output = checkout.sweep(checkout.write_study(), check=False)
+    assert output.count("error: R has no package lme4: run `make setup`") == 1
+    assert "Rule: fit_cell" not in output
+    assert not checkout.shards()
+
+
+def test_failed_fits_are_rows(checkout: Checkout) -> None:
+    checkout.write_strategy("broken", "raise ValueError('not today')")
+    study = checkout.write_study(strategies=["lm", "broken"], n_sims=2)
+    checkout.sweep(study)
+    fits = checkout.table().to_pylist()
+    assert len(fits) == 8
+    for row in fits:
+        broken = row["strategy"] == "broken"
+        assert row["status"] == ("failed" if broken else "ok")
+        assert row["fit_success"] == (not broken)
+        assert row["messages"] == ("not today" if broken else "")
+        assert (row["se_sum"] is None) == broken
+
+
+def test_crash_is_news_and_costs_its_cell_only(checkout: Checkout) -> None:
+    crash = "import os, signal; data.n_groups == 6 and os.kill(os.getpid(), signal.SIGSEGV)"
+    checkout.write_strategy("crash", crash)
+    study = checkout.write_study(strategies=["lm", "crash"], n_groups=[5, 6], n_sims=1)
+    output = checkout.sweep(study, check=False)
+    for sigma in ("0.25", "1"):
+        assert f"results/tiny/cells/n_groups=6/n_obs=5/sigma={sigma}/sim=0.parquet" in output
+    assert len(checkout.shards()) == 2
+    assert not (checkout.results() / "fits.parquet").exists()
+    assert "Rule: merge_shards" not in output
+
+    checkout.write_strategy("crash", "")
+    checkout.sweep(study)
+    assert checkout.table().num_rows == 8
+    assert "Nothing to be done" in checkout.sweep(study)
+
+
+def test_incomplete_tables_say_so(finished: Checkout) -> None:
+    (finished.results() / "cells" / CELL).unlink()
+    study = finished.write_study(allow_incomplete=True)
+    assert jobs(finished.sweep(study)) == {"merge_shards": 1, "total": 1}
+    assert finished.table().num_rows == 9 * 4
+    metadata = tables.metadata(finished.results() / "fits.parquet")
+    assert metadata["incomplete"] == "9 of 10 datasets"
+    assert json.loads(metadata["versions"])["lme4"]
