@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -193,3 +194,28 @@ def test_incomplete_tables_say_so(finished: Checkout) -> None:
     metadata = tables.metadata(finished.results() / "fits.parquet")
     assert metadata["incomplete"] == "9 of 10 datasets"
     assert json.loads(metadata["versions"])["lme4"]
+
+
+def test_an_incomplete_merge_is_asked_for_and_says_so(finished: Checkout) -> None:
+    (finished.results() / "cells" / CELL).unlink()
+    study = finished.write_study(allow_incomplete=True)
+    output = finished.snakemake("--cores", "2", "--configfile", study)
+    assert "fit_cell" not in jobs(output)
+    fits = finished.results() / "fits.parquet"
+    assert tables.metadata(fits)["incomplete"] == "9 of 10 datasets"
+    assert finished.table("fits").num_rows == 9 * 4
+    figure = (finished.results() / "figures" / "convergence.svg").read_text()
+    assert "INCOMPLETE" in figure
+
+    finished.sweep(finished.write_study())
+    assert "incomplete" not in tables.metadata(fits)
+    assert finished.table("fits").num_rows == 10 * 4
+
+
+def test_a_million_replications_are_planned_by_few_jobs_and_files() -> None:
+    root = Path(__file__).parents[1]
+    study = read_study(str(root / "config" / "precise.yaml"))
+    large = replace(study, n_sims=20_000)
+    blocks = list(large.blocks())
+    assert sum(len(block.sims) for block in blocks) == 45 * 20_000
+    assert len(blocks) <= 450

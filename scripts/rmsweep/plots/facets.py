@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rmsweep import tables
 from rmsweep.cli import UsageError
 from rmsweep.design import Verdict, plain
 from rmsweep.plots import style
@@ -73,8 +74,9 @@ def read_fits(path: Path, column: str) -> Fits:
         table = pq.read_table(
             path, columns=[*KEYS, column], use_threads=False, read_dictionary=["strategy"]
         )
-        metadata = table.schema.metadata
-        settings = json.loads(metadata[b"settings"])
+        # the file's own: what was added when it was closed is not in the table's schema
+        metadata = tables.metadata(path)
+        settings = json.loads(metadata["settings"])
     except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
         raise UsageError(f"{path}: not a merged table of fits: {error}") from None
     frame = table.to_pandas().rename(columns={column: "value"})
@@ -85,7 +87,7 @@ def read_fits(path: Path, column: str) -> Fits:
         settings["study"],
         tuple(settings["strategies"]),
         settings["verdict"],
-        metadata.get(b"incomplete", b"").decode(),
+        metadata.get("incomplete", ""),
     )
 
 
