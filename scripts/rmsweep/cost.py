@@ -1,9 +1,9 @@
 """How long a fit takes, to cut the work into jobs of a useful length.
 
 The seconds of one fit are modelled as ``fixed + per_group N + per_row N O``. The coefficients
-below were fitted by ``benchmarks/cost_model.py`` to the timings of a finished default study; they
-need to be right to a factor of two, no more. A strategy that is not listed is taken to cost as
-much as the dearest that is.
+below were fitted by ``benchmarks/cost_model.py`` to the timings of a finished default study, those
+of the native engine rounded up by hand; a factor of two does no harm. A strategy that is not listed
+is taken to cost as much as the dearest that is.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Cost(NamedTuple):
 
 
 COSTS = {
-    "statsmodels": {"lm": Cost(1e-3, 0.0, 2e-7), "lm2": Cost(1e-3, 2.5e-4, 0.0)},
-    "lme4": {"lmer": Cost(0.14, 2e-3, 1.2e-4), "lmer_mis": Cost(0.06, 1e-4, 6e-6)},
+    "statsmodels": {"lm": Cost(3.3e-3, 5.3e-6, 4.9e-7), "lm2": Cost(9.4e-4, 5.4e-4, 9.5e-7)},
+    "lme4": {"lmer": Cost(0.16, 0.0, 1.7e-4), "lmer_mis": Cost(0.086, 8.6e-6, 9.6e-6)},
     "native": {
         "lm": Cost(2e-4, 0.0, 1e-7),
         "lm2": Cost(1e-4, 1e-6, 0.0),
-        "lmer": Cost(5e-4, 1e-5, 0.0),
+        "lmer": Cost(2e-3, 1e-5, 0.0),
         "lmer_mis": Cost(2e-4, 2e-6, 0.0),
     },
 }

@@ -23,6 +23,13 @@ from rmsweep.lmm.smallmatrix import Array, Workspace
 # Standard deviations of the random effects, relative to σ, of which the best one is the start.
 STARTS = (0.05, 0.15, 0.4, 1.0, 2.5)
 
+# With few degrees of freedom left within the groups the criterion can have several minima: with
+# 10 to 20 of them in about 1% of simulated datasets, with 30 or more in none of 3,000. Below this
+# number the search is made from each of these starts, too; together they found the lowest minimum
+# that any of 16 random starts found, on every dataset tried.
+FEW_WITHIN = 50
+FURTHER_STARTS = (0.05, 0.5, 4.0, 30.0)
+
 # Converged: the quadratic model promises less than this, half of which is the decrease of the
 # criterion that is left. A Newton step squares it, so it is mostly far below.
 DECREMENT = 1e-9
@@ -72,13 +79,26 @@ class Optimum:
     converged: NDArray[np.bool_]
     n_evaluations: NDArray[np.intp]
 
+    def improve(self, other: Optimum) -> None:
+        """Take over the other's optimum where it is proven and lower, or the first to be proven."""
+        lower = other.at.value < self.at.value - _ROUNDING[0] * np.abs(self.at.value) - _ROUNDING[1]
+        index = np.flatnonzero(other.converged & (lower | ~self.converged))
+        self.at.put(index, other.at.take(index))
+        for mine, theirs in (
+            (self.root, other.root),
+            (self.decrement, other.decrement),
+            (self.curvature, other.curvature),
+            (self.converged, other.converged),
+        ):
+            mine[index] = theirs[index]
+        self.n_evaluations[:] += other.n_evaluations
+
 
 def minimise(
     blocks: Blocks, n_obs: int, *, reml: bool, covariance: Covariance, unit: Array
 ) -> Optimum:
-    """Minimise the criterion over G by a trust-region Newton method, dataset by dataset.
+    """Minimise the criterion over G, dataset by dataset.
 
-    Datasets that are done make room for those that wait, so that the arrays stay well filled.
     What is computed for a dataset doesn't depend on those beside it.
 
     Parameters
@@ -92,6 +112,28 @@ def minimise(
     unit : (R, q) array
         Covariances are unit_a (YY')_ab unit_b in working units.
     """
+    best = _descend(blocks, n_obs, STARTS, reml=reml, covariance=covariance, unit=unit)
+    n_groups, q = blocks.r.shape[2], len(blocks.r)
+    if n_obs - n_groups * q < FEW_WITHIN:
+        for start in FURTHER_STARTS:
+            other = _descend(blocks, n_obs, (start,), reml=reml, covariance=covariance, unit=unit)
+            best.improve(other)
+    return best
+
+
+def _descend(
+    blocks: Blocks,
+    n_obs: int,
+    starts: tuple[float, ...],
+    *,
+    reml: bool,
+    covariance: Covariance,
+    unit: Array,
+) -> Optimum:
+    """Go down from the best of the starts by a trust-region Newton method.
+
+    Datasets that are done make room for those that wait, so that the arrays stay well filled.
+    """
     n_datasets, n_groups = blocks.r.shape[1:]
     q, p = len(blocks.r), blocks.xr_rest.shape[1]
     nu = n_obs - p if reml else n_obs
@@ -100,7 +142,7 @@ def minimise(
     capacity = min(_DATASETS_AT_ONCE, max(1, _ELEMENTS_AT_ONCE // n_groups))
 
     work = Workspace()
-    trial, radius = _starts(blocks, n_obs, reml, outer, capacity, work)
+    trial, radius = _starts(blocks, n_obs, starts, reml, outer, capacity, work)
     current = _nothing(n_datasets, q, p)
     root = trial.copy()
     m = len(form.basis)
@@ -162,20 +204,26 @@ def minimise(
 
 
 def _starts(
-    blocks: Blocks, n_obs: int, reml: bool, outer: Array, capacity: int, work: Workspace
+    blocks: Blocks,
+    n_obs: int,
+    starts: tuple[float, ...],
+    reml: bool,
+    outer: Array,
+    capacity: int,
+    work: Workspace,
 ) -> tuple[Array, Array]:
     """Best of the starting values, and the trust region's first radius."""
     n_datasets, q = outer.shape[:2]
-    values = np.empty((len(STARTS), n_datasets))
+    values = np.empty((len(starts), n_datasets))
     eye = np.eye(q)
     for start in range(0, n_datasets, capacity):
         index = np.arange(start, min(start + capacity, n_datasets))
         some = blocks.take(index)
-        for row, tau in zip(values, STARTS, strict=True):
+        for row, tau in zip(values, starts, strict=True):
             with np.errstate(all="ignore"):
                 value = criterion_value(some, outer[index] * (tau * tau * eye), n_obs, reml, work)
             row[index] = np.where(np.isnan(value), np.inf, value)
-    tau = np.array(STARTS)[values.argmin(axis=0)]
+    tau = np.array(starts)[values.argmin(axis=0)]
     return tau[:, None, None] * eye, q * tau
 
 
