@@ -1,5 +1,7 @@
 """Go on with a study whose Snakemake was killed: put this in the place of `snakemake`.
 
+Usage: python scripts/resume.py SNAKEMAKE-ARGUMENTS, for instance
+
     python scripts/resume.py --profile workflow/profiles/slurm --configfile config/my-study.yaml
 
 A Snakemake that is killed, or whose machine goes down, leaves its jobs running and its lock behind.
