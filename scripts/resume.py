@@ -149,8 +149,11 @@ def remove_lock(study: str) -> None:
 def main() -> None:
     """End what is left of the study's last run, and run Snakemake."""
     arguments = sys.argv[1:]
-    if arguments in ([], ["-h"], ["--help"]):
+    if not arguments:
         sys.exit(__doc__)
+    if arguments in (["-h"], ["--help"]):
+        print(__doc__)
+        return
     study = study_of(arguments)
     if running := drivers(study):
         sys.exit(f"error: Snakemake still runs the study {study}, as process {running[0]}")
