@@ -1,11 +1,12 @@
 """What the pipeline costs beside the fits: with its worker, without it, and a bare loop.
 
-    python benchmarks/sweep.py [--sims 2]
+    python benchmarks/sweep.py [--sims 8] [--cold-sims 1]
 
 On every condition of the default grid, three ways to the same rows, in turn, on the same cores:
-(a) Snakemake, one job per cell, with the persistent worker; (b) the same without the worker; (c) a
-loop in one process that has R loaded. Prints wall and CPU time (of all processes, user + system)
-and the ratios between them.
+(a) Snakemake, one job per cell, with the persistent worker; (b) the same without the worker, on
+fewer datasets, for each of them takes seconds to start; (c) a loop in one process that loads R.
+Prints wall and CPU time (of all processes, user + system), start-up and merging included, and the
+ratios between them per dataset.
 """
 
 from __future__ import annotations
@@ -52,16 +53,22 @@ def measured(run: Callable[[], None]) -> tuple[float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def pipeline(folder: Path, config: Path, cores: int, worker: bool) -> None:
+def pipeline(folder: Path, cores: int, **keys: object) -> None:
     """Run the workflow up to the merged tables."""
-    study = yaml.safe_load(config.read_text()) | {"persistent_worker": worker}
-    own = folder / f"worker-{worker}.yaml"
-    own.write_text(yaml.safe_dump(study))
-    tables = f"results/{own.stem}/fits.parquet"
+    config = write_study(folder, "pipeline-" + "-".join(map(str, keys.values())), **keys)
+    tables = f"results/{config.stem}/fits.parquet"
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
-    command += ["--directory", folder, "--cores", str(cores), tables, "--configfile", own]
+    command += ["--directory", folder, "--cores", str(cores), tables, "--configfile", config]
     environment = os.environ | {"RMSWEEP_WORKER_IDLE": "2"}
     subprocess.run(command, check=True, env=environment, capture_output=True)
+
+
+def write_study(folder: Path, name: str, **keys: object) -> Path:
+    """Write a variant of the default study."""
+    path = folder / f"{name}.yaml"
+    study = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    path.write_text(yaml.safe_dump(study | keys))
+    return path
 
 
 def loop(config: Path) -> None:
@@ -73,33 +80,36 @@ def loop(config: Path) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sims", type=int, default=2, help="datasets per condition")
+    parser.add_argument("--sims", type=int, default=8, help="datasets per condition")
+    parser.add_argument("--cold-sims", type=int, default=1, help="the same, without the worker")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     options = parser.parse_args()
+    cores, sims, cold_sims = options.cores, options.sims, options.cold_sims
 
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        config = folder / "study.yaml"
-        study = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-        config.write_text(yaml.safe_dump(study | {"n_sims": options.sims}))
-        results = {
-            "a": measured(lambda: pipeline(folder, config, options.cores, worker=True)),
-            "b": measured(lambda: pipeline(folder, config, options.cores, worker=False)),
-            "c": measured(lambda: loop(config)),
-        }
-    labels = {"a": "pipeline, worker", "b": "pipeline, no worker", "c": "loop, one process"}
-    print(f"{45 * options.sims} datasets x 4 strategies, {options.cores} cores")
-    print(f"{'':24}{'wall s':>10}{'CPU s':>10}")
-    for key, (wall, cpu) in results.items():
-        print(f"({key}) {labels[key]:20}{wall:10.1f}{cpu:10.1f}")
-    ideal = results["c"][0] / options.cores
-    print(f"wall (a) / ((c) / cores) = {results['a'][0] / ideal:.2f}   (goal: at most 1.25)")
-    print(
-        f"wall (b) / (a)           = {results['b'][0] / results['a'][0]:.2f}   (goal: at least 3)"
-    )
-    print(f"CPU  (a) / (c)           = {results['a'][1] / results['c'][1]:.2f}")
-    print(f"CPU  (b) / (a)           = {results['b'][1] / results['a'][1]:.2f}")
+        runs: list[tuple[str, int, Callable[[], None]]] = [
+            ("pipeline, worker", sims, lambda: pipeline(folder, cores, n_sims=sims)),
+            (
+                "pipeline, no worker",
+                cold_sims,
+                lambda: pipeline(folder, cores, n_sims=cold_sims, persistent_worker=False),
+            ),
+            ("loop, one process", sims, lambda: loop(write_study(folder, "loop", n_sims=sims))),
+        ]
+        print(f"4 strategies, {cores} cores")
+        print(f"{'':24}{'datasets':>10}{'wall s':>10}{'CPU s':>10}")
+        per_dataset = []
+        for letter, (label, n_sims, run) in zip("abc", runs, strict=True):
+            wall, cpu = measured(run)
+            print(f"({letter}) {label:20}{45 * n_sims:10}{wall:10.1f}{cpu:10.1f}", flush=True)
+            per_dataset.append((wall / n_sims, cpu / n_sims))
+    (wall_a, cpu_a), (wall_b, cpu_b), (wall_c, cpu_c) = per_dataset
+    print(f"wall (a) / ((c) / cores) = {wall_a / (wall_c / cores):.2f}   (goal: at most 1.25)")
+    print(f"wall (b) / (a)           = {wall_b / wall_a:.2f}   (goal: at least 3)")
+    print(f"CPU  (a) / (c)           = {cpu_a / cpu_c:.2f}")
+    print(f"CPU  (b) / (a)           = {cpu_b / cpu_a:.2f}")
 
 
 if __name__ == "__main__":
