@@ -23,11 +23,12 @@ from rmsweep.lmm.smallmatrix import Array, Workspace
 # Standard deviations of the random effects, relative to σ, of which the best one is the start.
 STARTS = (0.05, 0.15, 0.4, 1.0, 2.5)
 
-# With few degrees of freedom left within the groups the criterion can have several minima: with
-# 10 to 20 of them in about 1% of simulated datasets, with 30 or more in none of 3,000. Below this
-# number the search is made from each of these starts, too; together they found the lowest minimum
-# that any of 16 random starts found, on every dataset tried.
-FEW_WITHIN = 50
+# With few degrees of freedom left within the groups the criterion can have several minima: of
+# simulated datasets with 4 random effects, about 1% with 10 to 20 degrees of freedom and none of
+# 3,000 with 30 or more. Below this number for each random effect the search is made from each of
+# the further starts, too; together they found the lowest minimum that any of 16 random starts
+# found, on every dataset tried.
+FEW_WITHIN = 12
 FURTHER_STARTS = (0.05, 0.5, 4.0, 30.0)
 
 # Converged: the quadratic model promises less than this, half of which is the decrease of the
@@ -114,7 +115,7 @@ def minimise(
     """
     best = _descend(blocks, n_obs, STARTS, reml=reml, covariance=covariance, unit=unit)
     n_groups, q = blocks.r.shape[2], len(blocks.r)
-    if n_obs - n_groups * q < FEW_WITHIN:
+    if n_obs - n_groups * q < FEW_WITHIN * q:
         for start in FURTHER_STARTS:
             other = _descend(blocks, n_obs, (start,), reml=reml, covariance=covariance, unit=unit)
             best.improve(other)
