@@ -23,11 +23,11 @@ from rmsweep.lmm.smallmatrix import Array, Workspace
 # Standard deviations of the random effects, relative to σ, of which the best one is the start.
 STARTS = (0.05, 0.15, 0.4, 1.0, 2.5)
 
-# With few degrees of freedom left within the groups the criterion can have several minima: of
-# simulated datasets with 4 random effects, about 1% with 10 to 20 degrees of freedom and none of
-# 3,000 with 30 or more. Below this number for each random effect the search is made from each of
-# the further starts, too; together they found the lowest minimum that any of 16 random starts
-# found, on every dataset tried.
+# With few degrees of freedom left within the groups the criterion can have several minima. Of
+# simulated datasets with 4 random effects one search missed the lowest in 1% with 10 degrees of
+# freedom, in 2 of 10,000 with 20, and in 1 of 20,000 with 30. Below this number for each random
+# effect the search is made from each of the further starts, too; together they found the lowest
+# minimum that any of 16 random starts found, on every dataset tried.
 FEW_WITHIN = 12
 FURTHER_STARTS = (0.05, 0.5, 4.0, 30.0)
 
