@@ -282,9 +282,8 @@ def _columns(A: Array, order: NDArray[np.intp] | None) -> Array:
 def _unit(columns: Array) -> Array:
     """Powers of two near the root mean square of (k, R, n) columns, as (k, R)."""
     unit = np.empty(columns.shape[:2])
-    scratch = np.empty_like(columns[0])
     for column, out in zip(columns, unit, strict=True):
-        mean_square = np.multiply(column, column, out=scratch).sum(axis=-1) / column.shape[-1]
+        mean_square = np.vecdot(column, column) / column.shape[-1]
         size = np.sqrt(mean_square)
         # Squares of very large or small units overflow or vanish: take the largest value there.
         extreme = ~((mean_square > 1e-200) & (mean_square < 1e200))
@@ -308,16 +307,12 @@ def _reduce(
     scratch = np.empty_like(y)
     equal = bool((sizes == sizes[0]).all())
 
-    def total(a: Array, b: Array) -> Array:
-        summed: Array = np.multiply(a, b, out=scratch).sum(axis=-1)
-        return summed
-
     def by_group(a: Array, b: Array) -> Array:
-        np.multiply(a, b, out=scratch)
         if equal:
-            blocks: Array = scratch.reshape(len(a), len(sizes), sizes[0]).sum(axis=-1)
-            return blocks
-        return np.add.reduceat(scratch, starts, axis=-1)
+            shape = (len(a), len(sizes), sizes[0])
+            sums: Array = np.vecdot(a.reshape(shape), b.reshape(shape))
+            return sums
+        return np.add.reduceat(np.multiply(a, b, out=scratch), starts, axis=-1)
 
     with np.errstate(all="ignore"):
         x_unit, y_unit = _unit(X), _unit(y_column)[0]
@@ -338,17 +333,17 @@ def _reduce(
             xx = zz.sum(axis=-1)
         else:
             zx = np.array([[by_group(z, x) for x in X] for z in Z])
-            xx = np.array([[total(a, b) for b in X] for a in X])
+            xx = np.array([[np.vecdot(a, b) for b in X] for a in X])
         XX = datasets_first(xx)
-        xy = np.array([[total(x, y)] for x in X])
-        yy = total(y, y)
+        xy = np.array([[np.vecdot(x, y)] for x in X])
+        yy = np.vecdot(y, y)
         reciprocals, _ = cholesky(xx, RANK_TOLERANCE)
         pooled = back_substitute(xx, reciprocals, forward_substitute(xx, reciprocals, xy))[:, 0]
         for x, b in zip(X, pooled, strict=True):
             np.multiply(x, b[:, None], out=scratch)
             np.subtract(y, scratch, out=y)
         r = y
-        rr = total(r, r)
+        rr = np.vecdot(r, r)
         xr = np.array([by_group(x, r) for x in X])
         zr = xr.copy() if Z is None else np.array([by_group(z, r) for z in Z])
 
