@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,23 @@ from rmsweep.lmm.smallmatrix import Array
 
 Covariance = Literal["full", "diagonal", "scalar"]
 COVARIANCES: tuple[Covariance, ...] = ("full", "diagonal", "scalar")
+
+
+class Model(NamedTuple):
+    """What the fits of some datasets have in common.
+
+    Attributes
+    ----------
+    n_obs : int
+        Rows of each dataset.
+    reml : bool
+        Whether by REML, or else by maximum likelihood.
+    covariance : {"full", "diagonal", "scalar"}
+    """
+
+    n_obs: int
+    reml: bool
+    covariance: Covariance
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +87,13 @@ class Root:
         rows = np.matmul(parameters[:, None, :], self.basis.reshape(m, q * q))
         roots: Array = rows.reshape(-1, q, q)
         return roots
+
+    def parameters(self, roots: Array) -> Array:
+        """Parameters (R, m) of the roots nearest to (R, q, q) matrices; for orthonormal bases."""
+        m, q, _ = self.basis.shape
+        rows = np.matmul(roots.reshape(len(roots), 1, q * q), self.basis.reshape(m, q * q).T)
+        parameters: Array = rows[:, 0]
+        return parameters
 
     def derivatives(self, at: Criterion, roots: Array, nu: int) -> Derivatives:
         """Carry the derivatives with respect to G to the parameters, by the chain rule.
@@ -132,17 +156,30 @@ def symmetric_root(q: int, covariance: Covariance) -> Root:
 def _basis(q: int, covariance: Covariance, *, symmetric: bool) -> Array:
     if covariance not in COVARIANCES:
         raise ValueError(f"covariance={covariance!r}: allowed are {', '.join(COVARIANCES)}")
+    basis: Array
     if covariance == "scalar":
-        return np.eye(q)[None]
-    if covariance == "diagonal":
-        return np.eye(q)[:, :, None] * np.eye(q)[:, None, :]
-    columns, rows = np.triu_indices(q)
-    basis = np.zeros((len(rows), q, q))
-    basis[np.arange(len(rows)), rows, columns] = 1.0
+        basis = np.eye(q)[None]
+    elif covariance == "diagonal":
+        basis = np.eye(q)[:, :, None] * np.eye(q)[:, None, :]
+    else:
+        columns, rows = np.triu_indices(q)
+        basis = np.zeros((len(rows), q, q))
+        basis[np.arange(len(rows)), rows, columns] = 1.0
     if symmetric:
         basis = basis + basis.transpose(0, 2, 1)
-        basis /= np.sqrt((basis**2).sum(axis=(1, 2), keepdims=True))
+        basis = basis / np.sqrt((basis**2).sum(axis=(1, 2), keepdims=True))
     return basis
+
+
+@lru_cache
+def free_entries(q: int, covariance: Covariance) -> Array:
+    """Entries of G, lower triangle row by row, that each of its own parameters moves: (k, m)."""
+    rows, columns, _ = triangle(q)
+    diagonal = rows == columns
+    if covariance == "scalar":
+        return np.asarray(diagonal[:, None], dtype=np.float64)
+    free: Array = np.eye(len(rows))[:, diagonal | (covariance == "full")]
+    return free
 
 
 def diagonal_parameters(q: int, covariance: Covariance) -> list[int]:

@@ -46,6 +46,15 @@ from rmsweep.lmm.smallmatrix import (
 
 Index = NDArray[np.intp]
 
+# Datasets × groups that are worked on at once; more would fall out of the cache.
+_ELEMENTS_AT_ONCE = 8_000
+_DATASETS_AT_ONCE = 800
+
+
+def datasets_at_once(n_groups: int) -> int:
+    """How many datasets to evaluate the criterion of at once."""
+    return min(_DATASETS_AT_ONCE, max(1, _ELEMENTS_AT_ONCE // n_groups))
+
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
@@ -106,8 +115,8 @@ class _Places(NamedTuple):
     """Where sums over groups of products of two entries are found, for each pair of E and F."""
 
     factor: Array
-    qw: tuple[Index, ...]
-    qw_factor: Array
+    aw: tuple[Index, ...]
+    aw_factor: Array
     uus: tuple[Index, ...]
     uu_trace: Index
     ss: Index
@@ -121,7 +130,7 @@ def _places(q: int, p: int) -> _Places:
     c, d = rows[None, :], columns[None, :]
     # E of an entry is e_a e_b' + e_b e_a', halved on the diagonal.
     half = np.where(rows == columns, 0.5, 1.0)
-    qw = ((d, a, b, c), (c, a, b, d), (d, b, a, c), (c, b, a, d))
+    aw = ((d, a, b, c), (c, a, b, d), (d, b, a, c), (c, b, a, d))
     m = q * p + q
     s = q * p
     i, j = np.divmod(np.arange(p * p), p)
@@ -129,8 +138,8 @@ def _places(q: int, p: int) -> _Places:
     us_places = [(t * p + np.arange(p)) * m + s + u for t, u in ((a, b), (b, a))]
     return _Places(
         factor=2.0 * half,
-        qw=tuple((place[t, u] * k + place[v, w]).ravel() for t, u, v, w in qw),
-        qw_factor=half[:, None] * half,
+        aw=tuple((place[t, u] * k + place[v, w]).ravel() for t, u, v, w in aw),
+        aw_factor=half[:, None] * half,
         uus=tuple(
             np.concatenate([uu, us], axis=1).ravel()
             for uu, us in zip(uu_places, us_places, strict=True)
@@ -255,12 +264,77 @@ def criterion(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace)
         In working units; NaN where a matrix that must be positive definite isn't. Some of its
         arrays are the workspace's, which the next call with it overwrites.
     """
-    value, rho, beta, inverse, K, D, d, DD = _solve(blocks, G, n_obs, reml, work)
-    q, p, n_datasets = len(K), len(beta), len(value)
+    solved = _solve(blocks, G, n_obs, reml, work)
+    crossed = _cross(solved, n_obs, reml, work)
+    rho, W, cross = solved.rho, crossed.W, crossed.cross
+    n_datasets, p = len(rho), len(solved.beta)
+    q = len(solved.K)
+    k = len(W)
+    nu = n_obs - p if reml else n_obs
+    at = _places(q, p)
+    weight = np.sqrt(nu / rho)[:, None]
+    factors = work.array("factors", p + 1 if reml else 1, q, *W.shape[1:])
+    np.multiply(weight, crossed.s, out=factors[0])
+    if reml:
+        factors[1:] = crossed.UF.swapaxes(0, 1)
+    Q = _gram(factors, "Q", work)
+    Q *= 2.0
+    Q -= W
+
+    # M_E and h_E for each entry of G, side by side: the Hessian subtracts their cross-products.
+    both = _picked("both", cross, at.uus[0], work)
+    both += _picked("other", cross, at.uus[1], work)
+    both = both.reshape(n_datasets, k, p * p + p)
+    both *= at.factor[:, None] / 2.0
+    information = both[:, :, : p * p].reshape(n_datasets, k, p, p)
+    both[:, :, p * p :] *= (np.sqrt(2.0) * weight)[:, None]
+    hessian = _traces(Q, W, at, work)
+    h = both if reml else both[:, :, p * p :].copy()
+    hessian -= np.matmul(h, h.transpose(0, 2, 1), out=work.array("hh", n_datasets, k, k))
+    return Criterion(
+        value=solved.value,
+        rho=rho,
+        beta=datasets_first(solved.beta),
+        root=datasets_first(solved.inverse).swapaxes(1, 2).copy(),
+        gradient=crossed.gradient,
+        hessian=(hessian + hessian.transpose(0, 2, 1)) / 2.0,
+        rho_gradient=-crossed.ss * at.factor,
+        information=information,
+    )
+
+
+def expected_hessian(
+    blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace
+) -> tuple[Array, Array]:
+    """Gradient (R, k) and expected Hessian (R, k, k) with respect to the entries of G.
+
+    The expectation Σ tr WEWF is that for known β and σ² (Longford 1987, section 3). Parameters
+    and units are those of `criterion`.
+    """
+    solved = _solve(blocks, G, n_obs, reml, work)
+    crossed = _cross(solved, n_obs, reml, work)
+    at = _places(len(solved.K), len(solved.beta))
+    expected = _traces(crossed.W, crossed.W, at, work)
+    return crossed.gradient, (expected + expected.transpose(0, 2, 1)) / 2.0
+
+
+class _Crossed(NamedTuple):
+    """The gradient, and the products over groups that it shares with the Hessian."""
+
+    W: Array
+    UF: Array
+    s: Array
+    cross: Array
+    ss: Array
+    gradient: Array
+
+
+def _cross(solved: _Solved, n_obs: int, reml: bool, work: Workspace) -> _Crossed:
+    _, rho, beta, inverse, K, D, d, DD = solved
+    q, p, n_datasets = len(K), len(beta), len(rho)
     nu = n_obs - p if reml else n_obs
     shape = d.shape[1:]
     _, _, place = triangle(q)
-    k = q * (q + 1) // 2
     at = _places(q, p)
     scratch = work.array("scratch", max(p, q), *shape)
 
@@ -283,54 +357,33 @@ def criterion(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace)
         pairs = [(U[:, i], inverse[j, i, :, None]) for i in range(j + 1)]
         sum_of_products(pairs, UF[:, j], scratch)
     sum_of_products([(K[i], residual[i]) for i in range(q)], s, scratch)
-    weight = np.sqrt(nu / rho)[:, None]
-    factors = work.array("factors", p + 1 if reml else 1, q, *shape)
-    np.multiply(weight, s, out=factors[0])
-    if reml:
-        factors[1:] = UF.swapaxes(0, 1)
-    Q = _gram(factors, "Q", work)
-    Q *= 2.0
-    Q -= W
-
     by_dataset = stack.transpose(1, 0, 2)
     cross = work.array("cross", n_datasets, len(stack), len(stack))
     cross = np.matmul(by_dataset, by_dataset.transpose(0, 2, 1), out=cross)
     cross = cross.reshape(n_datasets, -1)
-    QW = work.array("QW", n_datasets, k, k)
-    QW = np.matmul(Q.transpose(1, 0, 2), W.transpose(1, 2, 0), out=QW).reshape(n_datasets, -1)
-
-    def picked(name: str, source: Array, places: Index) -> Array:
-        out = work.array(name, n_datasets, len(places))
-        return source.take(places, axis=1, out=out, mode="clip")
-
     ss = cross.take(at.ss, axis=1)
     S = datasets_first(W.sum(axis=-1)) - (nu / rho)[:, None] * ss
-    # M_E and h_E for each entry of G, side by side: the Hessian subtracts their cross-products.
-    both = picked("both", cross, at.uus[0])
-    both += picked("other", cross, at.uus[1])
-    both = both.reshape(n_datasets, k, p * p + p)
-    both *= at.factor[:, None] / 2.0
-    information = both[:, :, : p * p].reshape(n_datasets, k, p, p)
-    both[:, :, p * p :] *= (np.sqrt(2.0) * weight)[:, None]
-    hessian = picked("hessian", QW, at.qw[0])
-    for places in at.qw[1:]:
-        hessian += picked("other", QW, places)
-    hessian = hessian.reshape(n_datasets, k, k)
-    hessian *= at.qw_factor
     if reml:
-        S -= cross.take(at.uu_trace, axis=1).reshape(n_datasets, k, p).sum(axis=-1)
-    h = both if reml else both[:, :, p * p :].copy()
-    hessian -= np.matmul(h, h.transpose(0, 2, 1), out=work.array("hh", n_datasets, k, k))
-    return Criterion(
-        value=value,
-        rho=rho,
-        beta=datasets_first(beta),
-        root=datasets_first(inverse).swapaxes(1, 2).copy(),
-        gradient=S * at.factor,
-        hessian=(hessian + hessian.transpose(0, 2, 1)) / 2.0,
-        rho_gradient=-ss * at.factor,
-        information=information,
-    )
+        S -= cross.take(at.uu_trace, axis=1).reshape(n_datasets, len(W), p).sum(axis=-1)
+    return _Crossed(W, UF, s, cross, ss, S * at.factor)
+
+
+def _picked(name: str, source: Array, places: Index, work: Workspace) -> Array:
+    out = work.array(name, len(source), len(places))
+    return source.take(places, axis=1, out=out, mode="clip")
+
+
+def _traces(A: Array, W: Array, at: _Places, work: Workspace) -> Array:
+    """Sums over groups of tr AEWF for each pair of E and F (R, k, k), of packed A and W."""
+    k, n_datasets = W.shape[:2]
+    AW = work.array("AW", n_datasets, k, k)
+    AW = np.matmul(A.transpose(1, 0, 2), W.transpose(1, 2, 0), out=AW).reshape(n_datasets, -1)
+    traces = _picked("traces", AW, at.aw[0], work)
+    for places in at.aw[1:]:
+        traces += _picked("other", AW, places, work)
+    traces = traces.reshape(n_datasets, k, k)
+    traces *= at.aw_factor
+    return traces
 
 
 def conditional_modes(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace) -> Array:

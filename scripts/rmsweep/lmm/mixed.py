@@ -11,6 +11,7 @@ from scipy.special import stdtr
 
 from rmsweep.lmm.covariance import (
     Covariance,
+    Model,
     diagonal_parameters,
     lower_root,
     theta_of,
@@ -28,6 +29,10 @@ SINGULAR_THETA = 1e-4
 
 # lmerTest's as_lmerModLmerTest: eigenvalues of the Hessian in (θ, σ) up to here have no inverse.
 SATTERTHWAITE_TOLERANCE = 1e-8
+
+# The random effects leave no residuals when ρ is no more than this fraction of the OLS residuals'
+# sum of squares, a thousand times its rounding: the criterion then has no minimum.
+NO_RESIDUALS = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,30 +159,26 @@ def fit(
     unit = np.ones_like(z_unit)
     if covariance == "scalar":
         unit = z_unit / z_unit.max(axis=1, initial=0.0)[:, None]
-    optimum = minimise(
-        data.blocks.take(index), data.n_obs, reml=reml, covariance=covariance, unit=unit
-    )
+    blocks = data.blocks.take(index)
+    optimum = minimise(blocks, Model(data.n_obs, reml, covariance), unit)
     root = optimum.root * (unit / z_unit)[:, :, None]
     G = np.matmul(root, root.transpose(0, 2, 1))
     found = _infer(data, index, optimum.at, theta_of(G, covariance), reml, covariance)
+    ols_residuals = blocks.rr_rest + np.square(blocks.r).sum(axis=(0, 2))
+    left = optimum.at.rho / ols_residuals
+    converged = optimum.converged & (left > NO_RESIDUALS)
     messages = list(found.messages)
-    for place, ok, evaluations, decrement, curvature in zip(
-        index,
-        optimum.converged,
-        optimum.n_evaluations,
-        optimum.decrement,
-        optimum.curvature,
-        strict=True,
-    ):
-        if not ok:
-            messages[place] = (
-                f"no optimum after {evaluations} evaluations: Newton decrement {decrement:.1e} "
-                f"(< {DECREMENT:g} wanted), relative curvature {curvature:.1e} (> {-CURVATURE:g})"
-            )
+    for row in np.flatnonzero(~converged):
+        messages[index[row]] = (
+            f"no optimum after {optimum.n_evaluations[row]} evaluations: "
+            f"Newton decrement {optimum.decrement[row]:.1e} (< {DECREMENT:g} wanted), "
+            f"relative curvature {optimum.curvature[row]:.1e} (> {-CURVATURE:g}), "
+            f"residuals {left[row]:.1e} of those of OLS (> {NO_RESIDUALS:g})"
+        )
     values = {field.name: getattr(found, field.name) for field in fields(found)}
     return LmmFit(
         **(values | {"messages": tuple(messages)}),
-        converged=_spread(optimum.converged, index, data.n_datasets),
+        converged=_spread(converged, index, data.n_datasets),
         decrement=_spread(optimum.decrement, index, data.n_datasets),
         curvature=_spread(optimum.curvature, index, data.n_datasets),
         n_evaluations=_spread(optimum.n_evaluations, index, data.n_datasets),

@@ -13,33 +13,34 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dposv
 
-from rmsweep.lmm.covariance import Covariance, symmetric_root
-from rmsweep.lmm.criterion import Criterion, criterion, criterion_value
+from rmsweep.lmm.covariance import Covariance, Model, symmetric_root
+from rmsweep.lmm.criterion import Criterion, criterion, datasets_at_once
 from rmsweep.lmm.crossproducts import Blocks
-from rmsweep.lmm.smallmatrix import Array, Workspace
-
-# Standard deviations of the random effects, relative to σ, of which the best one is the start.
-STARTS = (0.05, 0.15, 0.4, 1.0, 2.5)
-
-# With few degrees of freedom left within the groups the criterion can have several minima. Of
-# simulated datasets with 4 random effects one search missed the lowest in 1% with 10 degrees of
-# freedom, in 2 of 10,000 with 20, and in 1 of 20,000 with 30. Below this number for each random
-# effect the search is made from each of the further starts, too; together they found the lowest
-# minimum that any of 16 random starts found, on every dataset tried.
-FEW_WITHIN = 12
-FURTHER_STARTS = (0.05, 0.5, 4.0, 30.0)
+from rmsweep.lmm.smallmatrix import (
+    Array,
+    Workspace,
+    cholesky,
+    entries_first,
+    from_eigen,
+    solve_each,
+)
+from rmsweep.lmm.start import first_roots, further_roots, several_minima
 
 # Converged: the quadratic model promises less than this, half of which is the decrease of the
 # criterion that is left. A Newton step squares it, so it is mostly far below.
-DECREMENT = 1e-9
+DECREMENT = 1e-11
 
 # Converged: no eigenvalue of the Hessian is below minus this fraction of the largest. Smaller
 # ones are rounding; the decrease that one of this size could promise is of the order of 1e-12.
 CURVATURE = 1e-6
 
 MAX_EVALUATIONS = 200
+
+# A search heads for a known minimum when a Newton step leaves it no more than this fraction of the
+# way there, and promises to leave no more of the criterion's height above it. At 0.5 the engine
+# would miss twice as many lower minima.
+HEADED = 0.3
 
 # Relative and absolute rounding of the criterion, by which a step may seem to go uphill.
 _ROUNDING = (1e-12, 1e-11)
@@ -49,10 +50,6 @@ _FLATTEST = 1e-9
 
 # Largest ratio of pivots of the Hessian's Cholesky factor at which it counts as well conditioned.
 _FLATTEST_PIVOTS = 100.0
-
-# Datasets × groups that are worked on at once; more would fall out of the cache.
-_ELEMENTS_AT_ONCE = 8_000
-_DATASETS_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +77,24 @@ class Optimum:
     converged: NDArray[np.bool_]
     n_evaluations: NDArray[np.intp]
 
+    def take(self, index: NDArray[np.intp]) -> Optimum:
+        """Return some of the datasets."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        at = values.pop("at").take(index)
+        return Optimum(at=at, **{name: value[index] for name, value in values.items()})
+
     def improve(self, other: Optimum) -> None:
         """Take over the other's optimum where it is proven and lower, or the first to be proven."""
         lower = other.at.value < self.at.value - _ROUNDING[0] * np.abs(self.at.value) - _ROUNDING[1]
         index = np.flatnonzero(other.converged & (lower | ~self.converged))
-        self.at.put(index, other.at.take(index))
-        for mine, theirs in (
-            (self.root, other.root),
-            (self.decrement, other.decrement),
-            (self.curvature, other.curvature),
-            (self.converged, other.converged),
-        ):
-            mine[index] = theirs[index]
         self.n_evaluations[:] += other.n_evaluations
+        better = other.take(index)
+        self.at.put(index, better.at)
+        for name in ("root", "decrement", "curvature", "converged"):
+            getattr(self, name)[index] = getattr(better, name)
 
 
-def minimise(
-    blocks: Blocks, n_obs: int, *, reml: bool, covariance: Covariance, unit: Array
-) -> Optimum:
+def minimise(blocks: Blocks, model: Model, unit: Array) -> Optimum:
     """Minimise the criterion over G, dataset by dataset.
 
     What is computed for a dataset doesn't depend on those beside it.
@@ -106,56 +103,64 @@ def minimise(
     ----------
     blocks : Blocks
         R datasets.
-    n_obs : int
-        Rows of each dataset.
-    reml : bool
-    covariance : {"full", "diagonal", "scalar"}
+    model : Model
     unit : (R, q) array
         Covariances are unit_a (YY')_ab unit_b in working units.
     """
-    best = _descend(blocks, n_obs, STARTS, reml=reml, covariance=covariance, unit=unit)
-    n_groups, q = blocks.r.shape[2], len(blocks.r)
-    if n_obs - n_groups * q < FEW_WITHIN * q:
-        for start in FURTHER_STARTS:
-            other = _descend(blocks, n_obs, (start,), reml=reml, covariance=covariance, unit=unit)
-            best.improve(other)
+    best = search(blocks, model, unit, first_roots(blocks, model, unit))
+    if several_minima(blocks, model):
+        starts = further_roots(blocks, model, unit, best.root)
+        runs = np.tile(np.arange(len(unit)), len(starts))
+        others = search(
+            blocks.take(runs), model, unit[runs], np.concatenate(starts), best.take(runs)
+        )
+        for part in np.split(np.arange(len(runs)), len(starts)):
+            best.improve(others.take(part))
     return best
 
 
-def _descend(
-    blocks: Blocks,
-    n_obs: int,
-    starts: tuple[float, ...],
-    *,
-    reml: bool,
-    covariance: Covariance,
-    unit: Array,
+def search(
+    blocks: Blocks, model: Model, unit: Array, start: Array, known: Optimum | None = None
 ) -> Optimum:
-    """Go down from the best of the starts by a trust-region Newton method.
+    """Go down from one start each, by a trust-region Newton method.
 
-    Datasets that are done make room for those that wait, so that the arrays stay well filled.
+    Searches that are done make room for those that wait, so that the arrays stay well filled.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        The dataset of each of R searches.
+    model : Model
+    unit : (R, q) array
+        As for `minimise`.
+    start : (R, q, q) array
+        Symmetric roots Y.
+    known : Optimum, optional
+        Optima of the datasets, found before. A search that heads for its dataset's ends there,
+        without convergence.
     """
-    n_datasets, n_groups = blocks.r.shape[1:]
-    q, p = len(blocks.r), blocks.xr_rest.shape[1]
+    n_obs, reml, covariance = model
+    n_runs, q = start.shape[:2]
+    p = blocks.xr_rest.shape[1]
     nu = n_obs - p if reml else n_obs
     form = symmetric_root(q, covariance)
     outer = unit[:, :, None] * unit[:, None, :]
-    capacity = min(_DATASETS_AT_ONCE, max(1, _ELEMENTS_AT_ONCE // n_groups))
 
-    work = Workspace()
-    trial, radius = _starts(blocks, n_obs, starts, reml, outer, capacity, work)
-    current = _nothing(n_datasets, q, p)
+    trial = start.copy()
+    radius = 2.0 * np.sqrt(np.square(trial).sum(axis=(1, 2)))
+    current = _nothing(n_runs, q, p)
     root = trial.copy()
     m = len(form.basis)
-    gradient, hessian = np.zeros((n_datasets, m)), np.zeros((n_datasets, m, m))
-    decrement = np.full(n_datasets, np.inf)
-    curvature = np.full(n_datasets, -np.inf)
-    promised = np.zeros(n_datasets)
-    length = np.zeros(n_datasets)
-    converged = np.zeros(n_datasets, dtype=bool)
-    n_evaluations = np.zeros(n_datasets, dtype=np.intp)
+    gradient, hessian = np.zeros((n_runs, m)), np.zeros((n_runs, m, m))
+    decrement = np.full(n_runs, np.inf)
+    curvature = np.full(n_runs, -np.inf)
+    promised = np.zeros(n_runs)
+    length = np.zeros(n_runs)
+    converged = np.zeros(n_runs, dtype=bool)
+    n_evaluations = np.zeros(n_runs, dtype=np.intp)
 
-    active = np.arange(min(capacity, n_datasets))
+    work = Workspace()
+    active = np.arange(min(datasets_at_once(blocks.r.shape[2]), n_runs))
     waiting = len(active)
     while len(active):
         with np.errstate(all="ignore"):
@@ -197,49 +202,45 @@ def _descend(
             | (radius[active] < 1e-14)
             | np.isinf(current.value[active])
         )
+        if known is not None:
+            done |= _headed(known, active, current.value, root, trial, info)
         n_free = np.count_nonzero(done)
-        entering = np.arange(waiting, min(waiting + n_free, n_datasets))
+        entering = np.arange(waiting, min(waiting + n_free, n_runs))
         waiting += len(entering)
         active = np.concatenate([active[~done], entering])
     return Optimum(root, current, decrement, curvature, converged, n_evaluations)
 
 
-def _starts(
-    blocks: Blocks,
-    n_obs: int,
-    starts: tuple[float, ...],
-    reml: bool,
-    outer: Array,
-    capacity: int,
-    work: Workspace,
-) -> tuple[Array, Array]:
-    """Best of the starting values, and the trust region's first radius."""
-    n_datasets, q = outer.shape[:2]
-    values = np.empty((len(starts), n_datasets))
-    eye = np.eye(q)
-    for start in range(0, n_datasets, capacity):
-        index = np.arange(start, min(start + capacity, n_datasets))
-        some = blocks.take(index)
-        for row, tau in zip(values, starts, strict=True):
-            with np.errstate(all="ignore"):
-                value = criterion_value(some, outer[index] * (tau * tau * eye), n_obs, reml, work)
-            row[index] = np.where(np.isnan(value), np.inf, value)
-    tau = np.array(starts)[values.argmin(axis=0)]
-    return tau[:, None, None] * eye, q * tau
+def _headed(
+    known: Optimum,
+    index: NDArray[np.intp],
+    value: Array,
+    root: Array,
+    trial: Array,
+    info: _StepInfo,
+) -> NDArray[np.bool_]:
+    """Whether searches `index`, which go on from `root` to `trial`, head for the known optima."""
+    there = known.root[index]
+    way, left = (np.square(Y[index] - there).sum(axis=(1, 2)) for Y in (root, trial))
+    height = value[index] - known.at.value[index]
+    near: NDArray[np.bool_] = (left <= HEADED**2 * way) & (
+        np.abs(height + info.promised) <= HEADED * height
+    )
+    return near & known.converged[index] & (info.curvature >= 0.0)
 
 
-def _nothing(n_datasets: int, q: int, p: int) -> Criterion:
+def _nothing(n_runs: int, q: int, p: int) -> Criterion:
     """Where no point has been evaluated yet: the criterion is infinite."""
     k = q * (q + 1) // 2
     return Criterion(
-        value=np.full(n_datasets, np.inf),
-        rho=np.ones(n_datasets),
-        beta=np.zeros((n_datasets, p)),
-        root=np.zeros((n_datasets, p, p)),
-        gradient=np.zeros((n_datasets, k)),
-        hessian=np.zeros((n_datasets, k, k)),
-        rho_gradient=np.zeros((n_datasets, k)),
-        information=np.zeros((n_datasets, k, p, p)),
+        value=np.full(n_runs, np.inf),
+        rho=np.ones(n_runs),
+        beta=np.zeros((n_runs, p)),
+        root=np.zeros((n_runs, p, p)),
+        gradient=np.zeros((n_runs, k)),
+        hessian=np.zeros((n_runs, k, k)),
+        rho_gradient=np.zeros((n_runs, k)),
+        information=np.zeros((n_runs, k, p, p)),
     )
 
 
@@ -271,12 +272,8 @@ class _StepInfo:
 
 def _step(gradient: Array, H: Array, radius: Array) -> tuple[Array, _StepInfo]:
     """Newton step where the Hessian is positive definite and the step short, else a safe one."""
-    step = np.empty_like(gradient)
     downhill = -gradient
-    pivots = np.ones_like(gradient)
-    for r, (matrix, direction) in enumerate(zip(H, downhill, strict=True)):
-        factor, step[r], failed = dposv(matrix, direction)
-        pivots[r] = np.nan if failed else factor.diagonal()
+    step, pivots = solve_each(H, downhill)
     flatness = pivots.max(axis=1) / pivots.min(axis=1)
     length = np.sqrt(np.square(step).sum(axis=1))
     decrement = (step * downhill).sum(axis=1)
@@ -332,6 +329,9 @@ def _positive(Y: Array, covariance: Covariance) -> Array:
     """
     if covariance != "full":
         return np.abs(Y)
-    eigenvalues, U = np.linalg.eigh(Y)
-    scaled: Array = np.matmul(U * np.abs(eigenvalues)[:, None, :], U.transpose(0, 2, 1))
-    return (scaled + scaled.transpose(0, 2, 1)) / 2.0
+    with np.errstate(all="ignore"):
+        reciprocals, _ = cholesky(entries_first(Y))
+    index = np.flatnonzero(~np.isfinite(reciprocals).all(axis=0))
+    eigenvalues, U = np.linalg.eigh(Y[index])
+    Y[index] = from_eigen(np.abs(eigenvalues), U)
+    return Y

@@ -54,7 +54,7 @@ def subtract_products(target: Array, pairs: Iterable[tuple[Array, Array]], scrat
 
 
 def cholesky(A: Array, rank_tolerance: float | None = None) -> tuple[Array, Array]:
-    """Factor A = LL' in place: L replaces the lower triangle of A, the rest is not touched.
+    """Factor A = LL' in place: L replaces the lower triangle of A, the rest is overwritten.
 
     Parameters
     ----------
@@ -73,7 +73,6 @@ def cholesky(A: Array, rank_tolerance: float | None = None) -> tuple[Array, Arra
     """
     m, shape = len(A), A.shape[2:]
     reciprocals = np.empty((m, *shape))
-    scratch = np.empty((m, *shape))
     determinant = np.ones(shape)
     smallest = None
     if rank_tolerance is not None:
@@ -91,27 +90,50 @@ def cholesky(A: Array, rank_tolerance: float | None = None) -> tuple[Array, Arra
             np.divide(1.0, pivot, out=reciprocals[j], where=pivot > 0.0)
         column = A[j + 1 :, j]
         np.multiply(column, reciprocals[j], out=column)
-        for i in range(j + 1, m):
-            subtract_products(A[i, j + 1 : i + 1], [(A[i, j], A[j + 1 : i + 1, j])], scratch)
+        rest = A[j + 1 :, j + 1 :]
+        np.subtract(rest, column[:, None] * column, out=rest)
     return reciprocals, determinant
 
 
 def forward_substitute(L: Array, reciprocals: Array, B: Array) -> Array:
     """Solve LX = B for lower triangular L in place: X (m, columns, ...) replaces B."""
-    scratch = np.empty(B.shape[1:])
     for i in range(len(B)):
-        subtract_products(B[i], [(L[i, k], B[k]) for k in range(i)], scratch)
         np.multiply(B[i], reciprocals[i], out=B[i])
+        rest = B[i + 1 :]
+        np.subtract(rest, L[i + 1 :, i, None] * B[i], out=rest)
     return B
 
 
 def back_substitute(L: Array, reciprocals: Array, B: Array) -> Array:
     """Solve L'X = B for lower triangular L in place: X (m, columns, ...) replaces B."""
-    scratch = np.empty(B.shape[1:])
     for i in reversed(range(len(B))):
-        subtract_products(B[i], [(L[k, i], B[k]) for k in range(i + 1, len(B))], scratch)
         np.multiply(B[i], reciprocals[i], out=B[i])
+        rest = B[:i]
+        np.subtract(rest, L[i, :i, None] * B[i], out=rest)
     return B
+
+
+def solve_each(A: Array, b: Array) -> tuple[Array, Array]:
+    """Solve for positive definite A (R, m, m) and right sides b (R, m).
+
+    Returns
+    -------
+    x : (R, m) array
+    pivots : (R, m) array
+        Diagonals of the Cholesky factors; not all finite where A isn't positive definite.
+    """
+    L, x = entries_first(A), entries_first(b)[:, None]
+    with np.errstate(all="ignore"):
+        reciprocals, _ = cholesky(L)
+        back_substitute(L, reciprocals, forward_substitute(L, reciprocals, x))
+        pivots = 1.0 / reciprocals
+    return datasets_first(x[:, 0]), datasets_first(pivots)
+
+
+def from_eigen(values: Array, U: Array) -> Array:
+    """Symmetric matrices (R, m, m) of eigenvalues (R, m) and eigenvectors, the columns of U."""
+    product: Array = np.matmul(U * values[:, None, :], U.transpose(0, 2, 1))
+    return (product + product.transpose(0, 2, 1)) / 2.0
 
 
 def entries_first(A: Array) -> Array:

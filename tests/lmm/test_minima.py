@@ -1,0 +1,90 @@
+"""Data with several minima, and the further searches that look for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from lmm_cases import CASES, dataset
+from lmm_support import case_products
+
+from rmsweep.lmm import crossproducts, fit, optimise, start
+from rmsweep.lmm.covariance import Model
+
+# Where two values of the criterion are two minima: far above what a search leaves, far below
+# what minima differ by.
+APART = 1e-5
+N_DATASETS = 300
+
+
+def values_from_anywhere(products, n_starts: int):
+    """Criteria of the minima that searches from random covariances end in, (starts, R)."""
+    rng = np.random.default_rng(11)
+    unit = np.ones_like(products.z_unit)
+    model = Model(products.n_obs, reml=True, covariance="full")
+    values = []
+    for _ in range(n_starts):
+        roots = start.random_roots(*unit.shape, rng)
+        found = optimise.search(products.blocks, model, unit, roots)
+        values.append(np.where(found.converged, found.at.value, np.inf))
+    return np.array(values)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Cross-products of datasets of which many have several minima, and the lowest of each."""
+    products = case_products(CASES["10x5x2"], range(N_DATASETS))
+    values = values_from_anywhere(products, 20)
+    lowest = values.min(axis=0)
+    return products, lowest, (np.isfinite(values) & (values > lowest + APART)).any(axis=0)
+
+
+def searched(products):
+    model = Model(products.n_obs, reml=True, covariance="full")
+    return optimise.minimise(products.blocks, model, np.ones_like(products.z_unit)).at.value
+
+
+def test_the_lowest_of_several_minima_is_found(small):
+    products, lowest, several = small
+    assert several.sum() >= 10
+    assert (searched(products) < lowest + APART).all()
+
+
+def test_one_search_would_not_be_enough(small, monkeypatch):
+    products, lowest, _ = small
+    monkeypatch.setattr(start, "FEW", 0)
+    assert (searched(products) > lowest + APART).sum() >= 3
+
+
+def test_searches_that_head_for_the_known_minimum_end_early(small, monkeypatch):
+    """They cost evaluations without a result: with the shortcut, fewer."""
+    products, *_ = small
+    short = fit(products).n_evaluations
+    monkeypatch.setattr(optimise, "HEADED", 0.0)
+    assert 1.2 * short.mean() < fit(products).n_evaluations.mean()
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "scalar"])
+def test_further_starts_keep_to_the_covariances_structure(covariance):
+    products = case_products(CASES["10x5x1"], range(5))
+    unit = np.full_like(products.z_unit, 0.5)
+    model = Model(products.n_obs, reml=True, covariance=covariance)
+    found = np.tile(0.3 * np.eye(4), (5, 1, 1))
+    roots = start.further_roots(products.blocks, model, unit, found)
+    off = roots - np.einsum("srii->sri", roots)[..., None] * np.eye(4)
+    assert np.abs(off).max() < 1e-12
+    assert (np.einsum("srii->sri", roots) > 0).all()
+    if covariance == "scalar":
+        assert np.ptp(np.einsum("srii->sri", roots), axis=-1).max() < 1e-12
+
+
+def test_groups_too_small_for_their_own_coefficients_still_give_a_start():
+    case = replace(CASES["10x5x1"], sizes=(2, 3, 5, 6, 9, 5, 5, 5))
+    y, X, groups = dataset(case, 0)
+    products = crossproducts(y[None], X[None], None, groups)
+    unit = np.ones((1, 4))
+    model = Model(len(y), reml=True, covariance="full")
+    roots = start.further_roots(products.blocks, model, unit, np.eye(4)[None])
+    assert np.isfinite(roots).all()
+    assert fit(products).converged.all()
