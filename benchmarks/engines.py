@@ -1,11 +1,12 @@
 """Programs that fit the full mixed model, on the same datasets: time, agreement, failures.
 
-    python benchmarks/engines.py [--sims 2] [--block 50]
+    python benchmarks/engines.py [--sims 2] [--blocks 50 1000]
 
 Fits DV ~ IV1 + IV2 + IV3 + (IV1 + IV2 + IV3 | Group) to datasets of every condition of the default
 grid, all programs in one process, one after the other on each dataset, and prints a Markdown
-table. CPU time of this process, start-up apart; the native engine's is that of a block of `--block`
-datasets, divided by their number. Programs that are not installed are left out, and said so.
+table. CPU time of this process, start-up apart; the native engine's is that of a block of datasets,
+divided by their number, for each size of `--blocks`. Programs that are not installed are left out,
+and said so.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sims", type=int, default=2, help="datasets per condition")
-    parser.add_argument("--block", type=int, default=50, help="datasets of a native block")
+    parser.add_argument(
+        "--blocks", type=int, nargs="+", default=[50, 1000], help="datasets of a native block"
+    )
     options = parser.parse_args()
     study = read_study(str(ROOT / "config" / "config.yaml"))
     settings = study.settings
@@ -87,26 +90,38 @@ def main() -> None:
         fit = glmm.fit(columns, FULL.replace("(IV1", "(1 + IV1"), reml=True)
         return np.asarray(fit.beta), -2 * fit.loglik
 
+    def by_pymer4(data: Dataset) -> Result:
+        import polars
+        from pymer4.models import lmer
+
+        frame = data.to_frame()
+        model = lmer(FULL, data=polars.DataFrame({name: frame[name].to_numpy() for name in frame}))
+        model.fit()
+        return model.params["estimate"].to_numpy(), -2 * model.result_fit_stats["logLik"][0]
+
     programs: dict[str, Callable[[Dataset], Result]] = {
         REFERENCE: by_r(numerical=True),
         "lme4, fit alone": by_r(numerical=False),
         "this project, engine lme4": by_lme4_engine,
         "statsmodels MixedLM": by_mixedlm,
     }
-    if importlib.util.find_spec("glmm"):
-        programs["glmm (PyPI)"] = by_glmm
+    for name, fit in {"glmm": by_glmm, "pymer4": by_pymer4}.items():
+        if importlib.util.find_spec(name):
+            programs[f"{name} (PyPI)"] = fit
 
     records = []
     for fit in programs.values():  # the first fit of each loads and compiles
         timed(lambda fit=fit: fit(simulate(settings, study.conditions()[7], 999).data))
+    natives = {size: f"this project, engine native, blocks of {size:,}" for size in options.blocks}
     for condition in study.conditions():
-        data = [simulate(settings, condition, sim).data for sim in range(options.block)]
-        start = time.process_time()
-        native = mixed.fit_natively(Batch(data), terms, settings)
-        seconds = (time.process_time() - start) / options.block
+        data = [simulate(settings, condition, sim).data for sim in range(max(options.blocks))]
+        for size, name in natives.items():
+            start = time.process_time()
+            native = mixed.fit_natively(Batch(data[:size]), terms, settings)
+            seconds = (time.process_time() - start) / size
+            records += [(condition, sim, name, seconds, 0.0, 0.0) for sim in range(options.sims)]
         for sim in range(options.sims):
             best = native[sim]
-            records.append((condition, sim, "this project, engine native", seconds, 0.0, 0.0))
             for name, fit in programs.items():
                 spent, result = timed(lambda fit=fit, one=data[sim]: fit(one))
                 off = gap = np.nan
@@ -118,14 +133,14 @@ def main() -> None:
     columns = ["condition", "sim", "program", "seconds", "off", "gap"]
     table = pd.DataFrame(records, columns=columns)
     mean = table.pivot_table(index="condition", columns="program", values="seconds", sort=False)
-    print(f"{len(study.conditions()) * options.sims} datasets, blocks of {options.block}\n")
+    print(f"{len(study.conditions()) * options.sims} datasets\n")
     print(
         "| program | ms per dataset | times faster than lmerTest, overall (least, most of the "
         "conditions) | estimates off by, median and 95% (in SE) | criterion above the best by "
         "more than 1e-6 / 0.01 | failed |"
     )
     print("|---|---|---|---|---|---|")
-    for name in ["this project, engine native", *programs]:
+    for name in [*natives.values(), *programs]:
         rows = table[table["program"] == name]
         ratio = mean[REFERENCE] / mean[name]
         off, gap = rows["off"].dropna(), rows["gap"].dropna()
