@@ -13,6 +13,8 @@ Giesbrecht, F. G. & Burns, J. C. (1985). Two-stage analysis based on a mixed mod
 asymptotic theory and small-sample simulation results. Biometrics 41, 477-486.
 Kuznetsova, A., Brockhoff, P. B. & Christensen, R. H. B. (2017). lmerTest package: tests in linear
 mixed effects models. Journal of Statistical Software 82(13).
+Longford, N. T. (1987). A fast scoring algorithm for maximum likelihood estimation in unbalanced
+mixed models with nested random effects. Biometrika 74, 817-827.
 Moré, J. J. & Sorensen, D. C. (1983). Computing a trust region step. SIAM Journal on Scientific and
 Statistical Computing 4, 553-572.
 """

@@ -25,7 +25,7 @@ from rmsweep.lmm.smallmatrix import (
     from_eigen,
     solve_each,
 )
-from rmsweep.lmm.start import first_roots, further_roots, several_minima
+from rmsweep.lmm.start import first_roots, further_roots, scored, several_minima
 
 # Converged: the quadratic model promises less than this, half of which is the decrease of the
 # criterion that is left. A Newton step squares it, so it is mostly far below.
@@ -107,13 +107,14 @@ def minimise(blocks: Blocks, model: Model, unit: Array) -> Optimum:
     unit : (R, q) array
         Covariances are unit_a (YY')_ab unit_b in working units.
     """
-    best = search(blocks, model, unit, first_roots(blocks, model, unit))
+    start = scored(blocks, model, unit, first_roots(blocks, model, unit))
+    best = search(blocks, model, unit, start)
     if several_minima(blocks, model):
         starts = further_roots(blocks, model, unit, best.root)
         runs = np.tile(np.arange(len(unit)), len(starts))
-        others = search(
-            blocks.take(runs), model, unit[runs], np.concatenate(starts), best.take(runs)
-        )
+        again, units = blocks.take(runs), unit[runs]
+        start = scored(again, model, units, np.concatenate(starts))
+        others = search(again, model, units, start, best.take(runs))
         for part in np.split(np.arange(len(runs)), len(starts)):
             best.improve(others.take(part))
     return best

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+from numpy.typing import NDArray
 
 from rmsweep.lmm.covariance import Model, free_entries, symmetric_root
 from rmsweep.lmm.criterion import criterion_value, datasets_at_once, expected_hessian
 from rmsweep.lmm.crossproducts import Blocks, triangle
 from rmsweep.lmm.smallmatrix import Array, Workspace, back_substitute, from_eigen, solve_each
 
-# Standard deviations of the random effects, relative to σ: Fisher scoring sets out from the best.
+# Standard deviations of the random effects, relative to σ: the first search takes the best.
 FIRST_GUESSES = (0.1, 0.4, 1.6)
+
+# Steps of Fisher scoring that a search begins with. Each costs half as much as a Newton step.
 SCORING_STEPS = 2
 
 # With few groups and few degrees of freedom within them the criterion can have several minima. The
@@ -20,13 +25,11 @@ SCORING_STEPS = 2
 # tells how often that misses the lowest minimum; docs/engine.md has its table.
 FEW = 200
 
-# Standard deviations of the random effects, relative to σ, of the plainest of the further starts.
-EQUAL = 0.35
-
 # Largest sum of the variances of the groups' coefficients, relative to σ², to start from.
 _LARGEST = 1e8
 
-# Another start shrinks the eigenvalues of Y below the one fraction of the largest to the other.
+# Eigenvalues of Y below this fraction of the largest are the lesser ones; and what is left of those
+# that a further start shrinks.
 _LESSER, _SHRUNK = 0.5, 0.02
 
 # Smallest eigenvalue of a start, relative to the largest and at all: a search that starts at
@@ -40,13 +43,18 @@ def first_roots(blocks: Blocks, model: Model, unit: Array) -> Array:
     Parameters are those of `optimise.minimise`.
     """
     work = Workspace()
-    roots = np.empty_like(unit[:, :, None] * unit[:, None, :])
-    at_once = datasets_at_once(blocks.r.shape[2])
-    for first in range(0, len(unit), at_once):
-        index = np.arange(first, min(first + at_once, len(unit)))
+    eye = np.eye(unit.shape[1])
+    scales = np.empty(len(unit))
+    for index in _portions(blocks):
+        some, outer = blocks.take(index), unit[index, :, None] * unit[index, None, :]
         with np.errstate(all="ignore"):
-            roots[index] = _scored(blocks.take(index), model, unit[index], work)
-    return roots
+            values = [
+                criterion_value(some, outer * (tau * tau * eye), model.n_obs, model.reml, work)
+                for tau in FIRST_GUESSES
+            ]
+        best = np.where(np.isnan(values), np.inf, values).argmin(axis=0)
+        scales[index] = np.array(FIRST_GUESSES)[best]
+    return scales[:, None, None] * eye
 
 
 def several_minima(blocks: Blocks, model: Model) -> bool:
@@ -60,7 +68,8 @@ def further_roots(blocks: Blocks, model: Model, unit: Array, found: Array) -> Ar
 
     The minima of a dataset differ in how much of the variance they leave to the residuals, and in
     rank. The starts are the covariance of the groups' own coefficients, which leaves them least;
-    small and equal variances; and the minimum found, with only its largest eigenvalues.
+    the minimum found without its lesser eigenvalues; and the same with these in the place of the
+    greater ones.
 
     Parameters
     ----------
@@ -69,15 +78,15 @@ def further_roots(blocks: Blocks, model: Model, unit: Array, found: Array) -> Ar
     found : (R, q, q) array
         Roots of the minima found.
     """
-    n_datasets, q = unit.shape
     eigenvalues, U = np.linalg.eigh(found)
     largest = eigenvalues[:, -1:]
     lesser = eigenvalues < _LESSER * largest
+    small = _SHRUNK * largest
     return np.stack(
         [
             _between_groups(blocks, model, unit),
-            np.tile(EQUAL * np.eye(q), (n_datasets, 1, 1)),
-            from_eigen(np.where(lesser, _SHRUNK * largest, eigenvalues), U),
+            from_eigen(np.where(lesser, small, eigenvalues), U),
+            from_eigen(np.where(lesser, largest, small), U),
         ]
     )
 
@@ -110,35 +119,51 @@ def random_roots(n_datasets: int, q: int, rng: np.random.Generator) -> Array:
     return from_eigen(np.exp(rng.uniform(np.log(0.01), np.log(50.0), (n_datasets, q))), U)
 
 
-def _scored(blocks: Blocks, model: Model, unit: Array, work: Workspace) -> Array:
-    """Roots of G after Fisher scoring (Longford 1987), which is linear regression for G.
+def scored(blocks: Blocks, model: Model, unit: Array, root: Array) -> Array:
+    """Roots after some steps of Fisher scoring (Longford 1987), which is linear regression for G.
 
     Unlike Newton's method it needs no positive curvature, and for balanced data it all but
     arrives in a step or two.
+
+    Parameters
+    ----------
+    blocks, model, unit
+        As for `optimise.minimise`.
+    root : (R, q, q) array
+        Symmetric roots Y to set out from.
     """
-    n_obs, reml, covariance = model
+    work = Workspace()
+    roots = np.empty_like(root)
+    for index in _portions(blocks):
+        some, there = blocks.take(index), root[index]
+        with np.errstate(all="ignore"):
+            for _ in range(SCORING_STEPS):
+                there = _score(some, model, unit[index], there, work)
+        roots[index] = there
+    return roots
+
+
+def _score(blocks: Blocks, model: Model, unit: Array, root: Array, work: Workspace) -> Array:
     q = unit.shape[1]
     rows, columns, place = triangle(q)
     outer = unit[:, :, None] * unit[:, None, :]
     scale = outer[:, rows, columns]
-    free = free_entries(q, covariance)
-    eye = np.eye(q)
-    values = [
-        criterion_value(blocks, outer * (tau * tau * eye), n_obs, reml, work)
-        for tau in FIRST_GUESSES
-    ]
-    best = np.where(np.isnan(values), np.inf, values).argmin(axis=0)
-    root: Array = np.array(FIRST_GUESSES)[best][:, None, None] * eye
-    for _ in range(SCORING_STEPS):
-        G = np.matmul(root, root)
-        gradient, expected = expected_hessian(blocks, outer * G, n_obs, reml, work)
-        expected = expected * scale[:, :, None] * scale[:, None, :]
-        downhill = -np.matmul((gradient * scale)[:, None, :], free)[:, 0]
-        step, _ = solve_each(np.matmul(np.matmul(free.T, expected), free), downhill)
-        step = np.where(np.isfinite(step).all(axis=1, keepdims=True), step, 0.0)
-        G = G + np.matmul(step[:, None, :], free.T)[:, 0][:, place]
-        root = _root(G)
-    return root
+    free = free_entries(q, model.covariance)
+    G = np.matmul(root, root)
+    gradient, expected = expected_hessian(blocks, outer * G, model.n_obs, model.reml, work)
+    expected = expected * scale[:, :, None] * scale[:, None, :]
+    downhill = -np.matmul((gradient * scale)[:, None, :], free)[:, 0]
+    step, _ = solve_each(np.matmul(np.matmul(free.T, expected), free), downhill)
+    step = np.where(np.isfinite(step).all(axis=1, keepdims=True), step, 0.0)
+    return _root(G + np.matmul(step[:, None, :], free.T)[:, 0][:, place])
+
+
+def _portions(blocks: Blocks) -> Iterator[NDArray[np.intp]]:
+    """Datasets to work on at once, again and again until all have been."""
+    _, n_datasets, n_groups = blocks.r.shape
+    at_once = datasets_at_once(n_groups)
+    for first in range(0, n_datasets, at_once):
+        yield np.arange(first, min(first + at_once, n_datasets))
 
 
 def _root(G: Array) -> Array:
