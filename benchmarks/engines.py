@@ -109,9 +109,12 @@ def main() -> None:
         if importlib.util.find_spec(name):
             programs[f"{name} (PyPI)"] = fit
 
+    # the first fit of each loads and compiles
+    trial = [simulate(settings, study.conditions()[7], 999).data] * max(options.blocks)
+    for fit in programs.values():
+        timed(lambda fit=fit: fit(trial[0]))
+    mixed.fit_natively(Batch(trial), terms, settings)
     records = []
-    for fit in programs.values():  # the first fit of each loads and compiles
-        timed(lambda fit=fit: fit(simulate(settings, study.conditions()[7], 999).data))
     natives = {size: f"this project, engine native, blocks of {size:,}" for size in options.blocks}
     for condition in study.conditions():
         data = [simulate(settings, condition, sim).data for sim in range(max(options.blocks))]
