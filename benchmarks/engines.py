@@ -38,6 +38,11 @@ REFERENCE = "lmerTest, with summary"
 Result = tuple[Array, float]
 
 
+def figures(value: float) -> str:
+    """Three significant digits, thousands apart."""
+    return f"{float(f'{value:.3g}'):,g}"
+
+
 def timed(fit: Callable[[], Result | None]) -> tuple[float, Result | None]:
     """CPU seconds of a fit and what it gave; None if it failed."""
     start = time.process_time()
@@ -149,9 +154,9 @@ def main() -> None:
         off, gap = rows["off"].dropna(), rows["gap"].dropna()
         above = f"{(gap > 1e-6).sum()} / {(gap > 0.01).sum()}" if len(gap) else "not comparable"
         print(
-            f"| {name} | {1e3 * mean[name].mean():.3g} "
-            f"| {mean[REFERENCE].mean() / mean[name].mean():,.3g} ({ratio.min():,.3g}, "
-            f"{ratio.max():,.3g}) | {off.median():.2g}, {off.quantile(0.95):.2g} | {above} "
+            f"| {name} | {figures(1e3 * mean[name].mean())} "
+            f"| {figures(mean[REFERENCE].mean() / mean[name].mean())} ({figures(ratio.min())}, "
+            f"{figures(ratio.max())}) | {off.median():.2g}, {off.quantile(0.95):.2g} | {above} "
             f"| {rows['off'].isna().sum()} |"
         )
     for name in ("glmm", "pymer4"):

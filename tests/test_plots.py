@@ -32,6 +32,7 @@ def write_fits(
     n_obs: list[int] = [5],  # noqa: B006
     n_sims: int = 20,
     strategies: list[str] = POST,
+    engine: str = "lme4",
     incomplete: str = "",
     values: pd.Series | None = None,
 ) -> Path:
@@ -43,7 +44,12 @@ def write_fits(
     frame = frame.assign(
         study="made-up", coef_abs_err=drawn, se_sum=drawn, t_sum=drawn, fit_success=True
     )
-    settings = {"study": "made-up", "strategies": strategies, "verdict": "published"}
+    settings = {
+        "study": "made-up",
+        "strategies": strategies,
+        "verdict": "published",
+        "engine": dict.fromkeys(strategies, engine),
+    }
     metadata = {"settings": json.dumps(settings)}
     if incomplete:
         metadata["incomplete"] = incomplete
@@ -142,6 +148,14 @@ def test_convergence_counts_every_fit(tmp_path: Path) -> None:
     said = texts(convergence.draw(fits))
     assert "Rule “published”: a singular fit is no failure" in said
     assert "20 fits per bar" in said
+    assert "native engine" not in said
+
+
+def test_convergence_of_native_fits_is_not_taken_for_lme4s(tmp_path: Path) -> None:
+    path = write_fits(tmp_path / "fits.parquet", engine="native")
+    said = texts(convergence.draw(read_fits(path, "fit_success")))
+    assert "lmer and lmer_mis by the native engine" in said
+    assert "not how often lme4 fails" in said
 
 
 def test_palette_keeps_the_posts_order_and_extends() -> None:

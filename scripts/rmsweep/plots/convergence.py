@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from rmsweep import strategies
 from rmsweep.dataset import Array
 from rmsweep.design import Verdict
 from rmsweep.plots import style
@@ -16,6 +17,10 @@ RULES: dict[Verdict, str] = {
     "strict": "any warning or message is a failure, a singular fit included (lme4 from 1.1-19 on)",
     "published": "a singular fit is no failure (lme4 up to 1.1-18, as in the post's figures)",
 }
+NATIVE = (
+    " by the native engine, at whose optimum hardly anything but singularity can fail: this is not "
+    "how often lme4 fails."
+)
 Z95 = 1.959963984540054
 
 
@@ -38,6 +43,13 @@ def draw(fits: Fits) -> Figure:
         f"{least:,}{'' if least == most else f' to {most:,}'} fits per bar, in the legend's order; "
         "lines are 95% Wilson intervals."
     )
+    native = [
+        name
+        for name, engine in fits.engine.items()
+        if engine == "native" and strategies.engines(name)[0] == "lme4"
+    ]
+    if native:
+        subtitle += f" {' and '.join(native)}{NATIVE}"
     figure, panels = facet_grid(fits, "Convergence", subtitle, "Fits that converged")
     for panel in panels:
         panel.axes.set_ylim(0, 1.01)

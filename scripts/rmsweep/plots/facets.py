@@ -37,6 +37,8 @@ class Fits:
         In the study's order.
     verdict : {"strict", "published"}
         The rule behind ``fit_success``.
+    engine : dict
+        The engine of each strategy.
     incomplete : str
         What is there, if not all is.
     """
@@ -45,6 +47,7 @@ class Fits:
     study: str
     strategies: tuple[str, ...]
     verdict: Verdict
+    engine: dict[str, str]
     incomplete: str
 
     @property
@@ -87,6 +90,7 @@ def read_fits(path: Path, column: str) -> Fits:
         settings["study"],
         tuple(settings["strategies"]),
         settings["verdict"],
+        settings["engine"],
         metadata.get("incomplete", ""),
     )
 
