@@ -412,8 +412,8 @@ def test_worker_leaks_neither_descriptors_nor_processes(checkout: Checkout) -> N
     for _ in range(25):
         for client in [checkout.start("tell") for _ in range(4)]:
             assert json.loads(client.communicate(timeout=DEADLINE)[0])["parent"] == worker
-    # The last client may be ahead of the worker's housekeeping.
-    until(lambda: descriptors() == before)
+    # The last client may be ahead of the worker's housekeeping, as the first one may have been.
+    until(lambda: descriptors() <= before)
     assert Path(f"/proc/{worker}/task/{worker}/children").read_text() == ""
 
 

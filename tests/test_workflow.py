@@ -17,7 +17,7 @@ import pytest
 from rmsweep import tables
 from rmsweep.config import read_study
 from rmsweep.design import Study
-from rmsweep.merge import MergeError, merge
+from rmsweep.merge import MergeError, merge, read_shard
 from rmsweep.provenance import code_digest
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ def test_growth_runs_the_new_cells_only(finished: Checkout, reference: Checkout)
     assert "Nothing to be done" in finished.sweep(study)
 
 
+def with_flipped_bit(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
 class TestMerge:
     """What is wrong with shards is found and named, and no table is written."""
 
@@ -94,18 +98,33 @@ class TestMerge:
     @pytest.mark.parametrize("fault", ["empty", "truncated", "flipped", "no Parquet"])
     def test_damaged(self, study: Study, cells: Path, fault: str) -> None:
         content = (cells / CELL).read_bytes()
-        middle = len(content) // 4  # within the data pages, which have checksums
+        column = pq.read_metadata(cells / CELL).row_group(0).column(0)
+        last = column.dictionary_page_offset + column.total_compressed_size - 1
         (cells / CELL).write_bytes(
             {
                 "empty": b"",
                 "truncated": content[:-100],
-                "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+                "flipped": with_flipped_bit(content, last),
                 "no Parquet": b"0" * len(content),
             }[fault]
         )
         assert f"1 damaged: {CELL} (" in self.refusal(study, cells)
         assert not (cells / CELL).exists()
         assert (cells / CELL).with_suffix(".rejected").exists()
+
+    def test_no_flipped_bit_changes_a_row(self, study: Study, cells: Path) -> None:
+        (block,) = (block for block in study.blocks() if block.path == CELL)
+        code = code_digest(study.settings.strategies)
+        content = (cells / CELL).read_bytes()
+        whole = read_shard(cells / CELL, study, code, block)
+        refused = 0
+        for place in range(0, len(content), 41):
+            (cells / CELL).write_bytes(with_flipped_bit(content, place))
+            try:
+                assert read_shard(cells / CELL, study, code, block).equals(whole), place
+            except (OSError, ValueError, pa.ArrowException):
+                refused += 1
+        assert refused > len(content) / 41 / 3
 
     @pytest.mark.parametrize("fault", ["foreign", "twice", "with another's", "too few"])
     def test_other_rows(self, study: Study, cells: Path, fault: str) -> None:

@@ -68,7 +68,7 @@ def merge(study: Study, code: str, cells: Path, outputs: Iterable[Path]) -> None
                 shard = read_shard(path, study, code, block)
             except FileNotFoundError:
                 problems["missing"].append(block.path)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, pa.ArrowException) as error:
                 path.rename(path.with_suffix(".rejected"))
                 problems["damaged"].append(f"{block.path} ({' '.join(str(error).split())})")
             else:
@@ -107,7 +107,7 @@ def read_shard(path: Path, study: Study, code: str, block: Block) -> pa.Table:
     ------
     FileNotFoundError
         If there is none.
-    OSError, ValueError
+    OSError, ValueError, pyarrow.ArrowException
         If it can't be read, or is not what it should be.
     """
     table = pq.ParquetFile(path, page_checksum_verification=True).read(use_threads=False)
@@ -117,6 +117,7 @@ def read_shard(path: Path, study: Study, code: str, block: Block) -> pa.Table:
     for key, expected in (("settings", study.settings.to_json()), ("code", code)):
         if found.get(key.encode()) != expected.encode():
             raise ValueError(f"made with other {key}")
+    json.loads(found.get(b"versions", b""))  # a ValueError if there are none
     names = study.settings.strategies
     planned = {
         "n_groups": [block.condition.n_groups] * len(table),
