@@ -60,8 +60,9 @@ def main() -> None:
         lines = []
         for low, high in pairwise(GAPS):
             inside = rows[rows["criterion_gap"].between(low, high, inclusive="right")]
-            native, reference = inside["native_singular"], inside["reference_singular"]
-            warned = (inside["reference_status"] == "warning") & ~reference.astype(bool)
+            native = inside["native_singular"].astype(bool)
+            reference = inside["reference_singular"].astype(bool)
+            warned = (inside["reference_status"] == "warning") & ~reference
             limits = f"above {low:g}" if high == np.inf else f"up to {high:g}"
             lines.append(
                 f"{limits} | {len(inside):,} | {(native & reference).sum()}, "

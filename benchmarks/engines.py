@@ -63,6 +63,9 @@ def main() -> None:
         "--blocks", type=int, nargs="+", default=[50, 1000], help="datasets of a native block"
     )
     options = parser.parse_args()
+    options.blocks.sort()
+    if options.sims > options.blocks[-1]:
+        parser.error(f"--sims {options.sims}: no more than the largest of --blocks")
     study = read_study(str(ROOT / "config" / "config.yaml"))
     settings = study.settings
     terms = settings.terms
@@ -115,14 +118,14 @@ def main() -> None:
             programs[f"{name} (PyPI)"] = fit
 
     # the first fit of each loads and compiles
-    trial = [simulate(settings, study.conditions()[7], 999).data] * max(options.blocks)
+    trial = [simulate(settings, study.conditions()[7], 999).data] * options.blocks[-1]
     for fit in programs.values():
         timed(lambda fit=fit: fit(trial[0]))
     mixed.fit_natively(Batch(trial), terms, settings)
     records = []
     natives = {size: f"this project, engine native, blocks of {size:,}" for size in options.blocks}
     for condition in study.conditions():
-        data = [simulate(settings, condition, sim).data for sim in range(max(options.blocks))]
+        data = [simulate(settings, condition, sim).data for sim in range(options.blocks[-1])]
         for size, name in natives.items():
             start = time.process_time()
             native = mixed.fit_natively(Batch(data[:size]), terms, settings)

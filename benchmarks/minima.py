@@ -58,19 +58,19 @@ def main() -> None:
                 blocks, unit = products.blocks, np.ones_like(products.z_unit)
                 ours = optimise.minimise(blocks, model, unit)
                 rng = np.random.default_rng([n_groups, n_obs, first])
-                values = [ours.at.value]
+                searches = [ours]
                 for _ in range(options.starts):
                     roots = start.random_roots(*unit.shape, rng)
-                    found = optimise.search(blocks, model, unit, roots)
-                    values.append(np.where(found.converged, found.at.value, np.nan))
+                    searches.append(optimise.search(blocks, model, unit, roots))
+                values = [np.where(one.converged, one.at.value, np.nan) for one in searches]
                 lowest = np.nanmin(values, axis=0)
                 n_several += np.count_nonzero(np.nanmax(values, axis=0) > lowest + APART)
                 above += (values[0] - lowest)[values[0] > lowest + APART].tolist()
         n_datasets = options.sims * len(SIGMAS)
         q = len(settings.terms)
-        searches = 4 if start.several_minima(blocks, model) else 1
+        n_searches = 4 if start.several_minima(blocks, model) else 1
         print(
-            f"| {n_groups} × {n_obs} | {n_groups * n_groups * (n_obs - q) / q:g} | {searches} "
+            f"| {n_groups} × {n_obs} | {n_groups * n_groups * (n_obs - q) / q:g} | {n_searches} "
             f"| {n_datasets:,} | {n_several / n_datasets:.2%} | {len(above)} "
             f"| {max(above, default=0):.2g} |",
             flush=True,

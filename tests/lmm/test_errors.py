@@ -7,7 +7,8 @@ import pytest
 from lmm_cases import CASES, Case
 from lmm_support import case_products, stacked
 
-from rmsweep.lmm import crossproducts, fit, inference_at
+from rmsweep.lmm import blups, crossproducts, fit, inference_at, optimise
+from rmsweep.lmm.covariance import Model
 
 
 @pytest.fixture
@@ -92,6 +93,62 @@ def test_a_fit_without_residual_variance_is_not_called_converged(block):
     assert list(report.converged) == [True, False, True]
     assert report.messages[1]
     assert report.messages[0] == report.messages[2] == ""
+
+
+def simulated(noise, n_datasets=60, n_groups=10, n_obs=5):
+    """Random effects of unit SD and hardly any noise, or none."""
+    rng = np.random.default_rng(21)
+    groups = np.repeat(np.arange(n_groups), n_obs)
+    X = np.ones((n_datasets, len(groups), 4))
+    X[:, :, 1:] = rng.normal(size=(n_datasets, len(groups), 3))
+    b = rng.normal(size=(n_datasets, n_groups, 4))
+    y = (X * b[:, groups]).sum(axis=2) + noise * rng.normal(size=X.shape[:2])
+    return crossproducts(y, X, None, groups)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-9])
+def test_noise_that_is_rounding_leaves_no_optimum_and_no_infinite_criterion(noise):
+    report = fit(simulated(noise))
+    assert not report.converged.any()
+    assert all(report.messages)
+    assert not np.isinf(report.criterion).any()
+
+
+def test_random_effects_far_above_the_noise_are_found():
+    noise = 3e-5
+    products = simulated(noise)
+    found = fit(products)
+    model = Model(products.n_obs, reml=True, covariance="full")
+    unit = np.ones_like(products.z_unit)
+    truth = np.tile(np.eye(4) / noise, (len(unit), 1, 1))
+    from_truth = optimise.search(products.blocks, model, unit, truth)
+    assert found.converged.mean() > 0.9
+    mine = optimise.minimise(products.blocks, model, unit)
+    assert (mine.at.value < from_truth.at.value + 1e-4)[mine.converged].all()
+
+
+def test_a_block_of_datasets_that_cannot_be_fitted_is_reported_like_each_alone(block):
+    y, X, groups = block
+    X[:, :, 3] = X[:, :, 1]
+    products = crossproducts(y, X, None, groups)
+    report = fit(products, on_error="report")
+    assert not report.converged.any()
+    assert all("rank deficient" in message for message in report.messages)
+    assert np.isnan(report.estimate).all()
+    at = inference_at(products, np.zeros((3, 10)), on_error="report")
+    assert np.isnan(at.se).all()
+    assert np.isnan(blups(products, report)).all()
+
+
+def test_a_theta_that_is_not_finite_costs_the_others_nothing(block):
+    y, X, groups = block
+    products = crossproducts(y, X, None, groups)
+    theta = fit(products).theta
+    whole = inference_at(products, theta)
+    theta[1] = np.nan
+    at = inference_at(products, theta)
+    assert np.isnan(at.df[1]).all()
+    assert at.df[[0, 2]].tobytes() == whole.df[[0, 2]].tobytes()
 
 
 def test_a_variance_of_exactly_zero_is_found_and_proven():

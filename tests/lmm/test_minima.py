@@ -40,8 +40,8 @@ def small():
     return products, lowest, (np.isfinite(values) & (values > lowest + APART)).any(axis=0)
 
 
-def searched(products):
-    model = Model(products.n_obs, reml=True, covariance="full")
+def searched(products, balanced=True):
+    model = Model(products.n_obs, reml=True, covariance="full", balanced=balanced)
     return optimise.minimise(products.blocks, model, np.ones_like(products.z_unit)).at.value
 
 
@@ -65,11 +65,22 @@ def test_searches_that_head_for_the_known_minimum_end_early(small, monkeypatch):
     assert 1.2 * short.mean() < fit(products).n_evaluations.mean()
 
 
+def test_one_large_group_makes_minima_that_are_searched_for():
+    case = replace(CASES["30x5x1"], sizes=(4,) * 30 + (100,))
+    products = case_products(case, range(N_DATASETS))
+    values = values_from_anywhere(products, 12)
+    lowest = values.min(axis=0)
+    assert (values > lowest + APART).any(axis=0).sum() > 20
+    ours = searched(products, balanced=False)
+    assert np.count_nonzero(ours > lowest + APART) <= 1
+    assert np.count_nonzero(searched(products) > lowest + APART) > 3
+
+
 @pytest.mark.parametrize("covariance", ["diagonal", "scalar"])
 def test_further_starts_keep_to_the_covariances_structure(covariance):
     products = case_products(CASES["10x5x1"], range(5))
     unit = np.full_like(products.z_unit, 0.5)
-    model = Model(products.n_obs, reml=True, covariance=covariance)
+    model = Model(products.n_obs, reml=True, covariance=covariance, balanced=False)
     found = np.tile(0.3 * np.eye(4), (5, 1, 1))
     roots = start.further_roots(products.blocks, model, unit, found)
     off = roots - np.einsum("srii->sri", roots)[..., None] * np.eye(4)
@@ -84,7 +95,7 @@ def test_groups_too_small_for_their_own_coefficients_still_give_a_start():
     y, X, groups = dataset(case, 0)
     products = crossproducts(y[None], X[None], None, groups)
     unit = np.ones((1, 4))
-    model = Model(len(y), reml=True, covariance="full")
+    model = Model(len(y), reml=True, covariance="full", balanced=False)
     roots = start.further_roots(products.blocks, model, unit, np.eye(4)[None])
     assert np.isfinite(roots).all()
     assert fit(products).converged.all()

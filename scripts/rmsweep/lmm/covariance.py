@@ -32,11 +32,14 @@ class Model(NamedTuple):
     reml : bool
         Whether by REML, or else by maximum likelihood.
     covariance : {"full", "diagonal", "scalar"}
+    balanced : bool
+        Whether all groups have as many rows.
     """
 
     n_obs: int
     reml: bool
     covariance: Covariance
+    balanced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Root:
         m, q, _ = self.basis.shape
         # One row a time: a product over all datasets could round by their number.
         rows = np.matmul(parameters[:, None, :], self.basis.reshape(m, q * q))
-        roots: Array = rows.reshape(-1, q, q)
+        roots: Array = rows.reshape(len(parameters), q, q)
         return roots
 
     def parameters(self, roots: Array) -> Array:
@@ -107,8 +110,8 @@ class Root:
             n − p for REML, n for ML.
         """
         n_datasets, m = len(roots), len(self.basis)
-        jacobian = np.matmul(roots.reshape(n_datasets, 1, -1), self.first)
-        jacobian = jacobian.reshape(n_datasets, -1, m)
+        jacobian = np.matmul(roots.reshape(n_datasets, 1, len(self.first)), self.first)
+        jacobian = jacobian.reshape(n_datasets, len(self.second), m)
         transposed = jacobian.transpose(0, 2, 1)
         fixed = np.matmul(np.matmul(transposed, at.hessian), jacobian)
         fixed += np.matmul(at.gradient[:, None, :], self.second).reshape(n_datasets, m, m)

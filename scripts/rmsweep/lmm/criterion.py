@@ -360,7 +360,7 @@ def _cross(solved: _Solved, n_obs: int, reml: bool, work: Workspace) -> _Crossed
     by_dataset = stack.transpose(1, 0, 2)
     cross = work.array("cross", n_datasets, len(stack), len(stack))
     cross = np.matmul(by_dataset, by_dataset.transpose(0, 2, 1), out=cross)
-    cross = cross.reshape(n_datasets, -1)
+    cross = cross.reshape(n_datasets, len(stack) ** 2)
     ss = cross.take(at.ss, axis=1)
     S = datasets_first(W.sum(axis=-1)) - (nu / rho)[:, None] * ss
     if reml:
@@ -377,7 +377,7 @@ def _traces(A: Array, W: Array, at: _Places, work: Workspace) -> Array:
     """Sums over groups of tr AEWF for each pair of E and F (R, k, k), of packed A and W."""
     k, n_datasets = W.shape[:2]
     AW = work.array("AW", n_datasets, k, k)
-    AW = np.matmul(A.transpose(1, 0, 2), W.transpose(1, 2, 0), out=AW).reshape(n_datasets, -1)
+    AW = np.matmul(A.transpose(1, 0, 2), W.transpose(1, 2, 0), out=AW).reshape(n_datasets, k * k)
     traces = _picked("traces", AW, at.aw[0], work)
     for places in at.aw[1:]:
         traces += _picked("other", AW, places, work)

@@ -73,6 +73,23 @@ class Blocks:
     xr_rest: Array
     rr_rest: Array
 
+    @property
+    def determined(self) -> NDArray[np.bool_]:
+        """Which coefficients of r on Z the data of each group determine, (q, R, G)."""
+        rows, columns, _ = triangle(len(self.r))
+        determined: NDArray[np.bool_] = self.z[rows == columns] > 0.0
+        return determined
+
+    @property
+    def group_coefficients(self) -> Array:
+        """Coefficients of r on Z in each group, (q, R, G); zero if not determined."""
+        q = len(self.r)
+        _, _, place = triangle(q)
+        T = self.z[place.ravel()].reshape(q, q, *self.r.shape[1:])
+        pivots = T[np.arange(q), np.arange(q)]
+        reciprocals = np.divide(1.0, pivots, out=np.zeros_like(pivots), where=self.determined)
+        return back_substitute(T, reciprocals, self.r[:, None].copy())[:, 0]
+
     def take(self, index: NDArray[np.intp]) -> Blocks:
         """Return the blocks of some of the datasets."""
         return Blocks(

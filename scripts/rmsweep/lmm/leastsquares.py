@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rmsweep.lmm.crossproducts import CrossProducts
-from rmsweep.lmm.smallmatrix import Array, back_substitute
+from rmsweep.lmm.smallmatrix import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,8 @@ def two_stage(data: CrossProducts) -> LeastSquaresFit:
         raise ValueError("the two-stage fit needs cross-products with Z = X")
     p, G = data.n_fixed, data.n_groups
     short = int((data.group_sizes < p).sum())
-    shape = data.blocks.r.shape[1:]
-    T = np.zeros((p, p, *shape))
-    T[np.tril_indices(p)] = data.blocks.z
-    diagonal = T[np.arange(p), np.arange(p)]
-    full_rank = np.all(diagonal > 0.0, axis=(0, 2)).tolist()
-    reciprocals = np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0.0)
-    by_group = back_substitute(T, reciprocals, data.blocks.r[:, None].copy())[:, 0]
-    by_group = np.ascontiguousarray(by_group.transpose(1, 0, 2))
+    full_rank: list[bool] = np.all(data.blocks.determined, axis=(0, 2)).tolist()
+    by_group = np.ascontiguousarray(data.blocks.group_coefficients.transpose(1, 0, 2))
     by_group += data.pooled[:, :, None]
     by_group *= (data.y_unit[:, None] / data.x_unit)[:, :, None]
     messages = []

@@ -19,7 +19,7 @@ from rmsweep.lmm.covariance import (
 from rmsweep.lmm.criterion import Criterion, conditional_modes, criterion
 from rmsweep.lmm.crossproducts import CrossProducts
 from rmsweep.lmm.optimise import CURVATURE, DECREMENT, minimise
-from rmsweep.lmm.smallmatrix import Array, Workspace
+from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite
 
 OnError = Literal["raise", "report"]
 
@@ -30,8 +30,8 @@ SINGULAR_THETA = 1e-4
 # lmerTest's as_lmerModLmerTest: eigenvalues of the Hessian in (θ, σ) up to here have no inverse.
 SATTERTHWAITE_TOLERANCE = 1e-8
 
-# The random effects leave no residuals when ρ is no more than this fraction of the OLS residuals'
-# sum of squares, a thousand times its rounding: the criterion then has no minimum.
+# Residuals can't be told from rounding when their sum of squares is no more than this fraction of
+# that of OLS, a thousand times its rounding.
 NO_RESIDUALS = 1e-12
 
 
@@ -111,7 +111,8 @@ class LmmFit(Inference):
         Newton decrement at the end: twice the decrease of the criterion still promised.
     curvature : (R,) array
         Smallest eigenvalue, relative to the largest, of the Hessian in the optimiser's
-        parameters. Only a saddle, such as a variance wrongly held at zero, has a negative one.
+        parameters; 0 where its Cholesky factor was enough to tell that all are positive. Only a
+        saddle, such as a variance wrongly held at zero, has a negative one.
     n_evaluations : (R,) array of int
         Evaluations of the criterion with its derivatives.
     """
@@ -122,6 +123,7 @@ class LmmFit(Inference):
     n_evaluations: NDArray[np.intp]
 
 
+@np.errstate(all="ignore")  # what isn't finite is looked for in the values
 def fit(
     data: CrossProducts,
     *,
@@ -160,31 +162,41 @@ def fit(
     if covariance == "scalar":
         unit = z_unit / z_unit.max(axis=1, initial=0.0)[:, None]
     blocks = data.blocks.take(index)
-    optimum = minimise(blocks, Model(data.n_obs, reml, covariance), unit)
+    balanced = bool((data.group_sizes == data.group_sizes[0]).all())
+    optimum = minimise(blocks, Model(data.n_obs, reml, covariance, balanced), unit)
     root = optimum.root * (unit / z_unit)[:, :, None]
     G = np.matmul(root, root.transpose(0, 2, 1))
     found = _infer(data, index, optimum.at, theta_of(G, covariance), reml, covariance)
-    ols_residuals = blocks.rr_rest + np.square(blocks.r).sum(axis=(0, 2))
-    left = optimum.at.rho / ols_residuals
-    converged = optimum.converged & (left > NO_RESIDUALS)
+    ols_residuals = blocks.rr_rest
+    for part in np.square(blocks.r).sum(axis=-1):
+        ols_residuals = ols_residuals + part
+    # ρ where random effects of any size are free, if they can't explain every row
+    spare = data.n_obs > blocks.determined.sum(axis=(0, 2))
+    least = np.where(spare, blocks.rr_rest, optimum.at.rho)
+    noisy = np.minimum(least, optimum.at.rho) > NO_RESIDUALS * ols_residuals
     messages = list(found.messages)
-    for row in np.flatnonzero(~converged):
+    for row in np.flatnonzero(~optimum.converged):
         messages[index[row]] = (
             f"no optimum after {optimum.n_evaluations[row]} evaluations: "
             f"Newton decrement {optimum.decrement[row]:.1e} (< {DECREMENT:g} wanted), "
-            f"relative curvature {optimum.curvature[row]:.1e} (> {-CURVATURE:g}), "
-            f"residuals {left[row]:.1e} of those of OLS (> {NO_RESIDUALS:g})"
+            f"relative curvature {optimum.curvature[row]:.1e} (> {-CURVATURE:g})"
+        )
+    for row in np.flatnonzero(~noisy):
+        messages[index[row]] = (
+            "random effects can leave residuals that can't be told from rounding: their sum of "
+            f"squares is no more than {NO_RESIDUALS:g} of that of OLS"
         )
     values = {field.name: getattr(found, field.name) for field in fields(found)}
     return LmmFit(
         **(values | {"messages": tuple(messages)}),
-        converged=_spread(converged, index, data.n_datasets),
+        converged=_spread(optimum.converged & noisy, index, data.n_datasets),
         decrement=_spread(optimum.decrement, index, data.n_datasets),
         curvature=_spread(optimum.curvature, index, data.n_datasets),
         n_evaluations=_spread(optimum.n_evaluations, index, data.n_datasets),
     )
 
 
+@np.errstate(all="ignore")
 def inference_at(
     data: CrossProducts,
     theta: Array,
@@ -222,6 +234,7 @@ def inference_at(
     return _infer(data, index, at, theta[index], reml, covariance)
 
 
+@np.errstate(all="ignore")
 def blups(data: CrossProducts, fitted: Inference) -> Array:
     """Conditional modes of the random effects, group by group.
 
@@ -289,7 +302,7 @@ def _infer(
     derivatives = form.derivatives(at.in_units(z_unit), roots, nu)
     m = theta.shape[1]
 
-    value = at.value + 2.0 * nu * np.log(y_unit)
+    value = np.where(np.isfinite(at.value), at.value, np.nan) + 2.0 * nu * np.log(y_unit)
     if reml:
         value = value + 2.0 * np.log(x_unit).sum(axis=1)
     sigma = np.sqrt(at.rho / nu)
@@ -316,18 +329,21 @@ def _infer(
     # In working units the pseudo-inverse doesn't depend on the units of the data.
     unit = np.ones((len(index), m + 1))
     unit[:, :m] = np.abs(np.matmul(z_unit[:, None, :], np.abs(form.basis).max(axis=2).T))[:, 0]
-    eigenvalues, vectors = np.linalg.eigh(hessian / (unit[:, :, None] * unit[:, None, :]))
+    scaled = hessian / (unit[:, :, None] * unit[:, None, :])
+    finite = all_finite(scaled)
+    eigenvalues, vectors = np.linalg.eigh(np.where(finite[:, None, None], scaled, 0.0))
     kept = eigenvalues > SATTERTHWAITE_TOLERANCE
     inverse = np.where(kept, 1.0 / np.where(kept, eigenvalues, 1.0), 0.0)
     along = np.matmul(J / unit[:, None, :], vectors)
     spread = 2.0 * (along * along * inverse[:, None, :]).sum(axis=2)
     variance = (sigma * sigma)[:, None] * C_diagonal
-    df = 2.0 * variance * variance / spread
+    df = np.where(finite[:, None], 2.0 * variance * variance / spread, np.nan)
 
     hessian[:, m] /= y_unit[:, None]
     hessian[:, :, m] /= y_unit[:, None]
     root = roots * z_unit[:, :, None]
-    smallest = np.linalg.eigvalsh(np.matmul(root, root.transpose(0, 2, 1)))[:, 0]
+    G = np.matmul(root, root.transpose(0, 2, 1))
+    smallest = np.linalg.eigvalsh(np.where(all_finite(G)[:, None, None], G, 0.0))[:, 0]
     diagonal = theta[:, diagonal_parameters(q, covariance)]
 
     def spread_out(values: Array) -> Array:

@@ -20,6 +20,7 @@ from rmsweep.lmm.crossproducts import Blocks
 from rmsweep.lmm.smallmatrix import (
     Array,
     Workspace,
+    all_finite,
     cholesky,
     entries_first,
     from_eigen,
@@ -45,6 +46,9 @@ HEADED = 0.3
 # Relative and absolute rounding of the criterion, by which a step may seem to go uphill.
 _ROUNDING = (1e-12, 1e-11)
 
+# A search that did not arrive, but this far below an optimum, has something else to arrive at.
+_DISPROVEN = 1e-6
+
 # Smallest curvature, relative to the largest, that a Newton step believes in.
 _FLATTEST = 1e-9
 
@@ -64,7 +68,8 @@ class Optimum:
     decrement : (R,) array
         Newton decrement: twice the decrease of the criterion that its quadratic model promises.
     curvature : (R,) array
-        Smallest eigenvalue of the Hessian relative to the largest; negative at a saddle.
+        Smallest eigenvalue of the Hessian relative to the largest, negative at a saddle; 0 where
+        its Cholesky factor was enough to tell that all are positive.
     converged : (R,) array of bool
     n_evaluations : (R,) array of int
         Evaluations of the criterion with derivatives.
@@ -84,16 +89,23 @@ class Optimum:
         return Optimum(at=at, **{name: value[index] for name, value in values.items()})
 
     def improve(self, other: Optimum) -> None:
-        """Take over the other's optimum where it is proven and lower, or the first to be proven."""
-        lower = other.at.value < self.at.value - _ROUNDING[0] * np.abs(self.at.value) - _ROUNDING[1]
-        index = np.flatnonzero(other.converged & (lower | ~self.converged))
+        """Take over what the other search found, where that is lower.
+
+        A point that isn't proven to be an optimum, but well below a proven one, disproves that it
+        is the lowest.
+        """
+        lower_by = self.at.value - other.at.value
+        rounding = _ROUNDING[0] * np.abs(other.at.value) + _ROUNDING[1]
+        proven = np.where(self.converged, lower_by > rounding, lower_by >= -rounding)
+        index = np.flatnonzero(np.where(other.converged, proven, lower_by > _DISPROVEN))
         self.n_evaluations[:] += other.n_evaluations
-        better = other.take(index)
-        self.at.put(index, better.at)
+        taken = other.take(index)
+        self.at.put(index, taken.at)
         for name in ("root", "decrement", "curvature", "converged"):
-            getattr(self, name)[index] = getattr(better, name)
+            getattr(self, name)[index] = getattr(taken, name)
 
 
+@np.errstate(all="ignore")  # what isn't finite is looked for in the values
 def minimise(blocks: Blocks, model: Model, unit: Array) -> Optimum:
     """Minimise the criterion over G, dataset by dataset.
 
@@ -120,6 +132,7 @@ def minimise(blocks: Blocks, model: Model, unit: Array) -> Optimum:
     return best
 
 
+@np.errstate(all="ignore")
 def search(
     blocks: Blocks, model: Model, unit: Array, start: Array, known: Optimum | None = None
 ) -> Optimum:
@@ -140,7 +153,7 @@ def search(
         Optima of the datasets, found before. A search that heads for its dataset's ends there,
         without convergence.
     """
-    n_obs, reml, covariance = model
+    n_obs, reml, covariance, _ = model
     n_runs, q = start.shape[:2]
     p = blocks.xr_rest.shape[1]
     nu = n_obs - p if reml else n_obs
@@ -164,20 +177,17 @@ def search(
     active = np.arange(min(datasets_at_once(blocks.r.shape[2]), n_runs))
     waiting = len(active)
     while len(active):
-        with np.errstate(all="ignore"):
-            G = outer[active] * np.matmul(trial[active], trial[active])
-            new = criterion(blocks.take(active), G, n_obs, reml, work)
-            if covariance == "scalar":
-                new = new.in_units(unit[active])
-            derivatives = form.derivatives(new, trial[active], nu)
+        G = outer[active] * np.matmul(trial[active], trial[active])
+        new = criterion(blocks.take(active), G, n_obs, reml, work)
+        scaled = new.in_units(unit[active]) if covariance == "scalar" else new
+        derivatives = form.derivatives(scaled, trial[active], nu)
         n_evaluations[active] += 1
         old = current.value[active]
-        change = np.where(np.isfinite(new.value), new.value, np.inf) - np.where(
-            np.isfinite(old), old, 0.0
-        )
+        usable = np.isfinite(new.value) & all_finite(derivatives.hessian)
+        change = np.where(usable, new.value, np.inf) - np.where(np.isfinite(old), old, 0.0)
         rounding = _ROUNDING[0] * np.abs(new.value) + _ROUNDING[1]
         first = np.isinf(old)
-        better = (first & np.isfinite(change)) | (change < rounding)
+        better = usable & (first | (change < rounding))
         radius[active] = np.where(
             first,
             radius[active],
@@ -194,7 +204,11 @@ def search(
         step, info = _step(gradient[active], hessian[active], radius[active])
         decrement[active], curvature[active] = info.decrement, info.curvature
         promised[active], length[active] = info.promised, info.length
-        converged[active] = (info.decrement < DECREMENT) & (info.curvature > -CURVATURE)
+        converged[active] = (
+            np.isfinite(current.value[active])
+            & (info.decrement < DECREMENT)
+            & (info.curvature > -CURVATURE)
+        )
         trial[active] = _positive(root[active] + form.matrices(step), covariance)
 
         done = (
@@ -231,17 +245,17 @@ def _headed(
 
 
 def _nothing(n_runs: int, q: int, p: int) -> Criterion:
-    """Where no point has been evaluated yet: the criterion is infinite."""
+    """Where no point has been evaluated yet: the criterion is infinite, the rest unknown."""
     k = q * (q + 1) // 2
     return Criterion(
         value=np.full(n_runs, np.inf),
-        rho=np.ones(n_runs),
-        beta=np.zeros((n_runs, p)),
-        root=np.zeros((n_runs, p, p)),
-        gradient=np.zeros((n_runs, k)),
-        hessian=np.zeros((n_runs, k, k)),
-        rho_gradient=np.zeros((n_runs, k)),
-        information=np.zeros((n_runs, k, p, p)),
+        rho=np.full(n_runs, np.nan),
+        beta=np.full((n_runs, p), np.nan),
+        root=np.full((n_runs, p, p), np.nan),
+        gradient=np.full((n_runs, k), np.nan),
+        hessian=np.full((n_runs, k, k), np.nan),
+        rho_gradient=np.full((n_runs, k), np.nan),
+        information=np.full((n_runs, k, p, p), np.nan),
     )
 
 
@@ -330,8 +344,7 @@ def _positive(Y: Array, covariance: Covariance) -> Array:
     """
     if covariance != "full":
         return np.abs(Y)
-    with np.errstate(all="ignore"):
-        reciprocals, _ = cholesky(entries_first(Y))
+    reciprocals, _ = cholesky(entries_first(Y))
     index = np.flatnonzero(~np.isfinite(reciprocals).all(axis=0))
     eigenvalues, U = np.linalg.eigh(Y[index])
     Y[index] = from_eigen(np.abs(eigenvalues), U)

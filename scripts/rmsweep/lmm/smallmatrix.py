@@ -123,11 +123,15 @@ def solve_each(A: Array, b: Array) -> tuple[Array, Array]:
         Diagonals of the Cholesky factors; not all finite where A isn't positive definite.
     """
     L, x = entries_first(A), entries_first(b)[:, None]
-    with np.errstate(all="ignore"):
-        reciprocals, _ = cholesky(L)
-        back_substitute(L, reciprocals, forward_substitute(L, reciprocals, x))
-        pivots = 1.0 / reciprocals
-    return datasets_first(x[:, 0]), datasets_first(pivots)
+    reciprocals, _ = cholesky(L)
+    back_substitute(L, reciprocals, forward_substitute(L, reciprocals, x))
+    return datasets_first(x[:, 0]), datasets_first(1.0 / reciprocals)
+
+
+def all_finite(A: Array) -> NDArray[np.bool_]:
+    """Which of the matrices (R, m, n) have neither NaN nor infinity."""
+    finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(A), axis=(1, 2))
+    return finite
 
 
 def from_eigen(values: Array, U: Array) -> Array:

@@ -10,23 +10,25 @@ from numpy.typing import NDArray
 from rmsweep.lmm.covariance import Model, free_entries, symmetric_root
 from rmsweep.lmm.criterion import criterion_value, datasets_at_once, expected_hessian
 from rmsweep.lmm.crossproducts import Blocks, triangle
-from rmsweep.lmm.smallmatrix import Array, Workspace, back_substitute, from_eigen, solve_each
+from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite, from_eigen, solve_each
 
 # Standard deviations of the random effects, relative to σ: the first search takes the best.
 FIRST_GUESSES = (0.1, 0.4, 1.6)
 
-# Steps of Fisher scoring that a search begins with. Each costs half as much as a Newton step.
+# Steps of Fisher scoring that a search begins with. Each costs about half as much as a Newton step.
 SCORING_STEPS = 2
 
 # With few groups and few degrees of freedom within them the criterion can have several minima. The
-# product of the two, per random effect, tells how often. Of simulated datasets with 4 random
-# effects, 0.6% to 6% had several at a product of 25 (10 groups of 5), 1% to 2% at 50, 0.1% at 100,
-# and 1 in 5,000 here. Up to here the search is made from further starts, too. benchmarks/minima.py
-# tells how often that misses the lowest minimum; docs/engine.md has its table.
+# product of the two, per random effect, tells how often, if all groups have as many rows: in 3% of
+# datasets at a product of 25, in 0.1% at 100 and in 1 of 5,000 here. Up to here the search is made
+# from further starts, too. benchmarks/minima.py tells how often that misses the lowest minimum;
+# docs/engine.md has its table.
 FEW = 200
 
-# Largest sum of the variances of the groups' coefficients, relative to σ², to start from.
-_LARGEST = 1e8
+# Where sizes differ, one large group can tell σ so well that the others have several minima, up to
+# a third of the datasets. No rule is known for when; so there are always further starts, and some
+# random ones among them, the same for all datasets.
+RANDOM_STARTS = 6
 
 # Eigenvalues of Y below this fraction of the largest are the lesser ones; and what is left of those
 # that a further start shrinks.
@@ -37,6 +39,7 @@ _LESSER, _SHRUNK = 0.5, 0.02
 _FLOOR = (0.01, 1e-5)
 
 
+@np.errstate(all="ignore")
 def first_roots(blocks: Blocks, model: Model, unit: Array) -> Array:
     """Symmetric roots Y of G from which to search first, (R, q, q).
 
@@ -47,11 +50,10 @@ def first_roots(blocks: Blocks, model: Model, unit: Array) -> Array:
     scales = np.empty(len(unit))
     for index in _portions(blocks):
         some, outer = blocks.take(index), unit[index, :, None] * unit[index, None, :]
-        with np.errstate(all="ignore"):
-            values = [
-                criterion_value(some, outer * (tau * tau * eye), model.n_obs, model.reml, work)
-                for tau in FIRST_GUESSES
-            ]
+        values = [
+            criterion_value(some, outer * (tau * tau * eye), model.n_obs, model.reml, work)
+            for tau in FIRST_GUESSES
+        ]
         best = np.where(np.isnan(values), np.inf, values).argmin(axis=0)
         scales[index] = np.array(FIRST_GUESSES)[best]
     return scales[:, None, None] * eye
@@ -60,16 +62,17 @@ def first_roots(blocks: Blocks, model: Model, unit: Array) -> Array:
 def several_minima(blocks: Blocks, model: Model) -> bool:
     """Whether the criterion of such data can be expected to have several minima at times."""
     q, _, n_groups = blocks.r.shape
-    return bool(n_groups * (model.n_obs - n_groups * q) <= FEW * q)
+    return not model.balanced or bool(n_groups * (model.n_obs - n_groups * q) <= FEW * q)
 
 
+@np.errstate(all="ignore")
 def further_roots(blocks: Blocks, model: Model, unit: Array, found: Array) -> Array:
     """Roots from which to look for other minima than the one found, (starts, R, q, q).
 
     The minima of a dataset differ in how much of the variance they leave to the residuals, and in
     rank. The starts are the covariance of the groups' own coefficients, which leaves them least;
-    the minimum found without its lesser eigenvalues; and the same with these in the place of the
-    greater ones.
+    the minimum found with its lesser eigenvalues shrunk; the same with the lesser ones raised to
+    the largest and the others shrunk; and for unbalanced data some random ones.
 
     Parameters
     ----------
@@ -82,43 +85,41 @@ def further_roots(blocks: Blocks, model: Model, unit: Array, found: Array) -> Ar
     largest = eigenvalues[:, -1:]
     lesser = eigenvalues < _LESSER * largest
     small = _SHRUNK * largest
-    return np.stack(
-        [
-            _between_groups(blocks, model, unit),
-            from_eigen(np.where(lesser, small, eigenvalues), U),
-            from_eigen(np.where(lesser, largest, small), U),
-        ]
-    )
+    starts = [
+        _between_groups(blocks, model, unit),
+        from_eigen(np.where(lesser, small, eigenvalues), U),
+        from_eigen(np.where(lesser, largest, small), U),
+    ]
+    if not model.balanced:
+        n_datasets, q = unit.shape
+        form = symmetric_root(q, model.covariance)
+        roots = random_roots(RANDOM_STARTS, q, np.random.default_rng(0))
+        for root in form.matrices(form.parameters(roots)):
+            starts.append(np.tile(root, (n_datasets, 1, 1)))
+    return np.stack(starts)
 
 
 def _between_groups(blocks: Blocks, model: Model, unit: Array) -> Array:
     """Roots of the covariance of the groups' OLS coefficients, relative to their residuals'."""
-    q, n_datasets, n_groups = blocks.r.shape
-    _, _, place = triangle(q)
-    T = blocks.z[place.ravel()].reshape(q, q, n_datasets, n_groups)
-    pivots = T[np.arange(q), np.arange(q)]
-    # A coefficient that a group can't tell is taken to be the pooled one.
-    reciprocals = np.divide(1.0, pivots, out=np.zeros_like(pivots), where=pivots > 0.0)
-    b = back_substitute(T, reciprocals, blocks.r[:, None].copy())[:, 0]
+    q, _, n_groups = blocks.r.shape
+    b = blocks.group_coefficients
     b -= b.mean(axis=-1, keepdims=True)
-    within = blocks.rr_rest / max(1, model.n_obs - n_groups * q)
-    with np.errstate(all="ignore"):
-        b /= np.sqrt(within)[:, None] * unit.T[..., None]
+    within = blocks.rr_rest / np.maximum(1, model.n_obs - blocks.determined.sum(axis=(0, 2)))
+    b /= np.sqrt(within)[:, None] * unit.T[..., None]
     form = symmetric_root(q, model.covariance)
     by_dataset = b.transpose(1, 0, 2)
     G = np.matmul(by_dataset, by_dataset.transpose(0, 2, 1)) / (n_groups - 1)
-    # Residuals that are rounding, or none, tell nothing of their size.
-    believed = G.trace(axis1=1, axis2=2) < _LARGEST
-    G = np.where(believed[:, None, None], G, np.eye(q))
+    G = np.where(all_finite(G)[:, None, None], G, np.eye(q))
     return _root(form.matrices(form.parameters(G)))
 
 
 def random_roots(n_datasets: int, q: int, rng: np.random.Generator) -> Array:
-    """Roots of any size and direction, to see what other minima there are, (R, q, q)."""
+    """Roots of any size and direction, (R, q, q)."""
     U = np.linalg.qr(rng.normal(size=(n_datasets, q, q)))[0]
     return from_eigen(np.exp(rng.uniform(np.log(0.01), np.log(50.0), (n_datasets, q))), U)
 
 
+@np.errstate(all="ignore")
 def scored(blocks: Blocks, model: Model, unit: Array, root: Array) -> Array:
     """Roots after some steps of Fisher scoring (Longford 1987), which is linear regression for G.
 
@@ -136,9 +137,8 @@ def scored(blocks: Blocks, model: Model, unit: Array, root: Array) -> Array:
     roots = np.empty_like(root)
     for index in _portions(blocks):
         some, there = blocks.take(index), root[index]
-        with np.errstate(all="ignore"):
-            for _ in range(SCORING_STEPS):
-                there = _score(some, model, unit[index], there, work)
+        for _ in range(SCORING_STEPS):
+            there = _score(some, model, unit[index], there, work)
         roots[index] = there
     return roots
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rmsweep.lmm.covariance import diagonal_parameters
 from rmsweep.lmm.mixed import SATTERTHWAITE_TOLERANCE, SINGULAR_THETA, Inference
-from rmsweep.lmm.smallmatrix import Array
+from rmsweep.lmm.smallmatrix import Array, all_finite
 
 GRADIENT_TOLERANCE = 0.002
 HESSIAN_TOLERANCE = 1e-6
@@ -71,18 +71,13 @@ def _sound(gradient: Array, hessian: Array) -> NDArray[np.bool_]:
 
     A gradient within the tolerance needs no scaling, and these eigenvalues no Cholesky factor.
     """
-    finite = _finite(gradient[:, None]) & _finite(hessian)
+    finite = all_finite(gradient[:, None]) & all_finite(hessian)
     eigenvalues = np.linalg.eigvalsh(np.where(finite[:, None, None], hessian, 0.0))
     smallest, largest = eigenvalues[:, 0], eigenvalues[:, -1]
     flat = np.abs(np.where(finite[:, None], gradient, 0.0)).max(axis=1) <= GRADIENT_TOLERANCE
     positive = smallest > HESSIAN_TOLERANCE * np.maximum(1.0, largest)
     sound: NDArray[np.bool_] = finite & flat & positive & (largest * HESSIAN_TOLERANCE <= 1.0)
     return sound
-
-
-def _finite(matrices: Array) -> NDArray[np.bool_]:
-    finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(matrices), axis=(1, 2))
-    return finite
 
 
 def _n_random(at: Inference) -> int:
@@ -167,7 +162,7 @@ def lmertest_warnings(hessian_theta_sigma: Array) -> list[tuple[str, ...]]:
     hessian_theta_sigma : (R, m + 1, m + 1) array
         `Inference.hessian_theta_sigma`; none where it isn't finite.
     """
-    finite = _finite(hessian_theta_sigma)
+    finite = all_finite(hessian_theta_sigma)
     eigenvalues = np.linalg.eigvalsh(np.where(finite[:, None, None], hessian_theta_sigma, 1.0))
     doubtful = finite & (eigenvalues[:, 0] < SATTERTHWAITE_TOLERANCE)
     return [
