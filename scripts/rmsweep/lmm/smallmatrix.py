@@ -2,8 +2,8 @@
 
 A matrix is held as an array whose first two axes are its rows and columns, and whose other axes
 run over datasets, or over datasets and groups. For matrices of two to ten rows that is several
-times faster than a BLAS call per matrix. Only elementwise operations touch the arrays, so the
-result for a dataset doesn't depend on how many others are beside it, to the last bit.
+times faster than a BLAS call per matrix. Operations are elementwise, or one call per matrix, so
+the result for a dataset doesn't depend on how many others are beside it, to the last bit.
 """
 
 from __future__ import annotations
