@@ -16,7 +16,7 @@ import numpy as np
 
 from rmsweep.lmm.criterion import Criterion
 from rmsweep.lmm.crossproducts import triangle
-from rmsweep.lmm.smallmatrix import Array
+from rmsweep.lmm.smallmatrix import Array, cholesky, datasets_first, entries_first
 
 Covariance = Literal["full", "diagonal", "scalar"]
 COVARIANCES: tuple[Covariance, ...] = ("full", "diagonal", "scalar")
@@ -174,17 +174,6 @@ def _basis(q: int, covariance: Covariance, *, symmetric: bool) -> Array:
     return basis
 
 
-@lru_cache
-def free_entries(q: int, covariance: Covariance) -> Array:
-    """Entries of G, lower triangle row by row, that each of its own parameters moves: (k, m)."""
-    rows, columns, _ = triangle(q)
-    diagonal = rows == columns
-    if covariance == "scalar":
-        return np.asarray(diagonal[:, None], dtype=np.float64)
-    free: Array = np.eye(len(rows))[:, diagonal | (covariance == "full")]
-    return free
-
-
 def diagonal_parameters(q: int, covariance: Covariance) -> list[int]:
     """Places in θ of the diagonal of Λ, the parameters that lme4 bounds by zero."""
     if covariance == "full":
@@ -203,17 +192,7 @@ def theta_of(G: Array, covariance: Covariance) -> Array:
     if covariance != "full":
         standard = np.sqrt(np.diagonal(G, axis1=1, axis2=2))
         return standard[:, : 1 if covariance == "scalar" else q].copy()
-    L = np.zeros_like(G)
-    for j in range(q):
-        pivot = G[:, j, j].copy()
-        for k in range(j):
-            pivot -= L[:, j, k] * L[:, j, k]
-        positive = pivot > _SINGULAR_PIVOT * G[:, j, j]
-        L[:, j, j] = np.sqrt(np.where(positive, pivot, 0.0))
-        for i in range(j + 1, q):
-            entry = G[:, i, j].copy()
-            for k in range(j):
-                entry -= L[:, i, k] * L[:, j, k]
-            L[:, i, j] = np.where(positive, entry / np.where(positive, L[:, j, j], 1.0), 0.0)
+    L = entries_first(G)
+    cholesky(L, _SINGULAR_PIVOT)
     columns, rows = np.triu_indices(q)
-    return L[:, rows, columns]
+    return datasets_first(L[rows, columns])

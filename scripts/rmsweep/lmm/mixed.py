@@ -17,7 +17,7 @@ from rmsweep.lmm.covariance import (
     theta_of,
 )
 from rmsweep.lmm.criterion import Criterion, conditional_modes, criterion
-from rmsweep.lmm.crossproducts import CrossProducts
+from rmsweep.lmm.crossproducts import Blocks, CrossProducts
 from rmsweep.lmm.optimise import CURVATURE, DECREMENT, minimise
 from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite
 
@@ -167,13 +167,7 @@ def fit(
     root = optimum.root * (unit / z_unit)[:, :, None]
     G = np.matmul(root, root.transpose(0, 2, 1))
     found = _infer(data, index, optimum.at, theta_of(G, covariance), reml, covariance)
-    ols_residuals = blocks.rr_rest
-    for part in np.square(blocks.r).sum(axis=-1):
-        ols_residuals = ols_residuals + part
-    # ρ where random effects of any size are free, if they can't explain every row
-    spare = data.n_obs > blocks.determined.sum(axis=(0, 2))
-    least = np.where(spare, blocks.rr_rest, optimum.at.rho)
-    noisy = np.minimum(least, optimum.at.rho) > NO_RESIDUALS * ols_residuals
+    noisy = _noisy(blocks, data.n_obs, optimum.at.rho)
     messages = list(found.messages)
     for row in np.flatnonzero(~optimum.converged):
         messages[index[row]] = (
@@ -299,7 +293,8 @@ def _infer(
     y_unit, x_unit, z_unit = data.y_unit[index], data.x_unit[index], data.z_unit[index]
     form = lower_root(q, covariance)
     roots = form.matrices(theta)
-    derivatives = form.derivatives(at.in_units(z_unit), roots, nu)
+    scaled = at.in_units(z_unit)
+    derivatives = form.derivatives(scaled, roots, nu)
     m = theta.shape[1]
 
     value = np.where(np.isfinite(at.value), at.value, np.nan) + 2.0 * nu * np.log(y_unit)
@@ -317,21 +312,20 @@ def _infer(
     hessian[:, :m, m] = -2.0 * derivatives.rho_gradient / (sigma**3)[:, None]
     hessian[:, m, :m] = hessian[:, :m, m]
     hessian[:, m, m] = 4.0 * nu / (sigma * sigma)
-    dC = np.zeros((len(index), at.information.shape[1], p))
-    left = np.matmul(at.information.swapaxes(-1, -2), at.root.swapaxes(1, 2)[:, None])
+    dC = np.zeros((len(index), scaled.information.shape[1], p))
+    left = np.matmul(scaled.information.swapaxes(-1, -2), at.root.swapaxes(1, 2)[:, None])
     for a in range(p):
         dC += left[:, :, a] * at.root[:, None, :, a]
-    scale_G = _pair_units(z_unit)
     J = np.empty((len(index), p, m + 1))
-    J[:, :, :m] = np.matmul((dC * scale_G[:, :, None]).transpose(0, 2, 1), derivatives.jacobian)
+    J[:, :, :m] = np.matmul(dC.transpose(0, 2, 1), derivatives.jacobian)
     J[:, :, :m] *= (sigma * sigma)[:, None, None]
     J[:, :, m] = 2.0 * sigma[:, None] * C_diagonal
     # In working units the pseudo-inverse doesn't depend on the units of the data.
     unit = np.ones((len(index), m + 1))
     unit[:, :m] = np.abs(np.matmul(z_unit[:, None, :], np.abs(form.basis).max(axis=2).T))[:, 0]
-    scaled = hessian / (unit[:, :, None] * unit[:, None, :])
-    finite = all_finite(scaled)
-    eigenvalues, vectors = np.linalg.eigh(np.where(finite[:, None, None], scaled, 0.0))
+    working = hessian / (unit[:, :, None] * unit[:, None, :])
+    finite = all_finite(working)
+    eigenvalues, vectors = np.linalg.eigh(np.where(finite[:, None, None], working, 0.0))
     kept = eigenvalues > SATTERTHWAITE_TOLERANCE
     inverse = np.where(kept, 1.0 / np.where(kept, eigenvalues, 1.0), 0.0)
     along = np.matmul(J / unit[:, None, :], vectors)
@@ -368,10 +362,18 @@ def _infer(
     )
 
 
-def _pair_units(unit: Array) -> Array:
-    rows, columns = np.tril_indices(unit.shape[1])
-    pairs: Array = unit[:, rows] * unit[:, columns]
-    return pairs
+def _noisy(blocks: Blocks, n_obs: int, rho: Array) -> NDArray[np.bool_]:
+    """Datasets with residuals above rounding, at ρ and also if random effects of any size are free.
+
+    Where these would explain every row, ρ alone tells.
+    """
+    of_ols = blocks.rr_rest
+    for part in np.square(blocks.r).sum(axis=-1):
+        of_ols = of_ols + part
+    spare = n_obs > blocks.determined.sum(axis=(0, 2))
+    least = np.where(spare, np.minimum(blocks.rr_rest, rho), rho)
+    noisy: NDArray[np.bool_] = least > NO_RESIDUALS * of_ols
+    return noisy
 
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)

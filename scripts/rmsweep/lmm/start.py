@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rmsweep.lmm.covariance import Model, free_entries, symmetric_root
+from rmsweep.lmm.covariance import Model, symmetric_root
 from rmsweep.lmm.criterion import criterion_value, datasets_at_once, expected_hessian
 from rmsweep.lmm.crossproducts import Blocks, triangle
 from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite, from_eigen, solve_each
@@ -145,17 +145,18 @@ def scored(blocks: Blocks, model: Model, unit: Array, root: Array) -> Array:
 
 def _score(blocks: Blocks, model: Model, unit: Array, root: Array, work: Workspace) -> Array:
     q = unit.shape[1]
-    rows, columns, place = triangle(q)
+    rows, columns, _ = triangle(q)
     outer = unit[:, :, None] * unit[:, None, :]
     scale = outer[:, rows, columns]
-    free = free_entries(q, model.covariance)
+    form = symmetric_root(q, model.covariance)
+    free = form.basis[:, rows, columns].T  # G has the structure of Y, so Y's basis serves
     G = np.matmul(root, root)
     gradient, expected = expected_hessian(blocks, outer * G, model.n_obs, model.reml, work)
     expected = expected * scale[:, :, None] * scale[:, None, :]
     downhill = -np.matmul((gradient * scale)[:, None, :], free)[:, 0]
     step, _ = solve_each(np.matmul(np.matmul(free.T, expected), free), downhill)
     step = np.where(np.isfinite(step).all(axis=1, keepdims=True), step, 0.0)
-    return _root(G + np.matmul(step[:, None, :], free.T)[:, 0][:, place])
+    return _root(G + form.matrices(step))
 
 
 def _portions(blocks: Blocks) -> Iterator[NDArray[np.intp]]:
