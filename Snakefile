@@ -22,7 +22,12 @@ include: "workflow/rules/figures.smk"
 
 
 onstart:
+    check_programs()
     lift_job_rate_limit()
+
+
+onsuccess:
+    verify()
 
 
 rule all:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 # one thread per job; read when numpy and R load their BLAS
 os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-from rmsweep import cli, provenance, rbridge, replication, strategies, tables, worker
+from rmsweep import cli, provenance, rbridge, replication, tables, worker
 from rmsweep.config import read_settings
 from rmsweep.design import Block, Condition, Settings, parse_sims
 
@@ -22,16 +22,15 @@ def warm_up() -> None:
     # R compiles and loads much of itself at its first fit
     n_terms = len(settings.terms)
     replication.run_block(settings, Block(Condition(2 * n_terms, 2 * n_terms, 1.0), range(1)))
-    if "R" in versions(settings):
+    provenance.shard_identity(settings, {})
+    if provenance.uses_r(settings):
         rbridge.collect_garbage()
 
 
 def versions(settings: Settings) -> dict[str, str]:
-    """Versions of all programs that the study uses."""
-    engines = set(settings.engine.values())
-    if settings.audit:
-        engines |= {strategies.engines(name)[0] for name in settings.engine}
-    return provenance.python_versions() | (rbridge.versions() if "lme4" in engines else {})
+    """Versions of all programs that the study uses, as they are loaded in this process."""
+    programs = provenance.python_versions()
+    return programs | (rbridge.versions() if provenance.uses_r(settings) else {})
 
 
 @cli.one_line_errors
@@ -44,16 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", help="shard to write (Parquet)")
     parser.add_argument(
         "--check",
-        metavar="FILE",
-        help="only see whether the strategies' programs are there, and write their versions",
+        action="store_true",
+        help="only see whether the strategies' programs are there, and print their versions",
     )
     options = parser.parse_args(argv)
     settings = read_settings(options.config)
 
     if options.check:
         replication.warm_up(settings)
-        with tables.atomic(options.check) as temporary:
-            temporary.write_text(json.dumps(versions(settings), indent=2) + "\n")
+        print(json.dumps(versions(settings), indent=2))
         return 0
     needed = ("n_groups", "n_obs", "sigma", "sims", "output")
     absent = [f"--{name.replace('_', '-')}" for name in needed if getattr(options, name) is None]
@@ -62,12 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     block = Block(cli.condition(options), options.sims)
     shard = replication.run_block(settings, block, worker="warm" if worker.warm else "cold")
-    metadata = {
-        "schema_version": tables.SCHEMA_VERSION,
-        "settings": settings.to_json(),
-        "code": provenance.code_digest(settings.strategies),
-        "versions": json.dumps(versions(settings)),
-    }
+    metadata = provenance.shard_identity(settings, versions(settings))
     tables.write_shard(shard, options.output, metadata)
     return 0
 

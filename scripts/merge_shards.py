@@ -8,7 +8,6 @@ from pathlib import Path
 from rmsweep import cli
 from rmsweep.config import read_study
 from rmsweep.merge import merge
-from rmsweep.provenance import code_digest
 
 
 @cli.one_line_errors
@@ -26,8 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
 
-    study = read_study(options.config)
-    merge(study, code_digest(study.settings.strategies), options.cells, options.output)
+    merge(read_study(options.config), options.cells, options.output)
     return 0
 
 

@@ -106,7 +106,7 @@ def compare(row: rerun.Row, table: Path, settings: Settings) -> int:
         print(f"differs from {table}:", *different, sep="\n  ")
         versions = provenance.python_versions()
         versions |= rbridge.versions() if row["engine"] == "lme4" else {}
-        code = provenance.code_digest(settings.strategies)
+        code = provenance.shard_identity(settings, {})["code"]
         others = rerun.other_surroundings(table, code, versions)
         print(f"which was made with {'other ' + ', '.join(others) if others else 'the same code'}")
     return 1 if different else 0

@@ -13,14 +13,13 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-import plot_coefficients
-import plot_convergence
-import plot_grid
-import plot_metric
+import draw
+from rmsweep import provenance
 from rmsweep.config import load_study
 from rmsweep.design import Study
 from rmsweep.plots import coefficients, convergence, grid, metrics, style
 from rmsweep.plots.facets import Fits, read_fits
+from rmsweep.provenance import table_identity
 
 POST = ["lm", "lm2", "lmer", "lmer_mis"]
 
@@ -118,7 +117,7 @@ def test_a_table_of_failed_fits_alone_is_drawn(tmp_path: Path, scale: metrics.Sc
     path = write_fits(tmp_path / "fits.parquet", values=pd.Series(np.full(160, np.nan)))
     figure = metrics.draw(read_fits(path, "t_sum"), "t_sum", scale)
     assert "160 failed fits not shown" in texts(figure)
-    style.save(figure, [tmp_path / "figure.png"])
+    style.save(figure, [tmp_path / "figure.png"], {})
 
 
 def test_of_a_large_table_only_the_first_points_are_drawn(tmp_path: Path) -> None:
@@ -209,7 +208,7 @@ def test_coefficients_widen_around_one_truth() -> None:
 def test_coefficients_that_do_not_vary_are_lines(tmp_path: Path) -> None:
     figure = coefficients.draw(a_study(sigma=[0], n_predictors=1))
     assert [line.get_linestyle() for line in figure.axes[0].lines] == ["-", "-"]
-    style.save(figure, [tmp_path / "figure.png"])
+    style.save(figure, [tmp_path / "figure.png"], {})
 
 
 def test_grid_states_the_products() -> None:
@@ -220,32 +219,33 @@ def test_grid_states_the_products() -> None:
     assert "1 condition, " in grid.describe(a_study(n_groups=[10], n_obs=[5], sigma=[1]))
 
 
-def test_figures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
-    table = str(write_fits(tmp_path / "fits.parquet"))
-    config = json.dumps(
-        {"study": "made-up", "n_groups": [10], "n_obs": [5], "sigma": [0.1, 1], "n_sims": 2}
-    )
-    for main, source in (
-        (plot_metric.main, [table, "--metric", "t_sum"]),
-        (plot_convergence.main, [table]),
-        (plot_coefficients.main, ["--config", config]),
-        (plot_grid.main, ["--config", config]),
-    ):
-        runs = []
-        for run in ("first", "second"):
-            outputs = [tmp_path / run / f"figure.{kind}" for kind in ("png", "svg")]
-            assert main([*source, "--output", *map(str, outputs)]) == 0
-            runs.append([output.read_bytes() for output in outputs])
-        assert runs[0] == runs[1]
-        assert b"<dc:date>" not in runs[0][1]
+def test_figures_are_the_same_bytes_each_time_and_say_what_made_them(tmp_path: Path) -> None:
+    table = write_fits(tmp_path / "fits.parquet")
+    study = a_study(n_groups=[10], n_obs=[5])
+    made_with = table_identity(study) | {"versions": "{}"}
+    pq.write_table(pq.read_table(table).replace_schema_metadata(made_with), table)
+    runs = []
+    for run in ("first", "second"):
+        assert draw.main([str(table), "--output", str(tmp_path / run)]) == 0
+        runs.append({path.name: path.read_bytes() for path in (tmp_path / run).iterdir()})
+    assert len(runs[0]) == 12
+    assert runs[0] == runs[1]
+    for name, content in runs[0].items():
+        if name.endswith(".svg"):
+            assert b"<dc:date>" not in content
+            found = provenance.made_with(tmp_path / "first" / name)
+            assert found == provenance.figure_identity(made_with)
 
 
-def test_other_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_files_and_figures_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plain = tmp_path / "plain.parquet"
     pq.write_table(pa.table({"x": [1]}), plain)
     for path in (plain, tmp_path / "absent.parquet", Path(__file__)):
-        assert plot_convergence.main([str(path), "--output", str(tmp_path / "figure.png")]) == 2
+        assert draw.main([str(path)]) == 2
         assert str(path) in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        plot_convergence.main([str(plain), "--output", str(tmp_path / "figure.bmp")])
-    assert "figure.bmp" in capsys.readouterr().err
+    study = a_study()
+    pq.write_table(pa.table({"x": [1]}).replace_schema_metadata(table_identity(study)), plain)
+    assert draw.main([str(plain), "--only", "pie"]) == 2
+    assert "--only: 'pie'; allowed: coef_abs_err, se_sum" in capsys.readouterr().err

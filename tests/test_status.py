@@ -20,7 +20,7 @@ from rmsweep import progress, tables
 from rmsweep.config import load_study
 from rmsweep.design import Block, Study
 from rmsweep.progress import Monitor, Progress, Shard
-from rmsweep.provenance import code_digest
+from rmsweep.provenance import Judge
 
 if TYPE_CHECKING:
     from conftest import Checkout
@@ -41,7 +41,7 @@ def write(study: Study, block: Block, cells: Path, **others: str) -> Path:
         for sim in block.sims
         for name in names
     ]
-    metadata = {"settings": study.settings.to_json(), "code": code_digest(names)} | others
+    metadata = Judge(study, cells).shard | others
     path = cells / block.path
     tables.write_shard(pa.Table.from_pylist(rows, schema=tables.SHARD), path, metadata)
     return path

@@ -18,7 +18,6 @@ from rmsweep import tables
 from rmsweep.config import read_study
 from rmsweep.design import Study
 from rmsweep.merge import MergeError, merge, read_shard
-from rmsweep.provenance import code_digest
 
 if TYPE_CHECKING:
     from conftest import Checkout
@@ -85,7 +84,7 @@ class TestMerge:
     def refusal(self, study: Study, cells: Path) -> str:
         outputs = [cells.with_name(name) for name in ("fits.parquet", "fits.csv.gz")]
         with pytest.raises(MergeError) as caught:
-            merge(study, code_digest(study.settings.strategies), cells, outputs)
+            merge(study, cells, outputs)
         assert [path.name for path in cells.parent.iterdir()] == ["cells"]
         assert "\n" not in str(caught.value)
         return str(caught.value)
@@ -114,14 +113,13 @@ class TestMerge:
 
     def test_no_flipped_bit_changes_a_row(self, study: Study, cells: Path) -> None:
         (block,) = (block for block in study.blocks() if block.path == CELL)
-        code = code_digest(study.settings.strategies)
         content = (cells / CELL).read_bytes()
-        whole = read_shard(cells / CELL, study, code, block)
+        whole = read_shard(cells / CELL, study, block)
         refused = 0
         for place in range(0, len(content), 41):
             (cells / CELL).write_bytes(with_flipped_bit(content, place))
             try:
-                assert read_shard(cells / CELL, study, code, block).equals(whole), place
+                assert read_shard(cells / CELL, study, block).equals(whole), place
             except (OSError, ValueError, pa.ArrowException):
                 refused += 1
         assert refused > len(content) / 41 / 3

@@ -150,6 +150,13 @@ class Study:
         del keys["persistent_worker"]
         return json.dumps(keys.pop("settings") | keys, separators=(",", ":"))
 
+    def identity(self) -> str:
+        """The same without what only says how jobs are cut: all that the tables' rows depend on."""
+        keys = json.loads(self.to_json())
+        for key in ("sims_per_job", "job_minutes", "allow_incomplete"):
+            del keys[key]
+        return json.dumps(keys, separators=(",", ":"))
+
     def conditions(self) -> list[Condition]:
         """All conditions, in the order of the tables."""
         return [

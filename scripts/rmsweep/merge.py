@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from rmsweep import tables
 from rmsweep.design import Block, Study
+from rmsweep.provenance import describe_missing, shard_identity, table_identity
 from rmsweep.rerun import commands
 
 ROWS_PER_GROUP = 100_000
@@ -27,7 +28,7 @@ class MergeError(RuntimeError):
     """Shards that are missing, damaged or not what their place says."""
 
 
-def merge(study: Study, code: str, cells: Path, outputs: Iterable[Path]) -> None:
+def merge(study: Study, cells: Path, outputs: Iterable[Path]) -> None:
     """Merge the planned shards, in the study's order, in bounded memory.
 
     The tables' bytes depend on the rows alone, not on how the shards cut them.
@@ -36,8 +37,6 @@ def merge(study: Study, code: str, cells: Path, outputs: Iterable[Path]) -> None
     ----------
     study : Study
         Says which cells there have to be, and whether it may be fewer.
-    code : str
-        Digest of the code that must have made them (`rmsweep.provenance.code_digest`).
     cells : Path
         Folder of the shards.
     outputs : iterable of Path
@@ -55,17 +54,13 @@ def merge(study: Study, code: str, cells: Path, outputs: Iterable[Path]) -> None
     problems: dict[str, list[str]] = defaultdict(list)
     versions: dict[str, set[str]] = defaultdict(set)
     n_datasets = 0
-    metadata = {
-        "schema_version": tables.SCHEMA_VERSION,
-        "settings": study.settings.to_json(),
-        "code": code,
-    }
+    metadata = table_identity(study)
     with ExitStack() as stack:
         sinks = [stack.enter_context(open_table(path, metadata)) for path in outputs]
         for block in study.blocks():
             path = cells / block.path
             try:
-                shard = read_shard(path, study, code, block)
+                shard = read_shard(path, study, block)
             except FileNotFoundError:
                 problems["missing"].append(block.path)
             except (OSError, ValueError, pa.ArrowException) as error:
@@ -82,7 +77,7 @@ def merge(study: Study, code: str, cells: Path, outputs: Iterable[Path]) -> None
             raise MergeError(describe(problems))
         if problems:
             planned = study.n_sims * len(study.conditions())
-            metadata["incomplete"] = f"{n_datasets:,} of {planned:,} datasets"
+            metadata["incomplete"] = describe_missing(n_datasets, planned)
         metadata["versions"] = json.dumps({key: sorted(versions[key]) for key in sorted(versions)})
     for unfinished in cells.rglob(".*.tmp"):  # of jobs that were killed while they wrote
         unfinished.unlink(missing_ok=True)
@@ -100,7 +95,7 @@ def describe(problems: dict[str, list[str]]) -> str:
     )
 
 
-def read_shard(path: Path, study: Study, code: str, block: Block) -> pa.Table:
+def read_shard(path: Path, study: Study, block: Block) -> pa.Table:
     """Read a shard and check that it holds its block's rows, all of them and no others.
 
     Raises
@@ -114,8 +109,8 @@ def read_shard(path: Path, study: Study, code: str, block: Block) -> pa.Table:
     if not table.schema.equals(tables.SHARD):
         raise ValueError("its columns are not those of a shard")
     found = table.schema.metadata or {}
-    for key, expected in (("settings", study.settings.to_json()), ("code", code)):
-        if found.get(key.encode()) != expected.encode():
+    for key, expected in shard_identity(study.settings, {}).items():
+        if key != "versions" and found.get(key.encode()) != expected.encode():
             raise ValueError(f"made with other {key}")
     json.loads(found.get(b"versions", b""))  # a ValueError if there are none
     names = study.settings.strategies

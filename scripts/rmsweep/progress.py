@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from rmsweep import cost
 from rmsweep.design import Block, Condition, Study, parse_sims, plain
-from rmsweep.provenance import code_digest
+from rmsweep.provenance import Judge
 
 State = Literal["done", "outdated", "damaged"]
 
@@ -145,8 +145,8 @@ class Monitor:
     def __init__(self, study: Study, cells: Path) -> None:
         self.study = study
         self.cells = cells
-        code = code_digest(study.settings.strategies)
-        self.made_with = {b"settings": study.settings.to_json().encode(), b"code": code.encode()}
+        expected = Judge(study, cells).shard
+        self.made_with = {key.encode(): value.encode() for key, value in expected.items()}
         self.planned: dict[Condition, set[Block]] = {c: set() for c in study.conditions()}
         for block in study.blocks():
             self.planned[block.condition].add(block)

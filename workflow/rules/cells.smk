@@ -4,36 +4,13 @@ Needs nothing but the configuration; makes the study's shards.
 """
 
 
-localrules:
-    check_environment,
-
-
-rule check_environment:
-    output:
-        f"results/{NAME}/environment.json",
-    log:
-        f"logs/{NAME}/check_environment.log",
-    # what is not there won't be there in a moment
-    retries: 0
-    conda:
-        "../../envs/fit.yaml"
-    params:
-        run=script("fit_cell.py", warm=True),
-        settings=SETTINGS,
-    message:
-        "Check that R and the packages are there"
-    shell:
-        "{params.run} --config {params.settings:q} --check {output} > {log} 2>&1"
-
-
 rule fit_cell:
     input:
-        # where every fit would fail, one job says why and none is started
-        ancient(f"results/{NAME}/environment.json"),
+        due(f"results/{NAME}/cells/{CELL}.parquet"),
     output:
-        f"results/{NAME}/cells/n_groups={{n_groups}}/n_obs={{n_obs}}/sigma={{sigma}}/sim={{sims}}.parquet",
+        f"results/{NAME}/cells/{CELL}.parquet",
     log:
-        f"logs/{NAME}/cells/n_groups={{n_groups}}/n_obs={{n_obs}}/sigma={{sigma}}/sim={{sims}}.log",
+        f"logs/{NAME}/cells/{CELL}.log",
     conda:
         "../../envs/fit.yaml"
     threads: 1
@@ -42,9 +19,7 @@ rule fit_cell:
         runtime=block_minutes,
     params:
         run=script("fit_cell.py", warm=True),
-        # a change of either makes the cells anew
-        settings=SETTINGS,
-        code=CODE,
+        settings=unwatched(SETTINGS),
     message:
         "Fit {wildcards.n_groups} groups x {wildcards.n_obs} observations, sigma {wildcards.sigma}, replication {wildcards.sims}"
     shell:

@@ -4,15 +4,15 @@ Needs `config`; makes `STUDY`, `SETTINGS`, `CODE`, `NAME` and the functions belo
 """
 
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from rmsweep import cost
+from rmsweep import cost, provenance
 from rmsweep.config import ConfigError, load_study
 from rmsweep.design import parse_sims
-from rmsweep.provenance import code_digest
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -21,6 +21,11 @@ def on_cluster():
     """Whether jobs run on other machines, or this is one of them."""
     # nothing but a cluster's profile says how many cores of this machine are for local rules
     return workflow.remote_exec or workflow.resource_settings.local_cores is not None
+
+
+def in_conda():
+    """Whether jobs run in environments of their own, with other programs than this process."""
+    return DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 
 def checked_study():
@@ -37,31 +42,79 @@ def checked_study():
 
 STUDY = checked_study()
 SETTINGS = STUDY.settings.to_json()
-CODE = code_digest(STUDY.settings.strategies)
 NAME = STUDY.settings.study
+CELL = "n_groups={n_groups}/n_obs={n_obs}/sigma={sigma}/sim={sims}"
+JUDGE = provenance.Judge(STUDY, Path(f"results/{NAME}/cells"), programs=not in_conda())
+
+
+def unwatched(value):
+    """A value as a function for `params` that Snakemake does not compare between runs.
+
+    It compares none that depends on `output`. What made a file is written in the file itself, and
+    `due` reads it there: Snakemake's own record is gone with `.snakemake`, and its comparison
+    leaves out whatever comes after a job that has a reason of its own to run.
+    """
+
+    def constant(wildcards, output):
+        return value
+
+    return constant
 
 
 def script(name, warm=False):
-    """The command that runs a script, as a function for `params`.
-
-    Snakemake does not compare parameters that depend on `output` between runs, and how a script
-    is started changes no result.
-    """
+    """The command that runs a script, as a function for `params`."""
     # a conda environment brings its own python; else this very one, not a shim that looks for it
-    in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-    command = ["python" if in_conda else sys.executable]
+    command = ["python" if in_conda() else sys.executable]
     scripts = Path(workflow.basedir) / "scripts"
     # a remote job is long and comes alone: it has no use for a process that outlives it
     if warm and STUDY.persistent_worker and not on_cluster():
         # the worker loads what the study needs
         preload = f"RMSWEEP_SETTINGS={shlex.quote(SETTINGS)}"
         command = [preload, *command, "-I", "-S", f"{scripts}/warm.py"]
-    command = " ".join([*command, f"{scripts}/{name}"])
+    return unwatched(" ".join([*command, f"{scripts}/{name}"]))
 
-    def started(wildcards, output):
-        return command
 
-    return started
+def due(*patterns):
+    """An input function without inputs: it has Snakemake make those files anew that are outdated.
+
+    Parameters
+    ----------
+    *patterns : str
+        Outputs of the rule, with its wildcards.
+    """
+
+    def outdated(wildcards):
+        if workflow.is_main_process:
+            paths = [pattern.format(**dict(wildcards)) for pattern in patterns]
+            workflow.dag.forcefiles.update(filter(JUDGE.outdated, paths))
+        return []
+
+    return outdated
+
+
+def verify():
+    """Refuse to end well unless all that is there was made by the study as it is now."""
+    paths = {str(path) for job in workflow.dag.jobs for path in job.output}
+    if STUDY.allow_incomplete:  # what was left out was left out knowingly
+        paths = {path for path in paths if "/cells/" not in path}
+    found = {path: JUDGE.outdated(path) for path in sorted(paths)}
+    found = {path: reason for path, reason in found.items() if reason}
+    if found:
+        path, reason = next(iter(found.items()))
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        sys.exit(f"error: {path}{more} is not of the study as it is now: {reason}")
+
+
+def check_programs():
+    """Stop before the first fit if a program that fits is missing: every fit would fail."""
+    if in_conda() or not any(
+        job.rule.name == "fit_cell" for job in workflow.dag.needrun_jobs()
+    ):
+        return
+    command = script("fit_cell.py", warm=True)(None, None)
+    command = f"{command} --config {shlex.quote(SETTINGS)} --check"
+    if subprocess.run(["bash", "-c", command], stdout=subprocess.DEVNULL).returncode:
+        sys.exit(1)
 
 
 def lift_job_rate_limit():
@@ -85,11 +138,11 @@ wildcard_constraints:
 def shards(wildcards):
     """Every shard of the study, or those that are there where that is enough."""
     planned = [f"results/{NAME}/cells/{block.path}" for block in STUDY.blocks()]
-    return (
-        [path for path in planned if Path(path).exists()]
-        if STUDY.allow_incomplete
-        else planned
-    )
+    if not STUDY.allow_incomplete:
+        return planned
+    return [
+        path for path in planned if Path(path).exists() and not JUDGE.outdated(path)
+    ]
 
 
 def block_minutes(wildcards, attempt):

@@ -13,6 +13,7 @@ localrules:
 rule merge_shards:
     input:
         shards,
+        due(*merged_tables()),
     output:
         merged_tables(),
     log:
@@ -23,8 +24,7 @@ rule merge_shards:
         "../../envs/report.yaml"
     params:
         run=script("merge_shards.py"),
-        study=STUDY.to_json(),
-        code=CODE,
+        study=unwatched(STUDY.to_json()),
         cells=f"results/{NAME}/cells",
     message:
         "Merge the shards of {NAME}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import json
 import textwrap
 from collections.abc import Iterable, Mapping
 from itertools import cycle
@@ -54,7 +54,7 @@ THEME: Any = {
 matplotlib.rcParams.update(THEME)
 
 DPI = 200
-METADATA = {"png": {"Software": None}, "svg": {"Date": None}}
+KINDS = ("png", "svg")
 
 
 def palette(names: Iterable[str]) -> dict[str, str]:
@@ -139,22 +139,20 @@ def page(
     return figure, body
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says where the figure goes."""
+def save(figure: Figure, paths: Iterable[Path], made_with: Mapping[str, str]) -> None:
+    """Write a figure to each path; the same figure is the same bytes.
 
-    def path(text: str) -> Path:
-        if Path(text).suffix[1:] not in METADATA:
-            raise argparse.ArgumentTypeError(f"{text!r} does not end in .{' or .'.join(METADATA)}")
-        return Path(text)
-
-    parser.add_argument(
-        "--output", type=path, nargs="+", required=True, help="figures to write: .png, .svg"
-    )
-
-
-def save(figure: Figure, paths: Iterable[Path]) -> None:
-    """Write a figure to each path; the same figure is the same bytes."""
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    paths : iterable of Path
+        Files to write: .png, .svg.
+    made_with : mapping of str to str
+        What an SVG says of how it was made (`rmsweep.provenance.figure_identity`).
+    """
+    described = json.dumps(made_with)
+    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Description": described}}
     for path in paths:
         kind = path.suffix[1:]
         with atomic(path) as temporary:
-            figure.savefig(temporary, format=kind, dpi=DPI, metadata=METADATA[kind])
+            figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata[kind])
