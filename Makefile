@@ -1,5 +1,6 @@
 # make run [STUDY=config/quick.yaml] [CORES=4]   set up what is missing, run a study
 # make resume [STUDY=...] [PROFILE=...]          go on after Snakemake was killed
+# make check                                     set up what is missing, run the checks of a minute
 # make test                                      set up what is missing, run all checks
 
 STUDY ?= config/config.yaml
@@ -14,10 +15,10 @@ export PATH := $(CURDIR)/$(ENV)/bin:$(PATH)
 LOGGER := $(shell test -t 2 && echo --logger rich)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run resume test format docs clean
+.PHONY: help setup setup-dev run resume lint check test format docs clean
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 setup: $(ENV)/.made
 setup-dev: $(ENV)/.made-dev
@@ -36,12 +37,18 @@ run: setup
 resume: setup
 	python scripts/resume.py $(WHERE) --configfile $(STUDY) $(LOGGER)
 
-test: setup-dev
+lint: setup-dev
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	mypy
 	snakemake --lint
+
+# without the tests that start Snakemake, R or SLURM
+check: lint
+	pytest -m "not slow"
+
+test: lint
 	pytest
 
 format: setup-dev

@@ -1,7 +1,7 @@
 """Summarise an audited study: how the native engine agrees with lme4 and statsmodels.
 
-Writes one row per condition and strategy. Ends with an error if the native engine was the worse
-one on any dataset; where lme4 was the worse one, that is a finding, counted and shown.
+Writes one row per condition and strategy. Ends with an error if the native engine did worse on any
+dataset; datasets on which lme4 did worse are counted as a finding.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from rmsweep import cli, tables
-from rmsweep.agreement import faults, summarise
+from rmsweep import cli
+from rmsweep.measures.agreement import faults, summarise
+from rmsweep.sweep import tables
+from rmsweep.sweep.provenance import measures_identity
 
 
 @cli.one_line_errors
@@ -21,13 +25,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; write the table."""
     parser = cli.parser(__doc__)
     parser.add_argument("audit", type=Path, help="the study's audit.parquet")
-    parser.add_argument("--output", type=Path, required=True, help="CSV file to write")
+    parser.add_argument(
+        "--output", type=Path, nargs="+", required=True, help="files to write: .csv, .parquet"
+    )
     options = parser.parse_args(argv)
 
     audit = pd.read_parquet(options.audit)
     summary = summarise(audit)
-    with tables.atomic(options.output) as temporary:
-        summary.to_csv(temporary, index=False)
+    # the file that says what made it comes last
+    for path in sorted(options.output, key=lambda path: path.suffix):
+        with tables.atomic(path) as temporary:
+            if path.suffix == ".parquet":
+                table = pa.Table.from_pandas(summary, preserve_index=False)
+                identity = measures_identity(tables.metadata(options.audit))
+                pq.write_table(table.replace_schema_metadata(identity), temporary)
+            else:
+                summary.to_csv(temporary, index=False)
     print(
         f"{len(audit)} fits audited: native optimum below the reference's in "
         f"{summary['native_lower'].sum()}, above it in {summary['reference_lower'].sum()}"

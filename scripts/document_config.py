@@ -1,4 +1,4 @@
-"""Write the table of configuration keys, made from the schema, into a Markdown file."""
+"""Write the table of configuration keys, generated from the schema, into a Markdown file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rmsweep import cli
 from rmsweep.config import schema
+from rmsweep.design import MAIN
 
 BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
 
@@ -18,6 +19,8 @@ def table_of_keys() -> str:
     lines = ["| key | default | allowed | meaning |", "|---|---|---|---|"]
     for key, rule in rules["properties"].items():
         default = "required" if key in rules["required"] else ""
+        if key in MAIN:
+            default = "required, unless `grid` or `conditions` has it"
         if "default" in rule:
             default = f"`{json.dumps(rule['default'])}`"
         allowed, meaning = rule["allowed"], rule["description"]
@@ -35,7 +38,7 @@ def with_table(text: str) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; update the file."""
     parser = cli.parser(__doc__)
-    parser.add_argument("file", type=Path, help="Markdown file with the two marks")
+    parser.add_argument("file", type=Path, help="Markdown file with the begin and end marks")
     options = parser.parse_args(argv)
     options.file.write_text(with_table(options.file.read_text()))
     return 0

@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from rmsweep import cli, provenance, tables
-from rmsweep.config import read_study
-from rmsweep.plots import coefficients, convergence, grid, metrics, style
-from rmsweep.plots.facets import read_fits
+from rmsweep import cli
+from rmsweep.errors import UsageError
+from rmsweep.figures import coefficients, convergence, grid, metrics, style
+from rmsweep.figures.facets import read_fits
+from rmsweep.sweep import provenance, tables
+
+Drawn = Iterator[tuple[str, Figure]]
 
 
-def figures(table: Path, scale: metrics.Scale) -> dict[str, Callable[[], Figure]]:
-    """All figures by name, each ready to be drawn.
+def draw_metric(table: Path, name: str, scale: metrics.Scale) -> Drawn:
+    """Box plots of a metric, slice by slice."""
+    for part, fits in read_fits(table, name).slices().items():
+        yield part, metrics.draw(fits, name, scale)
 
-    Raises
-    ------
-    UsageError
-        If the file is no merged table.
-    """
-    try:
-        study = read_study(tables.metadata(table)["study"])
-    except (OSError, ValueError, KeyError) as error:
-        raise cli.UsageError(f"{table}: not a merged table of fits ({error})") from None
 
-    def metric(name: metrics.Metric) -> Figure:
-        return metrics.draw(read_fits(table, name), name, scale)
+def draw_convergence(table: Path) -> Drawn:
+    """Bars of the convergence rates, slice by slice."""
+    for part, fits in read_fits(table, "fit_success").slices().items():
+        yield part, convergence.draw(fits)
 
-    return {
-        **{name: partial(metric, name) for name in metrics.TITLES},
-        "convergence": lambda: convergence.draw(read_fits(table, "fit_success")),
-        "coefficients": lambda: coefficients.draw(study),
-        "grid": lambda: grid.draw(study),
-    }
+
+def draw_design(table: Path, draw: Callable[..., Figure]) -> Drawn:
+    """A figure of the study's design, slice by slice."""
+    study = read_fits(table, "fit_success").study
+    for part, conditions in study.slices().items():
+        yield part, draw(study, part, conditions)
 
 
 @cli.one_line_errors
@@ -44,7 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("fits", type=Path, help="the study's fits.parquet")
     parser.add_argument("--output", type=Path, help="folder; default, figures beside the table")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="names of figures")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help="of coef_abs_err, se_sum, t_sum, convergence, coefficients, grid",
+    )
     parser.add_argument(
         "--scale",
         choices=("log", "linear"),
@@ -53,17 +57,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
 
-    drawable = figures(options.fits, options.scale)
-    wanted = options.only or list(drawable)
+    table = options.fits
+    figures: dict[str, Callable[[], Drawn]] = {
+        **{name: partial(draw_metric, table, name, options.scale) for name in tables.METRICS},
+        "convergence": partial(draw_convergence, table),
+        "coefficients": partial(draw_design, table, coefficients.draw),
+        "grid": partial(draw_design, table, grid.draw),
+    }
+    wanted = options.only or list(figures)
     for name in wanted:
-        if name not in drawable:
-            raise cli.UsageError(f"--only: {name!r}; allowed: {', '.join(drawable)}")
-    folder = options.output or options.fits.parent / "figures"
-    made_with = provenance.figure_identity(tables.metadata(options.fits))
+        if name not in figures:
+            raise UsageError(f"--only: {name!r}; allowed: {', '.join(figures)}")
+
+    folder = options.output or table.parent / "figures"
+    read_fits(table, "fit_success")  # refuses other files
+    made_with = provenance.figure_identity(tables.metadata(table))
+    drawn = set()
     for name in wanted:
-        paths = [folder / f"{name}.{kind}" for kind in style.KINDS]
-        style.save(drawable[name](), paths, made_with)
+        for part, figure in figures[name]():
+            paths = style.paths(folder, part, name)
+            style.save(figure, paths, made_with)
+            drawn.update(paths)
+    if not options.only:
+        remove_others(folder, drawn)
     return 0
+
+
+def remove_others(folder: Path, drawn: Collection[Path]) -> None:
+    """Remove the figures of conditions that the study no longer has, and nothing else."""
+    for path in sorted(folder.rglob("*.svg")):
+        with suppress(ValueError):  # not one of ours
+            if path not in drawn and "drawn_by" in provenance.made_with(path):
+                for kind in style.KINDS:
+                    path.with_suffix(f".{kind}").unlink(missing_ok=True)
+                with suppress(OSError):  # others are still there
+                    path.parent.rmdir()
 
 
 if __name__ == "__main__":

@@ -5,32 +5,39 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 # one thread per job; read when numpy and R load their BLAS
 os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-from rmsweep import cli, provenance, rbridge, replication, tables, worker
-from rmsweep.config import read_settings
-from rmsweep.design import Block, Condition, Settings, parse_sims
+from rmsweep import cli, r, worker
+from rmsweep import config as configuration
+from rmsweep.design import Block, Study, parse_sims
+from rmsweep.sweep import provenance, replication
+from rmsweep.sweep.shard import Shards, reusable, write
 
 
 def warm_up() -> None:
     """Load what every job of the study needs, in a worker that will fork a child for each."""
     import jsonschema  # noqa: F401
 
-    settings = read_settings(os.environ["RMSWEEP_SETTINGS"])
+    study = configuration.read_study(os.environ["RMSWEEP_STUDY"])
     # R compiles and loads much of itself at its first fit
-    n_terms = len(settings.terms)
-    replication.run_block(settings, Block(Condition(2 * n_terms, 2 * n_terms, 1.0), range(1)))
-    provenance.shard_identity(settings, {})
-    if provenance.uses_r(settings):
-        rbridge.collect_garbage()
+    size = 2 * (study.conditions[0]["n_predictors"] + 1)
+    small = configuration.condition(n_groups=size, n_obs=size, sigma=1.0)
+    replication.run_block(study, Block(small, range(1)))
+    provenance.shard_identity(study, small, loaded_versions(study))
+    if "R" in provenance.needed_programs(study):
+        r.collect_garbage()
 
 
-def versions(settings: Settings) -> dict[str, str]:
+def loaded_versions(study: Study) -> dict[str, str]:
     """Versions of all programs that the study uses, as they are loaded in this process."""
-    programs = provenance.python_versions()
-    return programs | (rbridge.versions() if provenance.uses_r(settings) else {})
+    needed = provenance.needed_programs(study)
+    found = provenance.python_versions()
+    if "R" in needed:
+        found = found | r.versions(sorted(needed - set(found) - {"R", "R_BLAS"}))
+    return {program: found[program] for program in sorted(found) if program in needed}
 
 
 @cli.one_line_errors
@@ -38,30 +45,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; write the shard."""
     parser = cli.parser(__doc__)
     parser.add_argument("--config", required=True, help="the study's configuration file")
+    parser.add_argument("--condition", metavar="KEY", help="condition as in the shard's path")
     cli.add_condition(parser, required=False)
     parser.add_argument("--sims", type=parse_sims, help="replication 7, or replications 0-49")
-    parser.add_argument("--output", help="shard to write (Parquet)")
+    parser.add_argument("--output", type=Path, help="shard to write (Parquet)")
     parser.add_argument(
         "--check",
         action="store_true",
-        help="only see whether the strategies' programs are there, and print their versions",
+        help="only check that the strategies' programs are installed, and print their versions",
     )
     options = parser.parse_args(argv)
-    settings = read_settings(options.config)
+    study = configuration.read_study(options.config)
 
     if options.check:
-        replication.warm_up(settings)
-        print(json.dumps(versions(settings), indent=2))
+        replication.warm_up(study)
+        print(json.dumps(loaded_versions(study), indent=2))
         return 0
-    needed = ("n_groups", "n_obs", "sigma", "sims", "output")
-    absent = [f"--{name.replace('_', '-')}" for name in needed if getattr(options, name) is None]
-    if absent:
-        parser.error(f"these are needed, too: {', '.join(absent)}")
+    for name in ("sims", "output"):
+        if getattr(options, name) is None:
+            parser.error(f"--{name} is needed, too")
+    if options.condition:
+        known = {condition.key: condition for condition in study.conditions}
+        if options.condition not in known:
+            parser.error(f"--condition: {options.condition!r}; allowed: one of the study's")
+        condition = known[options.condition]
+    else:
+        condition = cli.condition(options, study)
 
-    block = Block(cli.condition(options), options.sims)
-    shard = replication.run_block(settings, block, worker="warm" if worker.warm else "cold")
-    metadata = provenance.shard_identity(settings, versions(settings))
-    tables.write_shard(shard, options.output, metadata)
+    block = Block(condition, options.sims)
+    replication.warm_up(study)
+    shards = Shards(study, options.output.parent, versions=loaded_versions(study))
+    reused = reusable(shards, block, options.output)
+    how = "warm" if worker.warm else "cold"
+    table = replication.run_block(study, block, how, reused)
+    identity = provenance.shard_identity(study, condition, shards.versions)
+    write(table, options.output, identity)
     return 0
 
 

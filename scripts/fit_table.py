@@ -18,22 +18,18 @@ os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM
 import numpy as np
 import pandas as pd
 
-from rmsweep import cli, strategies, tables
-from rmsweep.config import read_settings
-from rmsweep.dataset import Array, Dataset, from_frame
-from rmsweep.inference import stars
-from rmsweep.replication import fit_strategy, rows
+from rmsweep import cli, strategies
+from rmsweep.data.dataset import Array, Batch, Dataset, from_frame
+from rmsweep.design import Strategy
+from rmsweep.errors import UsageError
+from rmsweep.strategies.inference import stars
+from rmsweep.strategies.resolve import resolve
+from rmsweep.sweep import tables
+from rmsweep.sweep.merge import converged, converged_published
+from rmsweep.sweep.replication import fit_datasets, rows
 
-# a shard's columns, but for those that say which dataset it is and how long it took
-DATASET = ("study", "n_groups", "n_obs", "sigma", "sim")
-RESULT = [
-    name for name in tables.SHARD.names if name not in (*DATASET, "audit", *tables.TIMING.names)
-]
-METRICS = {
-    "coef_abs_err": "Absolute error of the coefficients",
-    "se_sum": "Sum of standard errors",
-    "t_sum": "Sum of absolute t statistics",
-}
+RESULT = ["strategy", *tables.FIT.names, "coefs"]
+PRESETS = ["lm", "lm2", "lmer", "lmer_mis"]
 
 
 @cli.one_line_errors
@@ -48,37 +44,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--truth", type=Path, help="file with the columns term and truth, if the truth is known"
     )
     parser.add_argument(
-        "--strategies", nargs="+", default=["lm", "lm2", "lmer", "lmer_mis"], metavar="NAME"
+        "--strategies",
+        nargs="+",
+        default=PRESETS,
+        metavar="NAME",
+        help="presets, or .py and .R files; default, the post's four",
     )
     parser.add_argument("--optimizer", default="nloptwrap", help="lme4's optimizer")
-    parser.add_argument("--verdict", default="strict", help="what counts as a failed fit")
+    parser.add_argument(
+        "--verdict", default="strict", help="rule for a converged fit: strict or published"
+    )
     parser.add_argument("--ml", action="store_true", help="maximum likelihood instead of REML")
     parser.add_argument("--json", action="store_true", help="print the same as JSON")
     options = parser.parse_args(argv)
 
-    config = {"study": "table", "reml": not options.ml}
-    config |= {key: getattr(options, key) for key in ("strategies", "optimizer", "verdict")}
-    settings = read_settings(json.dumps(config))
+    shared = {"engine": "lme4", "verdict": options.verdict}
+    shared |= {"optimizer": options.optimizer, "reml": not options.ml}
+    chosen, _ = resolve(options.strategies, shared, Path())
     try:
         data = from_frame(read_table(options.data), options.formula, options.group)
     except ValueError as error:
-        raise cli.UsageError(str(error)) from None
+        raise UsageError(str(error)) from None
     truth = np.full((1, len(data.terms)), np.nan)
     if options.truth:
         truth[0] = read_truth(options.truth, data)
 
-    results = []
-    for name in settings.strategies:
-        strategies.warm_up(name)
-        outcome = fit_strategy(name, data, settings)
-        others = {"strategy": name, "engine": settings.engine[name]}
-        table = rows([outcome], data.terms, truth, settings.verdict, others)
-        results += table.select(RESULT).to_pylist()
+    results = [fit(strategy, data, truth) for strategy in chosen]
     if options.json:
         print(json.dumps(results, indent=2))
     else:
-        print("\n\n".join(as_text(result) for result in results))
+        print("\n\n".join(map(as_text, chosen, results)))
     return 0
+
+
+def fit(strategy: Strategy, data: Dataset, truth: Array) -> dict[str, Any]:
+    """Fit one strategy; its row as in a study's tables."""
+    strategies.warm_up(strategy.family)
+    outcomes = fit_datasets([strategy], [([0], Batch([data]))], 1)[strategy.name]
+    others = {"strategy": strategy.name, "engine": strategy.engine}
+    table = rows(outcomes, data.terms, truth, others)
+    success = (converged_published if strategy.verdict == "published" else converged)(table)
+    row: dict[str, Any] = table.select(RESULT).to_pylist()[0]
+    return row | {"fit_success": success[0].as_py()}
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -92,7 +99,7 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise cli.UsageError(f"{path}: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
 
 
 def read_truth(path: Path, data: Dataset) -> Array:
@@ -106,18 +113,17 @@ def read_truth(path: Path, data: Dataset) -> Array:
     table = read_table(path)
     absent = {"term", "truth"} - set(table.columns)
     if absent:
-        raise cli.UsageError(f"{path}: no column {', '.join(sorted(absent))}")
+        raise UsageError(f"{path}: no column {', '.join(sorted(absent))}")
     values = dict(zip(table["term"], table["truth"], strict=True))
     absent = set(data.terms) - set(values)
     if absent:
-        raise cli.UsageError(f"{path}: no truth for {', '.join(sorted(absent))}")
+        raise UsageError(f"{path}: no truth for {', '.join(sorted(absent))}")
     return np.array([float(values[term]) for term in data.terms])
 
 
-def as_text(result: dict[str, Any]) -> str:
+def as_text(strategy: Strategy, result: dict[str, Any]) -> str:
     """One strategy's coefficient table, metrics and messages."""
-    name = result["strategy"]
-    heading = f"{name}: {strategies.label(name)}"
+    heading = f"{strategy.name}: {strategy.label}"
     if result["status"] == "failed":
         return f"{heading}\nfailed: {result['messages']}"
     table = pd.DataFrame(result["coefs"]).set_index("term")
@@ -135,7 +141,9 @@ def as_text(result: dict[str, Any]) -> str:
     ).rename_axis(None)
     lines = [heading, shown.to_string()]
     lines += [
-        f"{label}: {result[key]:.6g}" for key, label in METRICS.items() if result[key] is not None
+        f"{metric.label}: {result[key]:.6g}"
+        for key, metric in tables.METRICS.items()
+        if result[key] is not None
     ]
     lines += [
         f"Note: {result[key]}"

@@ -1,4 +1,4 @@
-"""Merge a study's shards into its tables; refuse if a cell is missing, damaged or double."""
+"""Merge a study's shards into its tables; stop if one is missing, damaged or outdated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rmsweep import cli
 from rmsweep.config import read_study
-from rmsweep.merge import merge
+from rmsweep.sweep.merge import merge
 
 
 @cli.one_line_errors

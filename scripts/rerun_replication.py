@@ -22,10 +22,12 @@ os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM
 
 import pandas as pd
 
-from rmsweep import cli, provenance, rbridge, rerun, strategies, tables
-from rmsweep.config import read_settings
-from rmsweep.design import Settings
-from rmsweep.dgp import simulate
+from rmsweep import cli, lme4, strategies
+from rmsweep.config import read_study
+from rmsweep.data.scenario import simulate
+from rmsweep.design import MAIN, Study
+from rmsweep.sweep import rerun, tables
+from rmsweep.sweep.provenance import installed_versions
 
 
 @cli.one_line_errors
@@ -45,45 +47,49 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="?",
         const=20,
         metavar="N",
-        help="list the first N (20) rows that were no success, with their command lines",
+        help="list the first N (default 20) fits without success, with their command lines",
     )
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the dataset as CSV")
-    parser.add_argument("--pdb", action="store_true", help="first step through it in a debugger")
+    parser.add_argument(
+        "--pdb", action="store_true", help="step through the fit in a debugger first"
+    )
     options = parser.parse_args(argv)
     if (options.table is None) == (options.config is None):
         parser.error("give either a table or --config")
     if options.table is None and (options.row is not None or options.failed is not None):
         parser.error("--row and --failed need a table")
 
-    settings = rerun.settings_of(options.table) if options.table else read_settings(options.config)
+    study = rerun.study_of(options.table) if options.table else read_study(options.config)
     if options.failed is not None:
         return list_failed(options.table, options.failed)
     if options.row is not None:
-        vars(options).update(rerun.keys_of(options.table, options.row))
-    absent = [f"--{key.replace('_', '-')}" for key in rerun.KEYS if getattr(options, key) is None]
+        vars(options).update(rerun.levels_of(options.table, options.row))
+    needed = (*MAIN, "sim", "strategy")
+    absent = [f"--{key.replace('_', '-')}" for key in needed if getattr(options, key) is None]
     if absent:
         parser.error(f"these are needed, too, or --row: {', '.join(absent)}")
-    if options.strategy not in strategies.names():
-        parser.error(f"--strategy: {options.strategy!r}; allowed: {', '.join(strategies.names())}")
+    by_name = {strategy.name: strategy for strategy in study.strategies}
+    if options.strategy not in by_name:
+        parser.error(f"--strategy: {options.strategy!r}; allowed: {', '.join(by_name)}")
 
-    condition = cli.condition(options)
-    data = simulate(settings, condition, options.sim).data
+    strategy, sim = by_name[options.strategy], int(options.sim)
+    condition = cli.condition(options, study)
+    data = simulate(study.seed, condition, sim).data
     if options.save:
         data.to_frame().to_csv(options.save, index=False)
     if options.pdb:
         try:
-            pdb.runcall(strategies.load(options.strategy).fit, data, settings)
+            pdb.runcall(strategies.load(strategy.family).fit, data, strategy.options)
         except Exception as error:
             traceback.print_exception(error)
             pdb.post_mortem(error.__traceback__)
-    label = strategies.label(options.strategy)
-    print(f"{condition}/sim={options.sim}, {options.strategy}: {label}", flush=True)
-    with rbridge.aloud():
-        row = rerun.refit(settings, condition, options.sim, options.strategy)
+    print(f"{condition}, sim={sim}, {strategy.name}: {strategy.label}", flush=True)
+    with lme4.verbose():
+        row = rerun.refit(study, condition, sim, strategy)
     print(pd.DataFrame(row["coefs"]).to_string(index=False))
-    shown = [key for key in tables.FITS.names if key not in tables.KEYS.names]
+    shown = ["fit_success", *tables.FIT.names]
     print("\n".join(f"{key}: {row[key]}" for key in shown if row.get(key) not in (None, "")))
-    return 0 if options.table is None else compare(row, options.table, settings)
+    return 0 if options.table is None else compare(row, options.table, study)
 
 
 def list_failed(table: Path, n_rows: int) -> int:
@@ -95,7 +101,7 @@ def list_failed(table: Path, n_rows: int) -> int:
     return 0
 
 
-def compare(row: rerun.Row, table: Path, settings: Settings) -> int:
+def compare(row: rerun.Row, table: Path, study: Study) -> int:
     """Say whether the row is the table's; if not, what may be the reason."""
     different = rerun.differences(row, table)
     if different is None:
@@ -104,10 +110,7 @@ def compare(row: rerun.Row, table: Path, settings: Settings) -> int:
         print(f"equal to the bit to {table}")
     else:
         print(f"differs from {table}:", *different, sep="\n  ")
-        versions = provenance.python_versions()
-        versions |= rbridge.versions() if row["engine"] == "lme4" else {}
-        code = provenance.shard_identity(settings, {})["code"]
-        others = rerun.other_surroundings(table, code, versions)
+        others = rerun.other_surroundings(table, study, installed_versions(study))
         print(f"which was made with {'other ' + ', '.join(others) if others else 'the same code'}")
     return 1 if different else 0
 

@@ -1,4 +1,4 @@
-"""Go on with a study whose Snakemake was killed: put this in the place of `snakemake`.
+"""Continue a study whose Snakemake was killed: use this instead of `snakemake`.
 
 Usage: python scripts/resume.py SNAKEMAKE-ARGUMENTS, for instance
 
@@ -6,7 +6,7 @@ Usage: python scripts/resume.py SNAKEMAKE-ARGUMENTS, for instance
 
 A Snakemake that is killed, or whose machine goes down, leaves its jobs running and its lock behind.
 This ends the jobs of that study alone, on the cluster and on this machine, waits until they are
-gone, removes the study's lock, and becomes `snakemake` with the same arguments. Run it where that
+gone, removes the study's lock, then runs `snakemake` with the same arguments. Run it where that
 Snakemake ran: one that still runs on another machine can't be seen from here.
 """
 

@@ -1,4 +1,4 @@
-"""Write the dataset of one cell, its true coefficients and its groups' coefficients."""
+"""Write the dataset of one cell, its true coefficients and the coefficients of each group."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from rmsweep import cli
-from rmsweep.config import read_settings
-from rmsweep.dgp import simulate
+from rmsweep.config import read_study
+from rmsweep.data.scenario import simulate
 
 
 @cli.one_line_errors
@@ -25,9 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
 
-    settings = read_settings(options.config)
-    simulated = simulate(settings, cli.condition(options), options.sim)
-    terms = list(settings.terms)
+    study = read_study(options.config)
+    simulated = simulate(study.seed, cli.condition(options, study), options.sim)
+    terms = list(simulated.data.terms)
     coefficients = pd.DataFrame(simulated.coefficients, columns=terms)
     coefficients.insert(0, "Group", range(1, len(coefficients) + 1))
     frames = {

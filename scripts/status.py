@@ -1,7 +1,7 @@
-"""Say how far a study is: cells done, missing and damaged, failed fits, and the time left.
+"""Show a study's progress: finished, missing and damaged cells, failed fits, and the time left.
 
-It reads the shards only, and so works beside a run, from any machine that sees the folder. Exit
-code 0 says that all cells are done, 1 that some are not.
+It only reads the shards, so it can be used during a run, from any machine that sees the folder.
+Exit code 0: all cells are done; 1: some are not.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rmsweep import cli, progress
+from rmsweep import cli
 from rmsweep.config import read_study
+from rmsweep.sweep import progress
 
 CLEAR = "\x1b[H\x1b[J"
 
@@ -32,12 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="?",
         const=2.0,
         metavar="SECONDS",
-        help="look again every so many seconds (2) until all is done",
+        help="repeat every SECONDS (default 2) until all cells are done",
     )
     options = parser.parse_args(argv)
 
     study = read_study(options.config)
-    cells = options.cells or Path("results", study.settings.study, "cells")
+    cells = options.cells or Path("results", study.name, "cells")
     monitor = progress.Monitor(study, cells)
     state = monitor.look()
     try:

@@ -21,6 +21,8 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Checkout
 
+pytestmark = pytest.mark.slow
+
 STUDY = {"strategies": ["lm", "slow", "lm2"], "n_sims": 24}
 N_CELLS = 48
 SMALL_DISK = "96k"

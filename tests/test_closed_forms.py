@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rmsweep.config import condition as condition_of
 from rmsweep.config import load_study
-from rmsweep.dataset import Array
+from rmsweep.data.dataset import Array
 from rmsweep.design import Block, Condition
-from rmsweep.replication import run_block
+from rmsweep.sweep.replication import run_block
 
 P = 3
 N_SIMS = 400
@@ -20,7 +21,10 @@ N_SIMS = 400
 BOUND = 4
 FORMULA = 0.05
 GRID = {"n_groups": [25], "n_obs": [25], "sigma": [1], "n_sims": 1}
-CONDITIONS = [Condition(30, 25, 0.25), Condition(30, 25, 1.0), Condition(25, 30, 4.0)]
+CONDITIONS = [
+    condition_of(n_groups=n_groups, n_obs=n_obs, sigma=sigma)
+    for n_groups, n_obs, sigma in ((30, 25, 0.25), (30, 25, 1.0), (25, 30, 4.0))
+]
 
 
 def lm_variance(c: Condition) -> Array:
@@ -45,8 +49,8 @@ def lmer_mis_reported(c: Condition) -> Array:
 
 
 def sweep(condition: Condition, strategy: str, n_sims: int) -> dict[str, Array]:
-    settings = load_study(GRID | {"strategies": [strategy]}, "s").settings
-    shard = run_block(settings, Block(condition, range(n_sims)))
+    study = load_study(GRID | {"strategies": [strategy]}, "s")
+    shard = run_block(study, Block(condition, range(n_sims)))
     coefficients = shard["coefs"].combine_chunks().flatten()
     found = {
         name: coefficients.field(name).to_numpy().reshape(n_sims, P + 1)
@@ -82,9 +86,10 @@ def test_sampling_variance(strategy: str, variance, condition: Condition) -> Non
     assert abs(found["coef_abs_err"].mean() - scale) < BOUND * mcse + FORMULA * scale
 
 
+@pytest.mark.slow
 def test_lmer_mis_reports_the_variance_of_a_model_without_slopes() -> None:
     n_sims = 100
-    condition = Condition(30, 25, 1.0)
+    condition = CONDITIONS[1]
     found = sweep(condition, "lmer_mis", n_sims)
     reported, expected = found["se"] ** 2, lmer_mis_reported(condition)
     mcse = reported.std(axis=0) / np.sqrt(n_sims)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import pytest
 
-from rmsweep.config import ROOT, ConfigError, load_study, read_settings, read_study
-from rmsweep.design import Condition
+from rmsweep import plan
+from rmsweep.config import ROOT, ConfigError, condition, load_study, read_study
+from rmsweep.data.scenario import simulate, terms
 
 MINIMAL = {"n_groups": [10, 30], "n_obs": [25, 5], "sigma": [1, 0.25], "n_sims": 2}
 
@@ -52,7 +52,10 @@ REFUSED = {
     "path as strategy": ({"strategies": ["../lm"]}, "strategies: '../lm' is not allowed"),
     "unknown engine": ({"engine": "julia"}, "engine: 'julia' is not allowed"),
     "engine of nobody": ({"engine": {"glm": "native"}}, "engine: 'glm' is not allowed"),
-    "engine of another": ({"engine": {"lm": "lme4"}}, "engine: {'lm': 'lme4'} is not allowed"),
+    "engine of another": (
+        {"engine": {"lm": "lme4"}},
+        "strategies: {'lm': 'lme4'} is not allowed; allowed: as engine of lm: statsmodels, native",
+    ),
     "audit above one": ({"audit": 1.5}, "audit: 1.5 is not allowed"),
     "unknown optimizer": ({"optimizer": "newton"}, "optimizer: 'newton' is not allowed"),
     "text for boolean": ({"reml": "yes"}, "reml: 'yes' is not allowed; allowed: true, false"),
@@ -63,16 +66,19 @@ REFUSED = {
     "job of no time": ({"job_minutes": 0}, "job_minutes: 0 is not allowed"),
     "name with a path": ({"study": "../other"}, "study: '../other' is not allowed"),
     "too few groups": (
-        {"n_groups": [4, 10]},
-        "n_groups: 4 is not allowed; allowed: at least 5, which the strategy lm needs for 4",
+        {"n_groups": [3, 4]},
+        "strategies: 'lm' is not allowed; allowed: what some condition can fit; at best: "
+        "4 groups for 4 coefficients leave no degree of freedom",
     ),
     "too few observations": (
-        {"n_obs": [4, 5]},
-        "n_obs: 4 is not allowed; allowed: at least 5, which the strategy lmer needs for 4",
+        {"n_obs": [3, 4], "strategies": ["lm", "lmer"]},
+        "strategies: 'lmer' is not allowed; allowed: what some condition can fit; at best: "
+        "number of observations (=120) <= number of random effects (=120)",
     ),
     "too few for two-stage": (
         {"n_obs": [3], "strategies": ["lm2"]},
-        "n_obs: 3 is not allowed; allowed: at least 4, which the strategy lm2 needs for 4",
+        "strategies: 'lm2' is not allowed; allowed: what some condition can fit; at best: "
+        "group 1 has 3 rows for 4 coefficients",
     ),
 }
 
@@ -84,6 +90,14 @@ def test_refused(keys: dict[str, object], message: str) -> None:
     assert str(caught.value).startswith(message)
     assert "allowed: " in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "keys", [{"n_groups": [4, 10]}, {"n_obs": [4, 5]}, {"n_obs": [3, 25]}], ids=str
+)
+def test_a_condition_that_some_strategy_cannot_fit_is_allowed(keys: dict[str, object]) -> None:
+    study = load_study(MINIMAL | keys, name="test")
+    assert len(study.conditions) == len(load_study(MINIMAL, name="test").conditions)
 
 
 @pytest.mark.parametrize("key", MINIMAL)
@@ -116,41 +130,70 @@ def test_unusable_file(tmp_path: Path, content: bytes | None, message: str) -> N
 
 def test_defaults_are_the_posts() -> None:
     study = load_study(MINIMAL, name="test")
-    settings = study.settings
-    assert settings.terms == ("Intercept", "IV1", "IV2", "IV3")
-    assert settings.sigma_ratio == (1, 1, 1, 1)
-    assert settings.predictor_sd == (1, 1, 1)
-    assert settings.predictor_correlation == ((1, 0, 0), (0, 1, 0), (0, 0, 1))
-    assert (settings.noise_mean, settings.noise_sd, settings.seed) == (0, 1, 0)
-    assert settings.strategies == ("lm", "lm2", "lmer", "lmer_mis")
-    assert (settings.optimizer, settings.verdict, settings.reml) == ("nloptwrap", "strict", True)
+    one = study.conditions[0]
+    assert terms(one["n_predictors"]) == ("Intercept", "IV1", "IV2", "IV3")
+    assert one["sigma_ratio"] == one["predictor_sd"] == one["noise_sd"] == 1
+    assert one["predictor_mean"] == one["predictor_correlation"] == one["noise_mean"] == 0
+    assert study.seed == 0
+    assert [strategy.name for strategy in study.strategies] == ["lm", "lm2", "lmer", "lmer_mis"]
+    assert {strategy.verdict for strategy in study.strategies} == {"strict"}
+    for mixed in study.strategies[2:]:
+        assert (mixed.options.optimizer, mixed.options.reml) == ("nloptwrap", True)
     assert study.sims_per_job == 1
-    assert study.conditions()[:2] == [Condition(10, 5, 0.25), Condition(10, 5, 1)]
+    first, second = (condition(n_groups=10, n_obs=5, sigma=sigma) for sigma in (0.25, 1))
+    assert study.conditions[:2] == (first, second)
+
+
+SPELLED_OUT = {
+    "sigma_ratio": [1, 1, 1, 1],
+    "predictor_mean": [0, 0, 0],
+    "predictor_sd": [1, 1, 1],
+    "predictor_correlation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+}
+
+
+@pytest.mark.parametrize("key", SPELLED_OUT)
+def test_a_list_of_equal_values_is_that_value(key: str) -> None:
+    short, spelled = (
+        load_study(MINIMAL | keys, name="test").conditions[0]
+        for keys in ({}, {key: SPELLED_OUT[key]})
+    )
+    assert short == spelled
+    one, two = (simulate(0, condition, 0).data for condition in (short, spelled))
+    assert one.y.tobytes() == two.y.tobytes()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_studies_are_valid(path: Path) -> None:
-    assert read_study(str(path)).settings.study == path.stem
+    assert read_study(str(path)).name == path.stem
 
 
 def test_the_post_has_2250_cells() -> None:
     study = read_study(str(ROOT / "config" / "config.yaml"))
-    assert len(list(study.blocks())) == 2250
+    assert len(list(plan.blocks(study))) == 2250
 
 
 def test_command_line_may_give_booleans_as_text() -> None:
-    assert not load_study(MINIMAL | {"reml": "false"}, name="test").settings.reml
+    study = load_study(MINIMAL | {"reml": "false", "persistent_worker": "false"}, name="test")
+    assert not study.persistent_worker
+    assert [strategy.options.reml for strategy in study.strategies[2:]] == [False, False]
 
 
 def test_json_gives_the_same_study_back() -> None:
     keys = {"sigma_ratio": [1, 0, 0.5, 0], "predictor_correlation": 0.1, "seed": 2**100}
     study = load_study(MINIMAL | keys, name="test")
-    assert read_study(study.to_json()) == study
-    assert read_settings(study.settings.to_json()) == study.settings
+    again = read_study(study.to_json())
+    assert again == study
+    for one, two in zip(study.conditions, again.conditions, strict=True):
+        assert one.values == two.values
+        assert one.levels == two.levels
 
 
-def test_how_work_is_cut_is_no_setting() -> None:
-    plain = load_study(MINIMAL, name="test")
-    cut = load_study(MINIMAL | {"sims_per_job": "auto", "persistent_worker": False}, name="test")
-    assert cut.settings.to_json() == plain.settings.to_json()
-    assert "n_sims" not in json.loads(plain.settings.to_json())
+def test_how_work_is_cut_is_no_part_of_the_identity() -> None:
+    whole = load_study(MINIMAL, name="test")
+    keys = {"sims_per_job": "auto", "job_minutes": 1, "persistent_worker": False}
+    cut = load_study(MINIMAL | keys | {"allow_incomplete": True}, name="test")
+    assert cut.identity() == whole.identity()
+    assert cut.to_json() != whole.to_json()
+    assert cut.conditions == whole.conditions
+    assert load_study(MINIMAL | {"seed": 1}, name="test").identity() != whole.identity()

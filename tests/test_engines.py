@@ -7,15 +7,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import compare_engines
-from rmsweep import agreement, merge, replication, strategies
-from rmsweep.config import ConfigError, load_study
-from rmsweep.dataset import Batch
-from rmsweep.design import Block, Condition, Settings
-from rmsweep.dgp import simulate
-from rmsweep.replication import fit_natively, fit_strategy, run_block
+from rmsweep import r
+from rmsweep.config import ConfigError, condition, load_study
+from rmsweep.data.dataset import Batch, Dataset
+from rmsweep.data.scenario import simulate
+from rmsweep.design import Block, Condition, Strategy, Study
+from rmsweep.measures import agreement
+from rmsweep.sweep import merge, replication, tables
+from rmsweep.sweep.provenance import measures_identity, table_identity
+from rmsweep.sweep.replication import Outcome, fit_datasets, run_block
 
 GRID = {"n_groups": [10], "n_obs": [5], "sigma": [1], "n_sims": 1}
 # closed forms of the same numbers: rounding only
@@ -26,21 +30,32 @@ NUMERICAL = 1e-3
 STOPPING = 2e-3
 
 
-def settings(**keys: object) -> Settings:
-    return load_study(GRID | keys, "s").settings
+def a_study(**keys: object) -> Study:
+    return load_study(GRID | keys, "s")
+
+
+def of(n_groups: int, n_obs: int, sigma: float) -> Condition:
+    return condition(n_groups=n_groups, n_obs=n_obs, sigma=sigma)
+
+
+def outcomes(strategy: Strategy, data: list[Dataset]) -> list[Outcome]:
+    """What the sweep makes of datasets of one layout."""
+    return fit_datasets([strategy], [(range(len(data)), Batch(data))], len(data))[strategy.name]
 
 
 def without_timings(shard: pa.Table) -> pa.Table:
     return shard.drop_columns(["seconds", "cpu_seconds", "host", "worker"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lm", "lm2", "lmer", "lmer_mis"])
-@pytest.mark.parametrize("condition", [Condition(10, 6, 1.0), Condition(30, 25, 0.25)], ids=str)
+@pytest.mark.parametrize("condition", [of(10, 6, 1.0), of(30, 25, 0.25)], ids=str)
 def test_engines_agree(name: str, condition: Condition) -> None:
-    one = settings()
-    data = [simulate(one, condition, sim).data for sim in range(6)]
-    native = fit_natively(name, Batch(data), one)
-    reference = [fit_strategy(name, dataset, one) for dataset in data]
+    data = [simulate(0, condition, sim).data for sim in range(6)]
+    native, reference = (
+        outcomes(a_study(strategies=[name], engine=engine).strategies[0], data)
+        for engine in ("native", "lme4")
+    )
     tolerance = ROUNDING if name in ("lm", "lm2") else STOPPING
     compared = 0
     for ours, theirs in zip(native, reference, strict=True):
@@ -49,7 +64,7 @@ def test_engines_agree(name: str, condition: Condition) -> None:
         assert (ours.fit.se_type, ours.fit.df_type) == (theirs.fit.se_type, theirs.fit.df_type)
         if not np.isnan(ours.fit.criterion):
             assert ours.fit.criterion <= theirs.fit.criterion + agreement.CRITERION_TOLERANCE
-        if theirs.fit.convergence.success("strict"):
+        if theirs.fit.convergence.clean:
             off = np.abs(ours.fit.estimate - theirs.fit.estimate) / theirs.fit.se
             assert off.max() < tolerance
             np.testing.assert_allclose(ours.fit.se, theirs.fit.se, rtol=tolerance)
@@ -58,24 +73,35 @@ def test_engines_agree(name: str, condition: Condition) -> None:
     assert compared
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lmer", "lmer_mis"])
 def test_closed_derivatives_give_what_lme4s_and_lmertests_own_do(name: str) -> None:
-    closed, numerical = settings(), settings(derivatives="numerical")
-    for condition in (Condition(10, 5, 0.1), Condition(10, 25, 1.0)):
-        for sim in range(8):
-            data = simulate(closed, condition, sim).data
-            one, two = (strategies.load(name).fit(data, s) for s in (closed, numerical))
-            assert one.estimate.tobytes() == two.estimate.tobytes()
-            np.testing.assert_allclose(one.se, two.se, rtol=1e-12)
-            assert one.criterion == two.criterion
-            if two.convergence.success("strict"):
-                np.testing.assert_allclose(one.df, two.df, rtol=NUMERICAL)
-            for verdict in ("strict", "published"):
-                assert one.convergence.success(verdict) == two.convergence.success(verdict)  # type: ignore[arg-type]
+    closed, numerical = (
+        a_study(strategies=[name], derivatives=derivatives).strategies[0]
+        for derivatives in ("closed", "numerical")
+    )
+    for one in (of(10, 5, 0.1), of(10, 25, 1.0)):
+        data = [simulate(0, one, sim).data for sim in range(8)]
+        found, expected = outcomes(closed, data), outcomes(numerical, data)
+        for ours, theirs in zip(found, expected, strict=True):
+            assert ours.fit
+            assert theirs.fit
+            assert ours.fit.estimate.tobytes() == theirs.fit.estimate.tobytes()
+            np.testing.assert_allclose(ours.fit.se, theirs.fit.se, rtol=1e-12)
+            assert ours.fit.criterion == theirs.fit.criterion
+            if theirs.fit.convergence.clean:
+                np.testing.assert_allclose(ours.fit.df, theirs.fit.df, rtol=NUMERICAL)
+        truth = np.zeros((len(data), 4))
+        here, there = (
+            replication.rows(tried, data[0].terms, truth, {}) for tried in (found, expected)
+        )
+        for verdict in (merge.converged, merge.converged_published):
+            assert verdict(here).to_pylist() == verdict(there).to_pylist()
 
 
+@pytest.mark.slow
 def test_lme4_rows_say_how_far_above_the_optimum_lme4_stopped() -> None:
-    shard = run_block(settings(), Block(Condition(10, 5, 0.1), range(4))).to_pylist()
+    shard = run_block(a_study(), Block(of(10, 5, 0.1), range(4))).to_pylist()
     gaps = {row["strategy"]: [] for row in shard}
     for row in shard:
         gaps[row["strategy"]].append(row["criterion_gap"])
@@ -88,8 +114,8 @@ def test_lme4_rows_say_how_far_above_the_optimum_lme4_stopped() -> None:
 def test_native_rows_are_the_same_bytes_in_any_block(
     size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = settings(engine="native")
-    condition = Condition(10, 7, 0.25)
+    one = a_study(engine="native")
+    condition = of(10, 7, 0.25)
     whole = without_timings(run_block(one, Block(condition, range(21))))
     blocks = [range(first, first + size) for first in range(0, 21, size)]
     parts = [without_timings(run_block(one, Block(condition, sims))) for sims in blocks]
@@ -99,8 +125,8 @@ def test_native_rows_are_the_same_bytes_in_any_block(
 
 
 def test_an_impossible_design_is_a_failed_row_natively_too() -> None:
-    one = settings(engine="native")
-    shard = run_block(one, Block(Condition(10, 4, 1.0), range(2))).to_pylist()
+    one = a_study(engine="native")
+    shard = run_block(one, Block(of(10, 4, 1.0), range(2))).to_pylist()
     lmer = [row for row in shard if row["strategy"] == "lmer"]
     assert [row["status"] for row in lmer] == ["failed"] * 2
     assert "number of observations (=40) <= number of random effects (=40)" in lmer[0]["messages"]
@@ -109,24 +135,29 @@ def test_an_impossible_design_is_a_failed_row_natively_too() -> None:
 
 
 def test_the_audit_is_a_growing_sample_of_about_its_size() -> None:
-    condition = Condition(10, 5, 1.0)
-    few, many = settings(audit=0.1), settings(audit=0.3)
+    condition = of(10, 5, 1.0)
+    few, many = a_study(audit=0.1), a_study(audit=0.3)
     sample = [sim for sim in range(2000) if few.is_audited(condition, sim)]
     larger = {sim for sim in range(2000) if many.is_audited(condition, sim)}
     assert set(sample) < larger
     # five standard errors of a binomial share
     assert abs(len(sample) - 200) < 5 * np.sqrt(2000 * 0.1 * 0.9)
-    assert not any(settings().is_audited(condition, sim) for sim in range(100))
+    assert not any(a_study().is_audited(condition, sim) for sim in range(100))
 
 
 @pytest.fixture(scope="module")
 def audited() -> pd.DataFrame:
     """The audit of a small native study, every dataset of it."""
-    one = settings(engine="native", audit=1)
-    shards = [run_block(one, Block(Condition(10, 5, sigma), range(8))) for sigma in (0.1, 1.0)]
-    return pa.concat_tables([merge.audit(shard) for shard in shards]).to_pandas()
+    study = a_study(engine="native", audit=1, sigma=[0.1, 1])
+    parts = []
+    for one in study.conditions:
+        shard = run_block(study, Block(one, range(8)))
+        rows = merge.identified(shard, study, one)
+        parts.append(merge.audit(rows, tables.keys(study.axes)))
+    return pa.concat_tables(parts).to_pandas()
 
 
+@pytest.mark.slow
 def test_the_agreement_table_counts_and_compares(audited: pd.DataFrame) -> None:
     summary = agreement.summarise(audited)
     assert len(summary) == 2 * 4
@@ -138,22 +169,30 @@ def test_the_agreement_table_counts_and_compares(audited: pd.DataFrame) -> None:
         assert exact[column].max() < ROUNDING
 
 
+@pytest.mark.slow
 def test_a_native_optimum_above_the_references_fails_the_run(
     audited: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     row = audited.index[audited["strategy"] == "lmer"][3]
     wrong = audited.copy()
     wrong.loc[row, "criterion_gap"] = -1e-3
-    wrong.to_parquet(tmp_path / "audit.parquet")
-    output = tmp_path / "agreement.csv"
-    assert compare_engines.main([str(tmp_path / "audit.parquet"), "--output", str(output)]) == 1
+    path = tmp_path / "audit.parquet"
+    made_with = table_identity(a_study(), {})
+    table = pa.Table.from_pandas(wrong, preserve_index=False)
+    pq.write_table(table.replace_schema_metadata(made_with), path)
+    outputs = [tmp_path / f"agreement.{kind}" for kind in ("csv", "parquet")]
+    assert compare_engines.main([str(path), "--output", *map(str, outputs)]) == 1
     shown = capsys.readouterr()
     assert "above it in 1" in shown.out
     sim = wrong.loc[row, "sim"]
     assert f"sim={sim} lmer: native criterion 0.001 above the reference's" in shown.err
-    assert pd.read_csv(output)["reference_lower"].sum() == 1
+    summaries = pd.read_csv(outputs[0]), pd.read_parquet(outputs[1])
+    assert [summary["reference_lower"].sum() for summary in summaries] == [1, 1]
+    pd.testing.assert_frame_equal(*summaries)
+    assert tables.metadata(outputs[1]) == measures_identity(made_with)
 
 
+@pytest.mark.slow
 def test_lme4_above_the_optimum_is_a_finding_and_no_fault(audited: pd.DataFrame) -> None:
     found = audited.assign(criterion_gap=audited["criterion_gap"] + 0.5)
     assert not agreement.faults(found)
@@ -167,22 +206,32 @@ def test_lme4_above_the_optimum_is_a_finding_and_no_fault(audited: pd.DataFrame)
         ("native", {"lm": "native", "lmer": "native"}),
         ({"lmer": "native"}, {"lm": "statsmodels", "lmer": "native"}),
     ],
+    ids=str,
 )
 def test_engine_of_each_strategy(engine: object, expected: dict[str, str]) -> None:
-    assert settings(strategies=["lm", "lmer"], engine=engine).engine == expected
+    study = a_study(strategies=["lm", "lmer"], engine=engine)
+    assert {strategy.name: strategy.engine for strategy in study.strategies} == expected
 
 
 @pytest.mark.parametrize(
-    ("engine", "allowed"),
+    ("engine", "message"),
     [
-        ("fast", "lme4, native"),
-        ({"lmer": "statsmodels"}, "for lmer: lme4, native"),
-        ({"lmer_mis": "native"}, "the study's strategies: lm, lmer"),
+        ("fast", "engine: 'fast' is not allowed; allowed: lme4, native"),
+        (
+            {"lmer": "statsmodels"},
+            "strategies: {'lmer': 'statsmodels'} is not allowed; "
+            "allowed: as engine of lmer: lme4, native",
+        ),
+        (
+            {"lmer_mis": "native"},
+            "engine: 'lmer_mis' is not allowed; allowed: the study's strategies: lm, lmer",
+        ),
     ],
 )
-def test_engines_that_cannot_be(engine: object, allowed: str) -> None:
-    with pytest.raises(ConfigError, match=f"engine: .*allowed: {allowed}"):
-        settings(strategies=["lm", "lmer"], engine=engine)
+def test_engines_that_cannot_be(engine: object, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        a_study(strategies=["lm", "lmer"], engine=engine)
+    assert str(caught.value).startswith(message)
 
 
 def test_native_studies_go_by_blocks_unless_told_otherwise() -> None:
@@ -192,22 +241,24 @@ def test_native_studies_go_by_blocks_unless_told_otherwise() -> None:
 
 
 def test_a_native_block_needs_no_r(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rmsweep import rbridge
-
-    def no_r() -> None:
+    def no_r(*_: object) -> None:
         raise AssertionError("R was started")
 
-    monkeypatch.setattr(rbridge, "start", no_r)
-    shard = run_block(settings(engine="native"), Block(Condition(10, 6, 1.0), range(2)))
+    monkeypatch.setattr(r, "start", no_r)
+    monkeypatch.setattr(r, "load", no_r)
+    monkeypatch.setattr(r, "functions", no_r)
+    block = Block(of(10, 6, 1.0), range(2))
+    shard = run_block(a_study(engine="native"), block)
     assert shard["status"].to_pylist().count("failed") == 0
     with pytest.raises(AssertionError, match="R was started"):
-        run_block(settings(engine="native", audit=1), Block(Condition(10, 6, 1.0), range(2)))
+        run_block(a_study(engine="native", audit=1), block)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sigma", "sim"), [(1.0, 25), (2.0, 14)])
 def test_data_with_two_minima_are_searched_from_further_starts(sigma: float, sim: int) -> None:
     # one search alone ended 0.35 and 0.10 above lme4's criterion
-    one = settings()
-    data = simulate(one, Condition(10, 5, sigma), sim).data
-    fit = strategies.load("lmer").fit(data, one)
-    assert fit.criterion_gap > -agreement.CRITERION_TOLERANCE
+    data = simulate(0, of(10, 5, sigma), sim).data
+    (tried,) = outcomes(a_study(strategies=["lmer"]).strategies[0], [data])
+    assert tried.fit
+    assert tried.fit.criterion_gap > -agreement.CRITERION_TOLERANCE

@@ -23,7 +23,7 @@ PYPI = {"rpy2": "rpy2-rinterface", "yaml": "PyYAML"}
 WITH = {"formulaic": "statsmodels", "matplotlib": "seaborn", "scipy": "statsmodels"}
 # only in a terminal, where it comes with the logger plugin
 OPTIONAL = {"rich"}
-LIBRARY_OF_FIGURES = ROOT / "scripts" / "rmsweep" / "plots"
+LIBRARY_OF_FIGURES = ROOT / "scripts" / "rmsweep" / "figures"
 
 
 def imported(paths: list[Path]) -> set[str]:
@@ -57,9 +57,7 @@ def requirements() -> dict[str, str]:
 
 ALL = sorted((ROOT / "scripts").rglob("*.py"))
 WITHOUT_FIGURES = [
-    path
-    for path in ALL
-    if LIBRARY_OF_FIGURES not in path.parents and not path.name.startswith("plot_")
+    path for path in ALL if LIBRARY_OF_FIGURES not in path.parents and path.name != "draw.py"
 ]
 
 

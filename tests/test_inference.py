@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rmsweep.inference import infer, stars
+from rmsweep.strategies.inference import infer, stars
 
 # R 4.2.2: 2 * pt(-abs(t), df)
 R_P_VALUES = [

@@ -13,14 +13,17 @@ import pyarrow.parquet as pq
 import pytest
 
 import rerun_replication
-from rmsweep import rerun, tables
-from rmsweep.config import load_study
-from rmsweep.design import Block, Condition
-from rmsweep.dgp import simulate
-from rmsweep.replication import run_block
+from rmsweep.config import condition, condition_of, load_study
+from rmsweep.data.scenario import simulate
+from rmsweep.design import Block
+from rmsweep.sweep import rerun, tables
+from rmsweep.sweep.merge import identified, rerun_commands
+from rmsweep.sweep.replication import run_block
 
 if TYPE_CHECKING:
     from conftest import Checkout
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -41,21 +44,23 @@ def change(path: Path, column: str, row: int, value: object) -> None:
 
 
 def test_every_strategy_gives_the_tables_numbers(table: Path) -> None:
-    settings = rerun.settings_of(table)
+    study = rerun.study_of(table)
+    by_name = {strategy.name: strategy for strategy in study.strategies}
     for number in range(0, 40, 7):
-        keys = rerun.keys_of(table, number)
-        condition = Condition(keys["n_groups"], keys["n_obs"], keys["sigma"])
-        row = rerun.refit(settings, condition, keys["sim"], keys["strategy"])
+        levels = rerun.levels_of(table, number)
+        sim, strategy = int(levels.pop("sim")), by_name[levels.pop("strategy")]
+        row = rerun.refit(study, condition_of(study, levels), sim, strategy)
         assert rerun.differences(row, table) == []
 
 
 def test_native_fits_do_not_depend_on_their_neighbours() -> None:
     config = {"n_groups": [10], "n_obs": [5], "sigma": [0.25], "n_sims": 20, "engine": "native"}
-    settings = load_study(config, name="test").settings
-    condition = Condition(10, 5, 0.25)
-    block = run_block(settings, Block(condition, range(20))).to_pylist()
-    for together in block[::11]:
-        alone = rerun.refit(settings, condition, together["sim"], together["strategy"])
+    study = load_study(config, name="test")
+    (one,) = study.conditions
+    by_name = {strategy.name: strategy for strategy in study.strategies}
+    shard = run_block(study, Block(one, range(20)))
+    for together in identified(shard, study, one).to_pylist()[::11]:
+        alone = rerun.refit(study, one, together["sim"], by_name[together["strategy"]])
         for key in ("seconds", "cpu_seconds"):
             del alone[key], together[key]
         assert repr(alone) == repr(together)
@@ -73,9 +78,10 @@ def test_rs_own_words(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_rs_errors_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "study.yaml"
-    config.write_text("{n_groups: [5], n_obs: [9], sigma: [1], n_sims: 1, n_predictors: 1}")
-    keys = ["--n-groups", "5", "--n-obs", "1", "--sigma", "1", "--sim", "0"]
-    assert rerun_replication.main(["--config", str(config), *keys, "--strategy", "lmer"]) == 0
+    config.write_text("{n_groups: [5], n_obs: [9], sigma: [1], n_sims: 1}")
+    # as many rows as coefficients, which lme4 tries all the same
+    keys = ["--n-groups", "2", "--n-obs", "2", "--sigma", "1", "--sim", "0"]
+    assert rerun_replication.main(["--config", str(config), *keys, "--strategy", "lmer_mis"]) == 0
     said = capsys.readouterr().out
     assert "Error" in said
     assert "status: failed" in said
@@ -117,7 +123,8 @@ def test_list_of_failures(table: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_failed_rows_carry_their_command_line(reference: Checkout) -> None:
     fits = pq.read_table(reference.results() / "fits.parquet")
-    assert fits["rerun"].to_pylist() == rerun.commands(fits).to_pylist()
+    keys = rerun.keys_of(rerun.study_of(reference.results() / "fits.parquet"))
+    assert fits["rerun"].to_pylist() == rerun_commands(fits, keys).to_pylist()
     assert fits["rerun"].null_count == fits["fit_success"].to_pylist().count(True) > 0
 
 
@@ -130,7 +137,8 @@ def test_command_lines_work(reference: Checkout) -> None:
 def test_saved_data(table: Path, tmp_path: Path) -> None:
     saved = tmp_path / "data.csv"
     assert rerun_replication.main([str(table), "--row", "4", "--save", str(saved)]) == 0
-    data = simulate(rerun.settings_of(table), Condition(5, 5, 0.25), 1).data.to_frame()
+    one = condition(n_groups=5, n_obs=5, sigma=0.25, n_predictors=1)
+    data = simulate(rerun.study_of(table).seed, one, 1).data.to_frame()
     pd.testing.assert_frame_equal(pd.read_csv(saved), data, check_exact=True)
 
 

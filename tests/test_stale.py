@@ -24,42 +24,49 @@ from snakemake.dag import DAG
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.workflow import Workflow
 
-from rmsweep import provenance, tables
+from rmsweep import plan
 from rmsweep.config import load_study, schema
+from rmsweep.sweep import provenance, shard, tables
+from rmsweep.sweep.judge import Judge
 
 if TYPE_CHECKING:
     from conftest import Checkout
 
 BASE = {
-    "n_groups": [5],
-    "n_obs": [5],
+    "n_groups": [10],
+    "n_obs": [6],
     "sigma": [1],
     "n_sims": 2,
     "strategies": ["lm", "lmer"],
     "engine": "native",
+    "sims_per_job": 1,
 }
 
-# a value of each key that differs from `BASE` and from its default, and what it makes outdated
+# A value of each key that differs from `BASE` and from its default, and what it makes outdated. A
+# key that describes the data makes other cells: their paths say so.
 CHANGES = {
     "seed": (7, "cells"),
-    "n_groups": ([6], "tables"),
-    "n_obs": ([6], "tables"),
+    "n_groups": ([11], "tables"),
+    "n_obs": ([7], "tables"),
     "sigma": ([2], "tables"),
+    "grid": ({"noise_sd": [1, 2]}, "tables"),
+    "conditions": ([{"noise_sd": 2}], "tables"),
+    "exclude": ([{"n_groups": 11}], "tables"),
     "n_sims": (3, "tables"),
-    "n_predictors": (1, "cells"),
-    "sigma_ratio": ([1, 0, 0, 0], "cells"),
-    "predictor_mean": (1, "cells"),
-    "predictor_sd": (2, "cells"),
-    "predictor_correlation": (0.5, "cells"),
-    "noise_mean": (1, "cells"),
-    "noise_sd": (2, "cells"),
-    "strategies": (["lm"], "cells"),
+    "n_predictors": (1, "tables"),
+    "sigma_ratio": ([1, 0, 0, 0], "tables"),
+    "predictor_mean": (1, "tables"),
+    "predictor_sd": (2, "tables"),
+    "predictor_correlation": (0.5, "tables"),
+    "noise_mean": (1, "tables"),
+    "noise_sd": (2, "tables"),
+    "strategies": (["lm", "lmer", "lm2"], "cells"),
     "engine": ("lme4", "cells"),
     "audit": (1, "cells"),
-    "optimizer": ("bobyqa", "cells"),
+    "optimizer": ("bobyqa", "tables"),  # nothing to the native engine
     "reml": (False, "cells"),
-    "derivatives": ("numerical", "cells"),
-    "verdict": ("published", "cells"),
+    "derivatives": ("numerical", "tables"),  # nothing to the native engine
+    "verdict": ("published", "tables"),
 }
 # keys that change no row of any table
 WITHOUT_EFFECT = {
@@ -69,31 +76,52 @@ WITHOUT_EFFECT = {
     "allow_incomplete": "says what the tables may lack, which they say themselves",
     "persistent_worker": "says how jobs start",
 }
+# what a key needs to have an effect
+WITH = {"exclude": {"n_groups": [10, 11]}}
 
 
-def identities(**keys: object) -> dict[str, object]:
-    judge = provenance.Judge(load_study(BASE | keys, "s"), Path("results/s/cells"))
-    return {"cells": judge.shard, "tables": judge.table, "figures": judge.figure}
+def judge(**keys: object) -> Judge:
+    return Judge(load_study(BASE | keys, "s"), Path("results/s"))
+
+
+def changed(before: Judge, after: Judge) -> list[str]:
+    """Which files of one study another would make anew."""
+    found = []
+    by_path = [
+        {block.path: one.shards.expected(block.condition) for block in plan.blocks(one.study)}
+        for one in (before, after)
+    ]
+    common = by_path[0].keys() & by_path[1].keys()
+    names = after.shards.names
+    if any(after.shards.differences(by_path[0][p], by_path[1][p], names) for p in common):
+        found.append("cells")
+    found += ["tables"] if before.table != after.table else []
+    return found + (["figures"] if before.figure != after.figure else [])
 
 
 def test_every_key_is_known_here() -> None:
     assert CHANGES.keys() | WITHOUT_EFFECT.keys() == schema()["properties"].keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", CHANGES)
 def test_a_key_that_changes_rows_makes_them_outdated(key: str) -> None:
     value, what = CHANGES[key]
-    before, after = identities(), identities(**{key: value})
+    others = WITH.get(key, {})
     stages = ["cells", "tables", "figures"]
-    changed = [stage for stage in stages if before[stage] != after[stage]]
-    assert changed == stages[stages.index(what) :]
+    expected = stages[stages.index(what) :]
+    assert changed(judge(**others), judge(**others, **{key: value})) == expected
 
 
 @pytest.mark.parametrize(
     ("key", "value"), [("sims_per_job", 2), ("job_minutes", 3), ("persistent_worker", False)]
 )
 def test_a_key_that_changes_no_row_makes_nothing_outdated(key: str, value: object) -> None:
-    assert identities() == identities(**{key: value})
+    assert changed(judge(), judge(**{key: value})) == []
+
+
+def test_a_strategy_less_needs_no_new_cells() -> None:
+    assert changed(judge(), judge(strategies=["lmer"])) == ["tables", "figures"]
 
 
 FITS = "results/tiny/fits.parquet"
@@ -101,25 +129,27 @@ TABLES = [f"{name}.{kind}" for name in ("fits", "coefs") for kind in ("parquet",
 
 
 class Study:
-    """A study by the native engine, run to its end in a checkout of its own."""
+    """A study by the native engine in a checkout of its own."""
 
     def __init__(self, checkout: Checkout) -> None:
         self.checkout = checkout
 
-    def run(self, *options: str, check: bool = True, **keys: object) -> dict[str, int]:
-        """Run it, give the numbers of jobs."""
-        study = self.checkout.write_study(**{"engine": "native", "sims_per_job": 5} | keys)
-        output = self.checkout.snakemake(
-            "--cores", "2", "--configfile", study, *options, check=check
-        )
-        stats = output.partition("Job stats:")[2].partition("\n\n")[0]
-        self.said = output
+    def run(
+        self, *options: str, target: str = FITS, check: bool = True, **keys: object
+    ) -> dict[str, int]:
+        """Run it, as far as its tables by default; give the numbers of jobs."""
+        keys = {"engine": "native", "sims_per_job": 5, "strategies": ["lm", "lmer"]} | keys
+        study = self.checkout.write_study(**keys)
+        command = ["--cores", "2", "--configfile", study, *options, "--", target]
+        self.said = self.checkout.snakemake(*command, check=check)
+        stats = self.said.partition("Job stats:")[2].partition("\n\n")[0]
         return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE)}
 
-    def results(self) -> dict[str, bytes]:
-        """All that a study ends with, but for its timings, byte for byte."""
+    def results(self, figures: bool = False) -> dict[str, bytes]:
+        """The tables but for the timings, and perhaps the figures, byte for byte."""
         folder = self.checkout.results()
-        paths = [*(folder / name for name in TABLES), *folder.glob("figures/*")]
+        paths = [folder / name for name in TABLES]
+        paths += folder.glob("figures/*") if figures else []
         return {path.name: path.read_bytes() for path in paths}
 
     def edit(self, name: str, old: str, new: str) -> None:
@@ -135,7 +165,7 @@ def base(
     tmp_path_factory: pytest.TempPathFactory, make_checkout: Callable[[Path], Checkout]
 ) -> Checkout:
     checkout = make_checkout(tmp_path_factory.mktemp("base"))
-    Study(checkout).run()
+    Study(checkout).run(target="all")
     checkout.close()
     return checkout
 
@@ -162,25 +192,27 @@ def other_seed(
 ) -> dict[str, bytes]:
     """Give the results of seed 7 in a fresh folder."""
     study = Study(make_checkout(tmp_path_factory.mktemp("seed7")))
-    study.run(seed=7)
+    study.run(seed=7, target="all")
     study.checkout.close()
-    return study.results()
+    return study.results(figures=True)
 
 
+CELLS = {"fit_cell": 2, "merge_shards": 1, "total": 3}
+TABLES_ONLY = {"merge_shards": 1, "total": 1}
 ALL = {"fit_cell": 2, "merge_shards": 1, "draw": 1, "all": 1, "total": 5}
-TABLES_ONLY = {"merge_shards": 1, "draw": 1, "all": 1, "total": 3}
 
 
+@pytest.mark.slow
 class TestChange:
     """One change of each kind, one run."""
 
     @pytest.mark.parametrize(
         ("keys", "jobs"),
         [
-            ({"noise_sd": 2}, ALL),
-            ({"reml": False}, ALL),
-            ({"verdict": "published"}, ALL),
-            ({"n_sims": 4, "sims_per_job": 4}, ALL),
+            ({"noise_sd": 2}, CELLS),
+            ({"reml": False}, CELLS),
+            ({"verdict": "published"}, TABLES_ONLY),
+            ({"n_sims": 4, "sims_per_job": 4}, CELLS),
         ],
         ids=str,
     )
@@ -199,20 +231,54 @@ class TestChange:
 
     def test_of_the_librarys_code(self, finished: Study, fresh: Study) -> None:
         for study in (finished, fresh):
-            study.edit("dgp.py", "rng.uniform(size=n_terms)", "1 + rng.uniform(size=n_terms)")
-        assert finished.run() == ALL
+            study.edit(
+                "data/scenario.py", "rng.uniform(size=n_terms)", "1 + rng.uniform(size=n_terms)"
+            )
+        assert finished.run() == CELLS
         fresh.run()
         assert finished.results() == fresh.results()
 
     def test_of_the_merging_and_of_the_drawing_code(self, finished: Study) -> None:
-        finished.edit("merge.py", "ROWS_PER_GROUP = 100_000", "ROWS_PER_GROUP = 99_999")
+        finished.edit("sweep/merge.py", "ROWS_PER_GROUP = 100_000", "ROWS_PER_GROUP = 99_999")
         assert finished.run() == TABLES_ONLY
-        finished.edit("plots/style.py", "DPI = 200", "DPI = 100")
-        assert finished.run() == {"draw": 1, "all": 1, "total": 2}
+        finished.edit("figures/style.py", "DPI = 200", "DPI = 50")
+        assert finished.run(target="all") == {"draw": 1, "all": 1, "total": 2}
+
+    def test_of_one_strategys_code(self, finished: Study) -> None:
+        before = finished.checkout.table("timings").to_pylist()
+        finished.edit("strategies/mixed.py", '"trust-region Newton"', '"Newton"')
+        assert finished.run() == CELLS
+        after = finished.checkout.table("timings").to_pylist()
+        same = [one["strategy"] for one, two in zip(before, after, strict=True) if one == two]
+        assert same == ["lm"] * 10
+
+    def test_of_a_file_of_the_users_own(self, finished: Study) -> None:
+        """The persistent worker has the old one loaded."""
+        keys = {"strategies": ["lm", "own"]}
+        finished.checkout.write_strategy("own", "data.y[0] += 0")
+        finished.run(**keys)
+        before = finished.checkout.table()
+        finished.checkout.write_strategy("own", "data = replace(data, y=2 * data.y)")
+        assert finished.run(**keys) == CELLS
+        after = finished.checkout.table()
+        for row, (one, two) in enumerate(zip(before["se_sum"], after["se_sum"], strict=True)):
+            assert two.as_py() == (2 if row % 2 else 1) * one.as_py()
+
+    def test_that_leaves_figures_and_tables_without_a_study(self, finished: Study) -> None:
+        finished.run(target="all", audit=1, strategies=["lm"], grid={"noise_sd": [1, 2]})
+        folder = finished.checkout.results()
+        assert sorted(path.name for path in (folder / "figures").iterdir()) == [
+            "noise_sd=1",
+            "noise_sd=2",
+        ]
+        (folder / "figures" / "mine.svg").write_text("<svg/>")
+        finished.run(target="all", strategies=["lm"])
+        assert not list(folder.glob("a*"))
+        assert len(list((folder / "figures").iterdir())) == 12 + 1
 
     def test_of_a_comment(self, finished: Study) -> None:
-        finished.edit("dgp.py", '"""The data-generating process', '# Note.\n"""Our process')
-        assert finished.run() == {}
+        finished.edit("data/scenario.py", '"""The scenario:', '# Note.\n"""Our scenario:')
+        assert finished.run(target="all") == {}
 
     @pytest.mark.parametrize("program", ["lme4", "R"])
     def test_of_the_version_of_a_program(
@@ -222,64 +288,69 @@ class TestChange:
         for path in checkout.shards()[:3]:
             found = tables.metadata(path)
             versions = json.loads(found["versions"]) | {program: "0.9"}
-            tables.write_shard(
-                pq.read_table(path), path, found | {"versions": json.dumps(versions)}
-            )
-        output = checkout.snakemake("--cores", "2", "--configfile", "config/tiny.yaml")
+            table = pq.read_table(path, partitioning=None)
+            shard.write(table, path, found | {"versions": json.dumps(versions)})
+        output = checkout.sweep("config/tiny.yaml")
         assert re.search(r"fit_cell +3\n", output)
         assert checkout.digests() == reference.digests()
         checkout.close()
 
-    def test_of_lmer_r(self, reference: Checkout, tmp_path: Path) -> None:
+    def test_of_lme4_r(self, reference: Checkout, tmp_path: Path) -> None:
         checkout = reference.copy(tmp_path / "finished")
-        Study(checkout).edit("lmer.R", "tol = 1e-4", "tol = 1e-3")
-        output = checkout.snakemake("--cores", "2", "--configfile", "config/tiny.yaml")
-        assert re.search(r"fit_cell +10\n", output)
+        Study(checkout).edit("lme4.R", "tol = 1e-4", "tol = 1e-3")
+        assert re.search(r"fit_cell +10\n", checkout.sweep("config/tiny.yaml", "--dry-run"))
         checkout.close()
 
 
+@pytest.mark.slow
 class TestCircumstances:
     """Another seed, one run, in every circumstance that has been known to hide it."""
 
-    @pytest.mark.parametrize("options", [(), ("--rerun-triggers", "mtime"), ("--", FITS)], ids=str)
     @pytest.mark.parametrize("records", [True, False])
-    def test_options_and_records(
-        self, finished: Study, other_seed: dict[str, bytes], options: tuple[str, ...], records: bool
+    def test_everything_is_made_anew(
+        self, finished: Study, other_seed: dict[str, bytes], records: bool
     ) -> None:
         if not records:
             shutil.rmtree(finished.checkout.root / ".snakemake")
-        assert finished.run(*options, seed=7)["fit_cell"] == 2
-        found = finished.results()
-        compared = [name for name in found if FITS not in options or name in TABLES]
-        assert all(found[name] == other_seed[name] for name in compared)
+        assert finished.run(seed=7, target="all") == ALL
+        assert finished.results(figures=True) == other_seed
+
+    @pytest.mark.parametrize("records", [True, False])
+    def test_by_file_times_alone(
+        self, finished: Study, other_seed: dict[str, bytes], records: bool
+    ) -> None:
+        if not records:
+            shutil.rmtree(finished.checkout.root / ".snakemake")
+        assert finished.run("--rerun-triggers", "mtime", seed=7) == CELLS
+        assert finished.results().items() <= other_seed.items()
 
     @pytest.mark.parametrize("records", [True, False])
     def test_touched(self, finished: Study, other_seed: dict[str, bytes], records: bool) -> None:
         if not records:
             shutil.rmtree(finished.checkout.root / ".snakemake")
         finished.run("--touch", seed=7, check=False)
-        assert "is not of the study as it is now: made with other settings" in finished.said
-        finished.run(seed=7)
-        assert finished.results() == other_seed
+        assert "is not of the study as it is now: made with other data" in finished.said
+        assert finished.run(seed=7) == CELLS
+        assert finished.results().items() <= other_seed.items()
 
     def test_copied_without_times(self, finished: Study, other_seed: dict[str, bytes]) -> None:
         for path in finished.checkout.results().rglob("*"):
             path.touch()
         finished.run(seed=7)
-        assert finished.results() == other_seed
+        assert finished.results().items() <= other_seed.items()
 
     def test_dry_run_of_another_seed_and_back(self, finished: Study) -> None:
-        assert finished.run("--dry-run", seed=7)["fit_cell"] == 2
-        assert finished.run() == {}
+        assert finished.run("--dry-run", seed=7) == CELLS
+        assert finished.run(target="all") == {}
 
     def test_a_target_of_one_cell(self, finished: Study) -> None:
         cell = str(finished.checkout.shards()[0].relative_to(finished.checkout.root))
-        assert finished.run("--", cell, seed=7)["fit_cell"] == 1
+        assert finished.run(target=cell, seed=7)["fit_cell"] == 1
         assert finished.run(seed=7)["fit_cell"] == 1
 
     def test_incomplete_leaves_outdated_shards_out(self, finished: Study) -> None:
         cell = str(finished.checkout.shards()[0].relative_to(finished.checkout.root))
-        finished.run("--", cell, seed=7)
+        finished.run(target=cell, seed=7)
         assert "fit_cell" not in finished.run(seed=7, allow_incomplete=True)
         fits = finished.checkout.results() / "fits.parquet"
         assert tables.metadata(fits)["incomplete"] == "5 of 10 datasets"
@@ -287,28 +358,62 @@ class TestCircumstances:
         assert finished.run(seed=7)["fit_cell"] == 1
         assert "incomplete" not in tables.metadata(fits)
 
+    def test_a_rule_that_is_not_allowed_to_run(self, finished: Study) -> None:
+        finished.run("--omit-from", "merge_shards", target="all", seed=7)
+        finished.run(
+            "--forcerun", "draw", "--allowed-rules", "draw", target="all", seed=7, check=False
+        )
+        assert "is not of the study as it is now" in finished.said
+
+    def test_a_run_that_was_killed(self, finished: Study, other_seed: dict[str, bytes]) -> None:
+        checkout = finished.checkout
+        before = {path: path.stat().st_ino for path in checkout.shards()}
+        study = checkout.write_study(
+            engine="native", sims_per_job=5, strategies=["lm", "lmer"], seed=7
+        )
+        run = checkout.start("--cores", "1", "--configfile", study, "--", FITS, stdout=None)
+        checkout.until(
+            lambda: (
+                {path: path.stat().st_ino for path in checkout.shards()} != before
+                and checkout.shards()
+            )
+        )
+        run.kill()
+        run.wait()
+        checkout.snakemake("--unlock", "--configfile", study)
+        finished.run(seed=7)
+        assert finished.results().items() <= other_seed.items()
+
 
 LOADED = """
 import sys
 from rmsweep.config import load_study
 study = load_study({"n_groups": [6], "n_obs": [6], "sigma": [1], "n_sims": 1, "audit": 1,
                     "engine": "native"}, "s")
-before = set(sys.modules)
-for name in before:
-    if name.startswith("rmsweep"):
-        del sys.modules[name]
-from rmsweep.replication import run_block
-run_block(study.settings, next(study.blocks()))
+for name in [name for name in sys.modules if name.startswith("rmsweep")]:
+    del sys.modules[name]
+from rmsweep.design import Block
+from rmsweep.sweep.replication import run_block
+run_block(study, Block(study.conditions[0], range(1)))
 print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("rmsweep")))
 """
+
+
+def forget() -> None:
+    """Let files be read again."""
+    for cached in ("code_digest", "imports", "meaning", "tree"):
+        getattr(provenance, cached).cache_clear()
 
 
 class TestCode:
     """The digest of the code covers what runs, and nothing else."""
 
+    @pytest.mark.slow
     def test_covers_the_modules_that_are_loaded(self) -> None:
-        strategies = [f"rmsweep.strategies.{name}" for name in ("lm", "lm2", "lmer", "lmer_mis")]
-        found = provenance.sources(["rmsweep.replication", *strategies])
+        families = [
+            f"rmsweep.strategies.{name}" for name in ("least_squares", "two_stage", "mixed")
+        ]
+        found = provenance.sources(["rmsweep.sweep.replication", *families])
         run = subprocess.run(
             [sys.executable, "-c", LOADED],
             env=os.environ | {"PYTHONPATH": str(provenance.SOURCE_ROOT)},
@@ -319,7 +424,7 @@ class TestCode:
         assert {path for path in found if path.suffix == ".py"} == set(
             map(Path, run.stdout.split())
         )
-        assert {path.name for path in found if path.suffix == ".R"} == {"lmer.R"}
+        assert {path.name for path in found if path.suffix == ".R"} == {"lme4.R"}
 
     def test_follows_a_helper_that_a_strategy_imports(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -335,8 +440,7 @@ class TestCode:
             "half = 0",
         ):
             (tmp_path / "helper.py").write_text(text)
-            for cached in (provenance.imports, provenance.tree, provenance.dumped):
-                cached.cache_clear()
+            forget()
             digests.append(provenance.code_digest("mine"))
         assert digests[1] == digests[2]
         assert len(set(digests)) == 4
@@ -345,10 +449,9 @@ class TestCode:
         one, two = tmp_path / "one.py", tmp_path / "two.py"
         one.write_text('def f():\n    """Say."""\n    return 1\n')
         two.write_text("def f():\n    return (1)  # one\n")
-        assert provenance.dumped(one) == provenance.dumped(two)
+        assert provenance.meaning(one) == provenance.meaning(two)
         one.write_text("if TYPE_CHECKING:\n    import rmsweep.config\nelse:\n    import json\n")
-        provenance.tree.cache_clear()
-        provenance.imports.cache_clear()
+        forget()
         assert provenance.imports(one) == {"json"}
 
 

@@ -16,41 +16,40 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rmsweep import progress, tables
+from rmsweep import plan
 from rmsweep.config import load_study
 from rmsweep.design import Block, Study
-from rmsweep.progress import Monitor, Progress, Shard
-from rmsweep.provenance import Judge
+from rmsweep.sweep import progress, shard, tables
+from rmsweep.sweep.progress import Monitor, Progress, ShardReport
+from rmsweep.sweep.provenance import installed_versions, shard_identity
 
 if TYPE_CHECKING:
     from conftest import Checkout
 
 CONFIG = {"n_groups": [5], "n_obs": [10, 20], "sigma": [1], "n_sims": 4, "strategies": ["lm"]}
 STUDY = load_study(CONFIG, name="test")
-SLOW = Shard("done", fits=1, seconds=10.0, cpu_seconds=8.0)
+BLOCKS = list(plan.blocks(STUDY))
+SLOW = ShardReport("done", fits=1, seconds=10.0, cpu_seconds=8.0)
 
 
 def write(study: Study, block: Block, cells: Path, **others: str) -> Path:
     """Write a shard without a fit behind it."""
-    names = study.settings.strategies
-    condition = block.condition
     rows = [
-        {"study": "test", "n_groups": condition.n_groups, "n_obs": condition.n_obs}
-        | {"sigma": condition.sigma, "sim": sim, "strategy": name}
-        | {"status": "ok", "fit_success": True, "seconds": 0.5, "cpu_seconds": 0.25}
+        {"condition": str(block.condition), "sim": sim, "strategy": strategy.name}
+        | {"status": "ok", "seconds": 0.5, "cpu_seconds": 0.25}
         for sim in block.sims
-        for name in names
+        for strategy in study.strategies
     ]
-    metadata = Judge(study, cells).shard | others
+    identity = shard_identity(study, block.condition, installed_versions(study)) | others
     path = cells / block.path
-    tables.write_shard(pa.Table.from_pylist(rows, schema=tables.SHARD), path, metadata)
+    shard.write(pa.Table.from_pylist(rows, schema=tables.SHARD), path, identity)
     return path
 
 
 def finished_at(times: Iterable[float]) -> Progress:
     """Build the state in which shards of ten seconds were written at those times."""
     shards = (replace(SLOW, finished=second) for second in times)
-    return Progress(STUDY, dict(zip(STUDY.blocks(), shards, strict=False)))
+    return Progress(STUDY, dict(zip(BLOCKS, shards, strict=False)))
 
 
 class TestTime:
@@ -89,29 +88,29 @@ class TestMonitor:
 
     @pytest.fixture
     def cells(self, tmp_path: Path) -> Path:
-        for block in STUDY.blocks():
+        for block in BLOCKS:
             write(STUDY, block, tmp_path)
         return tmp_path
 
     def test_reads_a_shard_once_and_again_if_it_was_replaced(
         self, cells: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        paths = []
+        blocks: list[Block] = []
         read = Monitor.read
         monkeypatch.setattr(
-            Monitor, "read", lambda self, path, block: paths.append(path) or read(self, path, block)
+            Monitor, "read", lambda self, block: blocks.append(block) or read(self, block)
         )
         monitor = Monitor(STUDY, cells)
         assert monitor.look().complete
         assert monitor.look().complete
-        assert len(paths) == 8
-        first = write(STUDY, next(STUDY.blocks()), cells)
+        assert len(blocks) == 8
+        write(STUDY, BLOCKS[0], cells)
         assert monitor.look().complete
-        assert paths[8:] == [first]
+        assert blocks[8:] == BLOCKS[:1]
 
     def test_missing_and_back(self, cells: Path) -> None:
         monitor = Monitor(STUDY, cells)
-        block = next(STUDY.blocks())
+        block = BLOCKS[0]
         (cells / block.path).unlink()
         assert monitor.look().cells("done") == 7
         write(STUDY, block, cells)
@@ -119,15 +118,15 @@ class TestMonitor:
         shutil.rmtree(cells)
         assert monitor.look().shards == {}
 
-    @pytest.mark.parametrize("key", ["code", "settings"])
+    @pytest.mark.parametrize("key", ["code", "data", "strategies", "versions", "schema_version"])
     def test_outdated(self, cells: Path, key: str) -> None:
-        write(STUDY, next(STUDY.blocks()), cells, **{key: "{}"})
+        write(STUDY, BLOCKS[0], cells, **{key: "{}"})
         state = Monitor(STUDY, cells).look()
         assert state.cells("outdated") == 1
         assert "7 of 8 datasets done (87.5%); 1 outdated; " in progress.summary(state, 0.0)
 
     def test_damaged(self, cells: Path) -> None:
-        empty, truncated, foreign, *_ = (cells / block.path for block in STUDY.blocks())
+        empty, truncated, foreign, *_ = (cells / block.path for block in BLOCKS)
         truncated.write_bytes(truncated.read_bytes()[:-1])
         foreign.write_bytes(empty.read_bytes())
         empty.write_bytes(b"")
@@ -141,12 +140,12 @@ class TestMonitor:
         assert "holds other rows than planned" in lines[2]
 
     def test_failed_fits_are_not_those_that_did_not_converge(self, cells: Path) -> None:
-        block = next(STUDY.blocks())
-        table = pq.read_table(cells / block.path)
+        path = cells / BLOCKS[0].path
+        table = pq.read_table(path)
         for status in ("failed", "warning"):
-            row = table.to_pylist()[0] | {"status": status, "fit_success": False}
+            row = table.to_pylist()[0] | {"status": status}
             changed = pa.Table.from_pylist([row], schema=tables.SHARD)
-            tables.write_shard(changed, cells / block.path, tables.metadata(cells / block.path))
+            shard.write(changed, path, tables.metadata(path))
             state = Monitor(STUDY, cells).look()
             counts = "1 of 8 fits failed, 0" if status == "failed" else "0 of 8 fits failed, 1"
             assert f"{counts} not converged" in progress.summary(state, 0.0)
@@ -155,10 +154,11 @@ class TestMonitor:
 
     def test_blocks(self, tmp_path: Path) -> None:
         study = load_study(CONFIG | {"sims_per_job": 3}, name="test")
-        write(study, next(study.blocks()), tmp_path)
+        write(study, next(plan.blocks(study)), tmp_path)
         assert Monitor(study, tmp_path).look().cells("done") == 3
 
 
+@pytest.mark.slow
 def test_command_line(finished: Checkout) -> None:
     done = finished.run("status", "--config", "config/tiny.yaml")
     assert done.returncode == 0
@@ -170,6 +170,7 @@ def test_command_line(finished: Checkout) -> None:
     assert "9 of 10 datasets done (90.0%); 1 missing" in some.stdout
 
 
+@pytest.mark.slow
 def test_watching_in_a_terminal(finished: Checkout) -> None:
     path = finished.shards()[0]
     away = path.rename(finished.root / "away")

@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from rmsweep import mixed, strategies
-from rmsweep.config import load_study
-from rmsweep.dataset import Dataset, from_frame
-from rmsweep.design import Condition, Settings
-from rmsweep.dgp import simulate
-from rmsweep.inference import infer
-from rmsweep.replication import fit_strategy
-from rmsweep.strategies import Convergence, FitError
+from rmsweep import lme4, strategies
+from rmsweep.config import condition, load_study
+from rmsweep.data.dataset import Dataset, from_frame
+from rmsweep.data.scenario import Simulated, simulate
+from rmsweep.design import Strategy
+from rmsweep.strategies import Convergence, Fit, mixed
+from rmsweep.strategies.inference import infer
+from rmsweep.sweep.contract import CHECKS, fitted, outcome
+from rmsweep.sweep.merge import converged, converged_published
+from rmsweep.sweep.replication import Outcome, rows
 
-NAMES = strategies.names()
-SETTINGS = load_study(
-    {"n_groups": [10], "n_obs": [5], "sigma": [1], "n_sims": 1}, name="test"
-).settings
+ROOT = Path(__file__).parents[1]
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.slow] if family == "mixed" else [])
+    for name, (family, _) in strategies.presets().items()
+]
+GRID = {"n_groups": [10], "n_obs": [9], "sigma": [1], "n_sims": 1}
+
+
+def named(name: str, **keys: object) -> Strategy:
+    """A strategy as a study with those keys has it."""
+    return load_study(GRID | {"strategies": [name]} | keys, "s").strategies[0]
+
+
+def draw(n_groups: int, n_obs: int, sigma: float, sim: int = 0) -> Simulated:
+    return simulate(0, condition(n_groups=n_groups, n_obs=n_obs, sigma=sigma), sim)
+
+
+def with_rows(data: Dataset, chosen: np.ndarray) -> Dataset:
+    """The same with some rows, or in another order."""
+    factors = {name: codes[chosen] for name, codes in data.factors.items()}
+    return replace(data, y=data.y[chosen], X=data.X[chosen], factors=factors)
+
 
 # lme4's sleepstudy by R 4.2.2, lme4 1.1-31, lmerTest 3.1-3, and by lm's and t.test's formulas
 ESTIMATES = [251.405105, 10.467286]
@@ -47,12 +68,13 @@ def sleepstudy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dataset]:
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
-    return simulate(SETTINGS, Condition(10, 8, 1.0), 0).data
+    return draw(10, 8, 1.0).data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SLEEPSTUDY)
 def test_sleepstudy(name: str, sleepstudy: Dataset) -> None:
-    fit = strategies.load(name).fit(sleepstudy, SETTINGS)
+    fit = fitted(named(name), sleepstudy)
     se, df, statistic = SLEEPSTUDY[name]
     np.testing.assert_allclose(fit.estimate, ESTIMATES, rtol=REFERENCE_RTOL)
     np.testing.assert_allclose(fit.se, se, rtol=REFERENCE_RTOL)
@@ -62,74 +84,59 @@ def test_sleepstudy(name: str, sleepstudy: Dataset) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 class TestContract:
-    """What the sweep relies on, for every file of the folder."""
+    """What the sweep relies on, for every strategy of the package."""
+
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+    def test_keeps_the_contract(self, name: str, check: Callable[[Strategy], None]) -> None:
+        check(named(name))
 
     def test_has_a_label(self, name: str) -> None:
-        assert strategies.label(name) != name
-
-    def test_gives_one_value_per_term(self, name: str, data: Dataset) -> None:
-        fit = strategies.load(name).fit(data, SETTINGS)
-        for values in (fit.estimate, fit.se, fit.df):
-            assert values.shape == (len(data.terms),)
-            assert values.dtype == np.float64
-            assert np.isfinite(values).all()
-        assert (fit.se > 0).all()
-        assert (fit.df > 0).all()
-        assert fit.ci_type in ("t", "z")
-        assert fit.se_type
-        assert fit.df_type
-
-    def test_is_deterministic(self, name: str, data: Dataset) -> None:
-        one, two = (strategies.load(name).fit(data, SETTINGS) for _ in range(2))
-        assert one.estimate.tobytes() == two.estimate.tobytes()
-        assert one.se.tobytes() == two.se.tobytes()
-        assert one.df.tobytes() == two.df.tobytes()
-
-    def test_leaves_the_data_alone(self, name: str, data: Dataset) -> None:
-        before = data.y.tobytes(), data.X.tobytes(), data.groups.tobytes()
-        strategies.load(name).fit(data, SETTINGS)
-        assert before == (data.y.tobytes(), data.X.tobytes(), data.groups.tobytes())
-
-    def test_recovers_the_truth_from_plenty_of_data(self, name: str) -> None:
-        one = simulate(SETTINGS, Condition(200, 30, 0.1), 0)
-        fit = strategies.load(name).fit(one.data, SETTINGS)
-        assert np.abs(fit.estimate - one.betas).max() < 5 * fit.se.max()
+        assert named(name).label not in ("", name)
 
     def test_does_not_mind_the_order_of_the_rows(self, name: str, data: Dataset) -> None:
         order = np.random.default_rng(0).permutation(len(data.y))
-        shuffled = replace(data, y=data.y[order], X=data.X[order], groups=data.groups[order])
-        one, two = (strategies.load(name).fit(d, SETTINGS) for d in (data, shuffled))
+        one, two = (fitted(named(name), d) for d in (data, with_rows(data, order)))
         # an iterative fit ends within its tolerance of the optimum, not at the same bits
         np.testing.assert_allclose(one.estimate, two.estimate, rtol=1e-3, atol=1e-3)
         np.testing.assert_allclose(one.se, two.se, rtol=1e-2)
 
-    def test_can_fit_the_least_data_that_it_declares(self, name: str) -> None:
-        n_groups, n_obs = strategies.minimum(name, 4)
-        while n_groups * n_obs <= 4:
-            n_obs += 1
-        one = simulate(SETTINGS, Condition(n_groups, n_obs, 1.0), 0)
-        outcome = fit_strategy(name, one.data, SETTINGS)
-        assert outcome.fit is not None, outcome.error
+    def test_can_fit_all_layouts_that_it_does_not_refuse(self, name: str) -> None:
+        strategy = named(name)
+        fitted_any = False
+        for n_groups, n_obs in product(range(2, 8), range(1, 9)):
+            data = draw(n_groups, n_obs, 1.0).data
+            if len(data.y) <= len(data.terms):
+                continue
+            tried, reason = outcome(strategy, data), strategies.refuses(data, strategy)
+            assert (tried.fit is None) == bool(reason), tried.error
+            assert tried.error == reason
+            fitted_any |= tried.fit is not None
+        assert fitted_any
 
     def test_a_rank_deficient_design_fails_as_a_row(self, name: str, data: Dataset) -> None:
         X = data.X.copy()
         X[:, 3] = X[:, 1] + X[:, 2]
-        outcome = fit_strategy(name, replace(data, X=X), SETTINGS)
-        assert outcome.fit is None
-        assert "rank" in outcome.error
+        tried = outcome(named(name), replace(data, X=X))
+        assert tried.fit is None
+        assert "rank" in tried.error
 
 
 def test_lm2_names_the_group_that_is_too_small(data: Dataset) -> None:
     keep = ~((data.groups == 2) & (np.arange(len(data.y)) % 8 >= 3))
-    small = replace(data, y=data.y[keep], X=data.X[keep], groups=data.groups[keep])
-    with pytest.raises(FitError, match="group 3 has 3 rows for 4 coefficients"):
-        strategies.load("lm2").fit(small, SETTINGS)
+    tried = outcome(named("lm2"), with_rows(data, keep))
+    assert tried.fit is None
+    assert tried.error == "group 3 has 3 rows for 4 coefficients"
 
 
-def test_lmer_hands_on_rs_own_words(data: Dataset) -> None:
-    one = simulate(SETTINGS, Condition(10, 4, 1.0), 0)
-    with pytest.raises(FitError, match=r"fit: number of observations \(=40\) <= number of random"):
-        strategies.load("lmer").fit(one.data, SETTINGS)
+@pytest.mark.slow
+def test_lmer_hands_on_rs_own_words() -> None:
+    data = draw(10, 4, 1.0).data
+    with pytest.raises(lme4.LmerError, match=r"^fit: ") as caught:
+        mixed.fit(data, named("lmer").options)
+    words = "number of observations (=40) <= number of random effects (=40)"
+    assert words in str(caught.value)
+    # the same words without R
+    assert outcome(named("lmer"), data).error.startswith(words)
 
 
 def test_statsmodels_warnings_become_messages(
@@ -137,29 +144,30 @@ def test_statsmodels_warnings_become_messages(
 ) -> None:
     import warnings
 
-    lm = strategies.load("lm")
+    lm = named("lm")
+    family = strategies.load(lm.family)
 
-    def warning_fit(data: Dataset, settings: Settings) -> strategies.Fit:
+    def warning_fit(data: Dataset, options: object) -> Fit:
         warnings.warn("mind the gap", stacklevel=1)
-        return original(data, settings)
+        return original(data, options)
 
-    original = lm.fit
-    monkeypatch.setattr(lm, "fit", warning_fit)
-    outcome = fit_strategy("lm", data, SETTINGS)
-    assert outcome.fit is not None
-    assert outcome.fit.convergence.messages == "mind the gap"
-    assert not outcome.fit.convergence.success("strict")
+    original = family.fit
+    monkeypatch.setattr(family, "fit", warning_fit)
+    tried = outcome(lm, data)
+    assert tried.fit is not None
+    assert tried.fit.convergence.messages == "mind the gap"
+    assert not tried.fit.convergence.clean
 
 
 def test_errors_of_the_program_are_let_through(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(data: Dataset, settings: Settings) -> strategies.Fit:
+    def broken(data: Dataset, options: object) -> Fit:
         raise TypeError("a bug, no matter of the data")
 
-    monkeypatch.setattr(strategies.load("lm"), "fit", broken)
+    monkeypatch.setattr(strategies.load(named("lm").family), "fit", broken)
     with pytest.raises(TypeError, match="a bug"):
-        fit_strategy("lm", data, SETTINGS)
+        outcome(named("lm"), data)
 
 
 VERDICTS = [
@@ -177,8 +185,17 @@ VERDICTS = [
 
 @pytest.mark.parametrize(("convergence", "strict", "published"), VERDICTS)
 def test_verdicts(convergence: Convergence, strict: bool, published: bool) -> None:
-    assert convergence.success("strict") is strict
-    assert convergence.success("published") is published
+    one = np.ones(1)
+    fit = Fit(one, one, one, se_type="", df_type="", ci_type="z", convergence=convergence)
+    table = rows([Outcome(fit, "", 0.0, 0.0)], ["Intercept"], np.ones((1, 1)), {})
+    assert convergence.clean is strict
+    assert converged(table).to_pylist() == [strict]
+    assert converged_published(table).to_pylist() == [published]
+
+
+def test_a_fit_that_failed_has_not_converged() -> None:
+    table = rows([Outcome(None, "why", 0.0, 0.0)], ["Intercept"], np.ones((1, 1)), {})
+    assert converged(table).to_pylist() == converged_published(table).to_pylist() == [False]
 
 
 MESSAGES = {
@@ -205,19 +222,17 @@ def test_messages_are_told_apart(text: str, kind: str | None) -> None:
     assert [name for name in kinds if getattr(mixed, name).search(text)] == ([kind] if kind else [])
 
 
+@pytest.mark.slow
 def test_a_singular_fit_is_seen_and_its_checks_are_made_all_the_same() -> None:
-    singular = [
-        fit
-        for sim in range(10)
-        if (
-            fit := strategies.load("lmer").fit(
-                simulate(SETTINGS, Condition(10, 5, 0.1), sim).data, SETTINGS
-            )
-        ).convergence.singular
-    ]
-    assert singular
-    assert not any(fit.convergence.success("strict") for fit in singular)
-    assert any(fit.convergence.success("published") for fit in singular)
+    lmer = named("lmer")
+    outcomes = [outcome(lmer, draw(10, 5, 0.1, sim).data) for sim in range(10)]
+    found = [one for one in outcomes if one.fit and one.fit.convergence.singular]
+    assert found
+    truth = np.zeros((len(found), 4))
+    table = rows(found, ("Intercept", "IV1", "IV2", "IV3"), truth, {})
+    assert not any(converged(table).to_pylist())
+    assert any(converged_published(table).to_pylist())
+    singular = [one.fit for one in found if one.fit]
     assert {fit.convergence.optimizer for fit in singular} == {"nloptwrap"}
 
 
@@ -239,6 +254,7 @@ close(out)
 """
 
 
+@pytest.mark.slow
 def test_lmer_is_rscripts(data: Dataset, tmp_path: Path) -> None:
     """Two programs, one answer: a script of a few lines, run by R itself on the same data."""
     np.column_stack([data.y, data.X[:, 1:]]).T.tofile(tmp_path / "data.bin")
@@ -247,10 +263,8 @@ def test_lmer_is_rscripts(data: Dataset, tmp_path: Path) -> None:
     for name in ("lmer", "lmer_mis"):
         for reml in (True, False):
             for optimizer in ("nloptwrap", "bobyqa", "Nelder_Mead"):
-                settings = replace(
-                    SETTINGS, reml=reml, optimizer=optimizer, derivatives="numerical"
-                )
-                fit = strategies.load(name).fit(data, settings)
+                keys = {"reml": reml, "optimizer": optimizer, "derivatives": "numerical"}
+                fit = fitted(named(name, **keys), data)
                 inferred = infer(fit.estimate, fit.se, fit.df, fit.ci_type)
                 test = (inferred.statistic, inferred.p_value, inferred.ci_low, inferred.ci_high)
                 found = [fit.estimate, fit.se, fit.df, *test, np.full(4, fit.criterion)]
@@ -258,18 +272,17 @@ def test_lmer_is_rscripts(data: Dataset, tmp_path: Path) -> None:
                 np.testing.assert_allclose(found, next(expected), rtol=1e-9)
 
 
-def test_the_example_of_the_readme_keeps_the_contract(
-    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = (Path(__file__).parents[1] / "README.md").read_text()
-    example = text.split("```python\n")[1].split("```")[0]
-    (tmp_path / "lm_naive.py").write_text(example)
-    monkeypatch.setattr(strategies, "__path__", [*strategies.__path__, str(tmp_path)])
-    assert "lm_naive" in strategies.names()
-    assert strategies.label("lm_naive") == "OLS without regard to the groups"
-    assert strategies.engines("lm_naive") == ("python",)
-    outcome = fit_strategy("lm_naive", data, replace(SETTINGS, strategies=("lm_naive",)))
-    assert outcome.fit is not None
-    np.testing.assert_allclose(
-        outcome.fit.estimate, strategies.load("lm").fit(data, SETTINGS).estimate, rtol=1e-10
-    )
+def test_the_example_of_the_docs_keeps_the_contract(data: Dataset, tmp_path: Path) -> None:
+    label = "OLS without regard to the groups"
+    texts = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    blocks = [block for path in texts for block in path.read_text().split("```")[1::2]]
+    (example,) = (block for block in blocks if block.startswith(f'python\n"""{label}'))
+    path = tmp_path / "strategies" / "lm_naive.py"
+    path.parent.mkdir()
+    path.write_text(example.removeprefix("python\n"))
+    (naive,) = load_study(GRID | {"strategies": ["lm_naive"]}, "s", tmp_path).strategies
+    assert (naive.name, naive.label) == ("lm_naive", label)
+    assert strategies.engines(naive.family) == ("python",)
+    tried = outcome(naive, data)
+    assert tried.fit is not None, tried.error
+    np.testing.assert_allclose(tried.fit.estimate, fitted(named("lm"), data).estimate, rtol=1e-10)

@@ -441,6 +441,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_forked_r_gives_the_same_numbers(checkout: Checkout, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()

@@ -14,16 +14,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from rmsweep import tables
+from rmsweep import plan
 from rmsweep.config import read_study
 from rmsweep.design import Study
-from rmsweep.merge import MergeError, merge, read_shard
+from rmsweep.sweep import tables
+from rmsweep.sweep.merge import MergeError, merge
+from rmsweep.sweep.shard import DamagedError, OutdatedError, Shards
 
 if TYPE_CHECKING:
     from conftest import Checkout
 
-CELL = "n_groups=5/n_obs=5/sigma=1/sim=2.parquet"
-OTHER = "n_groups=5/n_obs=5/sigma=1/sim=3.parquet"
+pytestmark = pytest.mark.slow
+
+CELL = "n_groups=5/n_obs=5/sigma=1/n_predictors=1,sim=2.parquet"
+OTHER = "n_groups=5/n_obs=5/sigma=1/n_predictors=1,sim=3.parquet"
 
 
 def jobs(output: str) -> dict[str, int]:
@@ -70,6 +74,11 @@ def with_flipped_bit(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
+def write(table: pa.Table, path: Path, metadata: dict[str, str]) -> None:
+    """Write a shard, and no second name for it."""
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+
+
 class TestMerge:
     """What is wrong with shards is found and named, and no table is written."""
 
@@ -112,15 +121,16 @@ class TestMerge:
         assert (cells / CELL).with_suffix(".rejected").exists()
 
     def test_no_flipped_bit_changes_a_row(self, study: Study, cells: Path) -> None:
-        (block,) = (block for block in study.blocks() if block.path == CELL)
+        (block,) = (block for block in plan.blocks(study) if block.path == CELL)
         content = (cells / CELL).read_bytes()
-        whole = read_shard(cells / CELL, study, block)
+        shards = Shards(study, cells)
+        whole = shards.read(block)
         refused = 0
         for place in range(0, len(content), 41):
             (cells / CELL).write_bytes(with_flipped_bit(content, place))
             try:
-                assert read_shard(cells / CELL, study, block).equals(whole), place
-            except (OSError, ValueError, pa.ArrowException):
+                assert shards.read(block).equals(whole), place
+            except (DamagedError, OutdatedError):
                 refused += 1
         assert refused > len(content) / 41 / 3
 
@@ -133,19 +143,37 @@ class TestMerge:
             "with another's": [own, other],
             "too few": [own.slice(0, 3)],
         }[fault]
-        pq.write_table(pa.concat_tables(parts), cells / CELL)
+        metadata = tables.metadata(cells / CELL)
+        write(pa.concat_tables(parts), cells / CELL, metadata)
         assert f"1 damaged: {CELL} (holds other rows than planned" in self.refusal(study, cells)
+        assert (cells / CELL).with_suffix(".rejected").exists()
 
-    @pytest.mark.parametrize("key", ["settings", "code"])
-    def test_other_origin(self, study: Study, cells: Path, key: str) -> None:
+    @pytest.mark.parametrize(
+        ("key", "changed", "what"),
+        [
+            ("data", {"seed": 4}, "data"),
+            ("code", "other", "code"),
+            ("schema_version", "0", "layout"),
+            ("strategies", {"lmer": {"options": {}, "code": "other", "programs": []}}, "options"),
+        ],
+    )
+    def test_other_origin(
+        self, study: Study, cells: Path, key: str, changed: object, what: str
+    ) -> None:
         own = pq.read_table(cells / CELL)
         metadata = tables.metadata(cells / CELL)
-        tables.write_shard(own, cells / CELL, metadata | {key: "other"})
-        assert f"1 damaged: {CELL} (made with other {key})" in self.refusal(study, cells)
+        if isinstance(changed, dict):
+            changed = json.dumps(json.loads(metadata[key]) | changed)
+        write(own, cells / CELL, metadata | {key: changed})
+        refusal = self.refusal(study, cells)
+        assert f"1 outdated: {CELL} (made with other {what}" in refusal
+        # it is whole: the next run makes it anew all the same, and rejects nothing
+        assert (cells / CELL).exists()
 
     def test_other_columns(self, study: Study, cells: Path) -> None:
         own = pq.read_table(cells / CELL)
-        tables.write_shard(own.drop(["se_sum"]), cells / CELL, tables.metadata(cells / CELL))
+        metadata = tables.metadata(cells / CELL)
+        write(own.drop_columns(["se_sum"]), cells / CELL, metadata)
         assert f"1 damaged: {CELL} (its columns are not" in self.refusal(study, cells)
 
 
@@ -192,7 +220,10 @@ def test_crash_is_news_and_costs_its_cell_only(checkout: Checkout) -> None:
     study = checkout.write_study(strategies=["lm", "crash"], n_groups=[5, 6], n_sims=1)
     output = checkout.sweep(study, check=False)
     for sigma in ("0.25", "1"):
-        assert f"results/tiny/cells/n_groups=6/n_obs=5/sigma={sigma}/sim=0.parquet" in output
+        assert (
+            f"results/tiny/cells/n_groups=6/n_obs=5/sigma={sigma}/n_predictors=1,sim=0.parquet"
+            in output
+        )
     assert len(checkout.shards()) == 2
     assert not (checkout.results() / "fits.parquet").exists()
     assert "Rule: merge_shards" not in output
@@ -233,6 +264,6 @@ def test_a_million_replications_are_planned_by_few_jobs_and_files() -> None:
     root = Path(__file__).parents[1]
     study = read_study(str(root / "config" / "precise.yaml"))
     large = replace(study, n_sims=20_000)
-    blocks = list(large.blocks())
+    blocks = list(plan.blocks(large))
     assert sum(len(block.sims) for block in blocks) == 45 * 20_000
     assert len(blocks) <= 450

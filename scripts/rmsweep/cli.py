@@ -6,20 +6,11 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from rmsweep.config import ConfigError
-from rmsweep.design import Condition
-from rmsweep.merge import MergeError
-from rmsweep.rbridge import BrokenEnvironmentError
-from rmsweep.tables import WriteError
+from rmsweep.config import axis_keys, condition_of, schema
+from rmsweep.design import MAIN, Condition, Study
+from rmsweep.errors import UserError
 
 Main = Callable[[Sequence[str] | None], int]
-
-
-class UsageError(ValueError):
-    """A command line, or a file that it names, which can't be used."""
-
-
-USER_ERRORS = (ConfigError, BrokenEnvironmentError, MergeError, UsageError, WriteError)
 
 
 def one_line_errors(main: Main) -> Main:
@@ -28,7 +19,7 @@ def one_line_errors(main: Main) -> Main:
     def wrapped(argv: Sequence[str] | None = None) -> int:
         try:
             return main(argv)
-        except USER_ERRORS as error:
+        except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
 
@@ -41,15 +32,23 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def add_condition(arguments: argparse.ArgumentParser, required: bool = True) -> None:
-    """Add the options that name a condition."""
-    for option, kind, meaning in (
-        ("--n-groups", int, "number of groups, N"),
-        ("--n-obs", int, "observations per group, O"),
-        ("--sigma", float, "between-group SD"),
-    ):
-        arguments.add_argument(option, type=kind, required=required, help=meaning)
+    """Add the options that name a condition: one for every key that describes the data."""
+    for key in axis_keys():
+        arguments.add_argument(
+            f"--{key.replace('_', '-')}",
+            required=required and key in MAIN,
+            metavar="VALUE",
+            help=schema()["properties"][key]["description"].replace("%", "%%"),
+        )
 
 
-def condition(options: argparse.Namespace) -> Condition:
-    """The condition that `add_condition`'s options name."""
-    return Condition(options.n_groups, options.n_obs, options.sigma)
+def condition(options: argparse.Namespace, study: Study) -> Condition:
+    """The condition that `add_condition`'s options name; the study has the keys they leave out.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed, or none is given where the study has several.
+    """
+    given = {key: getattr(options, key) for key in axis_keys()}
+    return condition_of(study, {key: text for key, text in given.items() if text is not None})

@@ -1,41 +1,68 @@
 """From a configuration file to a checked study.
 
-The schema ``workflow/schemas/study.schema.yaml`` is the one place that says which keys there
-are, what they default to and what they allow. Checks that need more than one key are here.
+The schema ``workflow/schemas/study.schema.yaml`` is the one place that says which keys there are,
+which of them are axes, what they default to and what they allow. Checks that need more than one
+key are here.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import yaml
 
 from rmsweep import strategies
-from rmsweep.design import Settings, Study
+from rmsweep.data.scenario import simulate
+from rmsweep.design import MAIN, Axis, Condition, Level, Study, Value, plain, spelled
+from rmsweep.errors import UserError
+from rmsweep.strategies.resolve import resolve
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "study.schema.yaml"
+LEVEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9.+-]*(_[A-Za-z0-9.+-]+)*")
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """A configuration that can't be run: one line with the key, its value, what is allowed."""
+
+
+class Named(NamedTuple):
+    """A value of an axis, and the name that the configuration gives it, if any."""
+
+    value: Any
+    name: str | None = None
 
 
 @cache
 def schema() -> dict[str, Any]:
     """The schema, with the list of strategies filled in."""
-    text = SCHEMA.read_text().replace("{strategies}", ", ".join(strategies.names()))
+    text = SCHEMA.read_text().replace("{strategies}", ", ".join(strategies.presets()))
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
 
 
-def load_study(config: Mapping[str, Any], name: str) -> Study:
+@cache
+def axis_keys() -> tuple[str, ...]:
+    """The data-generating keys, the main ones first."""
+    return tuple(key for key, rule in schema()["properties"].items() if rule.get("axis"))
+
+
+@cache
+def axis_defaults() -> dict[str, Value]:
+    """Default of every data-generating key that has one."""
+    rules = schema()["properties"]
+    return {key: rules[key]["default"] for key in axis_keys() if key not in MAIN}
+
+
+def load_study(config: Mapping[str, Any], name: str, folder: Path | None = None) -> Study:
     """Check a study's configuration.
 
     Parameters
@@ -44,6 +71,8 @@ def load_study(config: Mapping[str, Any], name: str) -> Study:
         What the configuration file says.
     name : str
         The study's name unless the configuration has the key ``study``.
+    folder : Path, optional
+        Where the configuration's paths start; default, the working folder.
 
     Returns
     -------
@@ -54,26 +83,14 @@ def load_study(config: Mapping[str, Any], name: str) -> Study:
     ConfigError
         At the first thing that is wrong.
     """
-    values = _checked({"study": name} | dict(config), schema())
-    settings = _settings(values)
-    all_native = set(settings.engine.values()) == {"native"}
-    study = Study(
-        settings=settings,
-        n_groups=tuple(int(value) for value in values["n_groups"]),
-        n_obs=tuple(int(value) for value in values["n_obs"]),
-        sigma=tuple(float(value) for value in values["sigma"]),
-        n_sims=int(values["n_sims"]),
-        sims_per_job=values.get("sims_per_job", "auto" if all_native else 1),
-        job_minutes=float(values["job_minutes"]),
-        allow_incomplete=values["allow_incomplete"],
-        persistent_worker=values["persistent_worker"],
-    )
-    _check_enough_data(study)
+    values = _checked({"study": name} | dict(config))
+    study = _study(values, folder or Path())
+    _check_that_something_can_be_fitted(study)
     return study
 
 
 def read_study(source: str) -> Study:
-    """Read and check a study, from a configuration file or from `Study.to_json`.
+    """Read a study, from a configuration file or from `Study.to_json`, which was checked before.
 
     Raises
     ------
@@ -81,7 +98,7 @@ def read_study(source: str) -> Study:
         If the file can't be read or says something wrong.
     """
     if source.lstrip().startswith("{"):
-        return load_study(json.loads(source), name="")
+        return _study(_checked(json.loads(source)), Path())
     try:
         config = yaml.safe_load(Path(source).read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -89,22 +106,59 @@ def read_study(source: str) -> Study:
     if not isinstance(config, dict):
         raise ConfigError(f"{source}: not a list of `key: value` lines")
     try:
-        return load_study(config, name=Path(source).stem)
+        return load_study(config, Path(source).stem, Path(source).parent)
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
 
 
-def read_settings(source: str) -> Settings:
-    """Read what a cell depends on, from a configuration file or from `Settings.to_json`.
+def condition(**values: Any) -> Condition:
+    """The condition of these values, with the defaults of all other keys.
 
     Raises
     ------
     ConfigError
-        If the file can't be read or says something wrong.
+        If a value is not allowed.
     """
-    if source.lstrip().startswith("{"):
-        return _settings(_checked(json.loads(source), schema() | {"required": ["study"]}))
-    return read_study(source).settings
+    return _condition({key: Named(value) for key, value in (axis_defaults() | values).items()})
+
+
+def condition_of(study: Study, given: Mapping[str, str]) -> Condition:
+    """The condition that a command line names, which need not be one of the study's grid.
+
+    Parameters
+    ----------
+    study : Study
+        Its single values, and the names of its levels, are taken over.
+    given : mapping of str to str
+        Values or names of levels, by key.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed, or none is given where the study has several.
+    """
+    chosen = {}
+    for key, levels in _levels(study.source).items():
+        known = {plain(named.name or spelled(named.value)): named for named in levels}
+        text = given.get(key)
+        if text is None and len(levels) == 1:
+            chosen[key] = levels[0]
+        elif text is None:
+            raise ConfigError(f"{key}: missing; allowed: the study's {', '.join(known)}, or others")
+        else:
+            chosen[key] = known.get(text) or Named(_value(text))
+            _check_value(key, chosen[key].value)
+    return _condition(chosen)
+
+
+def _value(text: str) -> Any:
+    """A value as a command line spells it; text that is none comes back as it is."""
+    for read in (int, float, yaml.safe_load):
+        try:
+            return read(text)
+        except (ValueError, yaml.YAMLError):
+            continue
+    return text
 
 
 def refuse(key: str, value: object, allowed: str) -> NoReturn:
@@ -112,11 +166,11 @@ def refuse(key: str, value: object, allowed: str) -> NoReturn:
     raise ConfigError(f"{key}: {value!r} is not allowed; allowed: {allowed}")
 
 
-def _checked(config: dict[str, Any], rules: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration with defaults filled in, once it agrees with the schema."""
     import jsonschema
 
-    properties = rules["properties"]
+    properties = schema()["properties"]
     for key, value in config.items():
         # Snakemake's --config hands true and false over as text
         if value in ("true", "false") and properties.get(key, {}).get("type") == "boolean":
@@ -124,84 +178,208 @@ def _checked(config: dict[str, Any], rules: Mapping[str, Any]) -> dict[str, Any]
     for key in config:
         if key not in properties:
             raise ConfigError(f"{key}: unknown key; allowed: {', '.join(properties)}")
-    for key in rules["required"]:
+    for key in schema()["required"]:
         if key not in config:
             raise ConfigError(f"{key}: missing; allowed: {properties[key]['allowed']}")
     for key, value in config.items():
-        if not jsonschema.Draft202012Validator(properties[key]).is_valid(value) or not _finite(
-            value
-        ):
+        valid = jsonschema.Draft202012Validator(properties[key]).is_valid(value)
+        if not valid or not _finite(value):
             refuse(key, value, properties[key]["allowed"])
+    swept = config.get("grid", {})
+    for key in swept:
+        if key not in axis_keys():
+            refuse("grid", key, f"the data-generating keys: {', '.join(axis_keys())}")
+        if key in config:
+            refuse(key, config[key], "one place only; the grid has it, too")
     defaults = {key: rule["default"] for key, rule in properties.items() if "default" in rule}
-    return defaults | config
+    return {key: value for key, value in defaults.items() if key not in swept} | config
 
 
 def _finite(value: object) -> bool:
     if isinstance(value, list):
-        return all(_finite(item) for item in value)
+        return all(map(_finite, value))
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def _settings(values: Mapping[str, Any]) -> Settings:
-    """The settings from checked values, per-predictor and per-coefficient keys spelled out."""
-    n_predictors = int(values["n_predictors"])
-    allowed = {key: rule["allowed"] for key, rule in schema()["properties"].items()}
+def _check_value(key: str, value: object, where: str = "") -> None:
+    """Refuse a single value of an axis that the schema does not allow."""
+    import jsonschema
 
-    def vector(key: str, length: int, default: float | None = None) -> tuple[float, ...]:
-        value = values.get(key, default)
-        if not isinstance(value, list):
-            return (float(value),) * length
-        if len(value) != length:
-            refuse(key, value, allowed[key])
-        return tuple(float(item) for item in value)
+    rule = schema()["properties"][key]
+    one = rule["items"] if key in MAIN else rule
+    if not jsonschema.Draft202012Validator(one).is_valid(value) or not _finite(value):
+        refuse(f"{where}{key}", value, _allowed_value(key))
 
-    correlation = values["predictor_correlation"]
-    if isinstance(correlation, list):
-        matrix = tuple(tuple(float(item) for item in row) for row in correlation)
-    else:
-        matrix = tuple(
-            tuple(1.0 if i == j else float(correlation) for j in range(n_predictors))
-            for i in range(n_predictors)
-        )
-    if not _is_correlation(matrix, n_predictors):
-        refuse("predictor_correlation", correlation, allowed["predictor_correlation"])
 
-    known = strategies.names()
-    for name in values["strategies"]:
-        if name not in known:
-            refuse("strategies", name, allowed["strategies"])
-
-    return Settings(
-        study=values["study"],
-        seed=int(values["seed"]),
-        n_predictors=n_predictors,
-        sigma_ratio=vector("sigma_ratio", n_predictors + 1, default=1.0),
-        predictor_mean=vector("predictor_mean", n_predictors),
-        predictor_sd=vector("predictor_sd", n_predictors),
-        predictor_correlation=matrix,
-        noise_mean=float(values["noise_mean"]),
-        noise_sd=float(values["noise_sd"]),
-        strategies=tuple(values["strategies"]),
-        engine=_engines(values["engine"], values["strategies"]),
-        audit=float(values["audit"]),
-        optimizer=values["optimizer"],
-        reml=values["reml"],
-        derivatives=values["derivatives"],
-        verdict=values["verdict"],
+def _allowed_value(key: str) -> str:
+    allowed = str(schema()["properties"][key]["allowed"])
+    return allowed.replace("a list of different whole numbers", "a whole number").replace(
+        "a list of different finite numbers", "a finite number"
     )
 
 
-def _engines(wanted: object, names: list[str]) -> dict[str, str]:
-    """The engine of each strategy."""
-    possible = {name: strategies.engines(name) for name in names}
-    if not isinstance(wanted, dict):
-        return {name: possible[name][-1 if wanted == "native" else 0] for name in names}
-    for name, engine in wanted.items():
-        if name not in names:
-            refuse("engine", name, f"the study's strategies: {', '.join(names)}")
-        if engine not in possible[name]:
-            refuse("engine", {name: engine}, f"for {name}: {', '.join(possible[name])}")
-    return {name: wanted.get(name, possible[name][0]) for name in names}
+def _levels(values: Mapping[str, Any]) -> dict[str, list[Named]]:
+    """All values of each axis; none for a main axis that only ``conditions`` gives values to."""
+    found: dict[str, list[Named]] = {}
+    swept = values.get("grid", {})
+    for key in axis_keys():
+        if key in swept and isinstance(swept[key], dict):
+            found[key] = [Named(value, name) for name, value in swept[key].items()]
+            if key in MAIN:
+                refuse(f"grid: {key}", swept[key], schema()["properties"][key]["allowed"])
+            for name in swept[key]:
+                if not (isinstance(name, str) and LEVEL_NAME.fullmatch(name)):
+                    refuse(f"grid: {key}", name, "names of letters, digits and . + - _")
+        elif key in swept:
+            found[key] = [Named(value) for value in swept[key]]
+        elif key in MAIN:
+            found[key] = [Named(value) for value in values.get(key, ())]
+        else:
+            found[key] = [Named(values[key])]
+        for named in found[key]:
+            _check_value(key, named.value, "grid: " if key in swept else "")
+    return found
+
+
+def _conditions(values: Mapping[str, Any]) -> tuple[list[Condition], list[Axis]]:
+    """The conditions in the tables' order, and the axes that differ between them."""
+    levels = _levels(values)
+    for key in MAIN:
+        if not levels[key] and not all(key in row for row in values.get("conditions") or [{}]):
+            raise ConfigError(f"{key}: missing; allowed: {schema()['properties'][key]['allowed']}")
+    found: dict[str, Condition] = {}
+    for chosen in itertools.chain(_crossed(levels), _listed(values, levels)):
+        one = _condition(chosen)
+        known = found.setdefault(one.key, one)
+        if known.identity != one.identity:
+            refuse("grid", str(one), "different names for different values")
+    _exclude(found, values.get("exclude", []))
+
+    axes, ranks = [], {}
+    for key in axis_keys():
+        present = list(dict.fromkeys(one.levels[key] for one in found.values()))
+        if len(present) > 1 or key in MAIN:
+            axes.append(Axis(key, _kind(present)))
+            # numbers in their order, names in that of the configuration
+            ordered = present if axes[-1].kind == "text" else sorted(present)
+            ranks[key] = {level: rank for rank, level in enumerate(ordered)}
+
+    def place(one: Condition) -> list[int]:
+        return [ranks[axis.name][one.levels[axis.name]] for axis in axes]
+
+    return sorted(found.values(), key=place), axes
+
+
+def _crossed(levels: Mapping[str, list[Named]]) -> Iterator[dict[str, Named]]:
+    """The full crossing of the axes."""
+    for combination in itertools.product(*levels.values()):
+        yield dict(zip(levels, combination, strict=True))
+
+
+def _listed(
+    values: Mapping[str, Any], levels: Mapping[str, list[Named]]
+) -> Iterator[dict[str, Named]]:
+    """The conditions that the configuration lists one by one."""
+    for row in values.get("conditions", []):
+        for key in row:
+            if key not in axis_keys():
+                refuse("conditions", key, f"the data-generating keys: {', '.join(axis_keys())}")
+        chosen = {}
+        for key, known in levels.items():
+            if key in row:
+                chosen[key] = _known(row[key], known)
+                _check_value(key, chosen[key].value, "conditions: ")
+            elif len(known) == 1:
+                chosen[key] = known[0]
+            elif key in axis_defaults():
+                chosen[key] = _known(axis_defaults()[key], known)
+            else:
+                refuse("conditions", row, f"a value for {key}")
+        yield chosen
+
+
+def _known(wanted: Any, levels: Iterable[Named]) -> Named:
+    """The level that is wanted by its name or its value; else the value as a level of its own."""
+    same = (named for named in levels if wanted in (named.name, named.value))
+    return next(same, Named(wanted))
+
+
+def _exclude(found: dict[str, Condition], patterns: Iterable[Mapping[str, Any]]) -> None:
+    """Take the conditions out that match any of the patterns."""
+    for pattern in patterns:
+        matching = [
+            one.key
+            for one in found.values()
+            if all(
+                key in one.levels and frozen(wanted) in (one.levels[key], one.values[key])
+                for key, wanted in pattern.items()
+            )
+        ]
+        if not matching:
+            refuse("exclude", dict(pattern), "values that some condition has")
+        for key in matching:
+            del found[key]
+    if not found:
+        refuse("exclude", list(patterns), "less than all conditions")
+
+
+def _kind(levels: Iterable[Level]) -> Any:
+    """The type of a column with these levels."""
+    if any(isinstance(level, str) for level in levels):
+        return "text"
+    return "integer" if all(isinstance(level, int) for level in levels) else "number"
+
+
+def _condition(chosen: Mapping[str, Named]) -> Condition:
+    """One condition, its values in their shortest form: a list of equal numbers is that number."""
+    n_predictors = chosen["n_predictors"].value
+    lengths = {"predictor_mean": n_predictors, "predictor_sd": n_predictors}
+    lengths["sigma_ratio"] = n_predictors + 1
+    values: dict[str, Value] = {}
+    for key in axis_keys():
+        value = chosen[key].value
+        if key == "predictor_correlation":
+            values[key] = _correlation(value, n_predictors)
+        elif isinstance(value, list):
+            if len(value) != lengths[key]:
+                refuse(key, value, _allowed_value(key))
+            numbers = frozen(value)
+            values[key] = numbers[0] if len({*numbers}) == 1 else numbers
+        else:
+            whole = schema()["properties"][key].get("items", schema()["properties"][key])
+            values[key] = int(value) if whole.get("type") == "integer" else float(value)
+    names = {key: named.name for key, named in chosen.items() if named.name}
+    return Condition.of(values, axis_defaults(), names)
+
+
+def _correlation(value: Any, size: int) -> Value:
+    """A correlation, or the matrix if the pairs differ.
+
+    Raises
+    ------
+    ConfigError
+        If it is no positive definite correlation matrix of that size.
+    """
+    if isinstance(value, list):
+        rows = frozen(value)
+    else:
+        off = float(value)
+        rows = tuple(tuple(1.0 if i == j else off for j in range(size)) for i in range(size))
+    if not _is_correlation(rows, size):
+        refuse("predictor_correlation", value, _allowed_value("predictor_correlation"))
+    off_diagonal = {rows[i][j] for i in range(size) for j in range(i)}
+    if not isinstance(value, list):
+        return float(value)
+    return rows if len(off_diagonal) > 1 else next(iter(off_diagonal), 0.0)
+
+
+def frozen(value: Any) -> Any:
+    """A list, or a list of lists, as tuples of numbers; anything else as it is."""
+    if not isinstance(value, list):
+        return value
+    return tuple(frozen(item) if isinstance(item, list) else float(item) for item in value)
 
 
 def _is_correlation(rows: tuple[tuple[float, ...], ...], size: int) -> bool:
@@ -216,24 +394,39 @@ def _is_correlation(rows: tuple[tuple[float, ...], ...], size: int) -> bool:
     )
 
 
-def _check_enough_data(study: Study) -> None:
-    """Refuse a grid in which a strategy could fit no dataset at all."""
-    n_terms = len(study.settings.terms)
-    for name in study.settings.strategies:
-        n_groups, n_obs = strategies.minimum(name, n_terms)
-        for key, values, least in (
-            ("n_groups", study.n_groups, n_groups),
-            ("n_obs", study.n_obs, n_obs),
-        ):
-            if min(values) < least:
-                refuse(
-                    key,
-                    min(values),
-                    f"at least {least}, which the strategy {name} needs for {n_terms} coefficients",
-                )
-    if min(study.n_groups) * min(study.n_obs) <= n_terms:
-        refuse(
-            "n_obs",
-            min(study.n_obs),
-            f"more than {n_terms} observations in all for {n_terms} coefficients",
-        )
+def _study(values: dict[str, Any], folder: Path) -> Study:
+    """The study from checked values."""
+    conditions, axes = _conditions(values)
+    shared = {key: values[key] for key in ("engine", "verdict", "optimizer", "reml", "derivatives")}
+    try:
+        resolved, source = resolve(values["strategies"], shared, folder)
+    except strategies.StrategyError as error:
+        raise ConfigError(str(error)) from None
+    all_native = all(strategy.engine == "native" for strategy in resolved)
+    return Study(
+        name=values["study"],
+        seed=int(values["seed"]),
+        conditions=tuple(conditions),
+        axes=tuple(axes),
+        n_sims=int(values["n_sims"]),
+        strategies=tuple(resolved),
+        audit=float(values["audit"]),
+        sims_per_job=values.get("sims_per_job", "auto" if all_native else 1),
+        job_minutes=float(values["job_minutes"]),
+        allow_incomplete=values["allow_incomplete"],
+        persistent_worker=values["persistent_worker"],
+        source=values | {"strategies": source},
+    )
+
+
+def _check_that_something_can_be_fitted(study: Study) -> None:
+    """Refuse a strategy that could fit the data of no condition at all."""
+    by_size = sorted(study.conditions, key=lambda one: one.n_groups * one.n_obs)
+    for strategy in study.strategies:
+        for one in by_size:
+            # the layout of the data decides, whatever the replication
+            reason = strategies.refuses(simulate(study.seed, one, 0).data, strategy)
+            if not reason:
+                break
+        else:
+            refuse("strategies", strategy.name, f"what some condition can fit; at best: {reason}")

@@ -1,50 +1,141 @@
-"""The study's design: conditions, cells, blocks of cells, and the seed of each cell."""
+"""The study's design: axes, conditions, blocks of replications, and the seed of each dataset."""
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
-from rmsweep import cost
-
-Derivatives = Literal["closed", "numerical"]
+Value = float | int | tuple[Any, ...]
+"""Of a data-generating key: a number, or one per predictor or coefficient, or a matrix of rows."""
+Level = float | int | str
+"""What tables, paths and command lines call a value: itself, or its name."""
 Verdict = Literal["strict", "published"]
-Optimizer = Literal["nloptwrap", "bobyqa", "Nelder_Mead"]
+
+MAIN = ("n_groups", "n_obs", "sigma")
+"""The axes that every condition is known by, whatever their values."""
 
 
-def plain(number: float) -> str:
-    """Shortest text that gives the number back: ``0.25``, and ``1`` for 1.0."""
-    return repr(float(number)).removesuffix(".0")
+def plain(level: Level) -> str:
+    """Shortest text that gives a level back: ``0.25``, and ``1`` for 1.0."""
+    return level if isinstance(level, str) else repr(float(level)).removesuffix(".0")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Condition:
-    """One combination of the grid's values.
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A data-generating key of which a study has several values.
 
     Attributes
     ----------
-    n_groups : int
-        Number of groups, N.
-    n_obs : int
-        Observations per group, O.
-    sigma : float
-        Between-group standard deviation of the coefficients.
+    name : str
+    kind : {"integer", "number", "text"}
+        The type of its column in the tables.
     """
 
-    n_groups: int
-    n_obs: int
-    sigma: float
+    name: str
+    kind: Literal["integer", "number", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One combination of data-generating values.
+
+    Two conditions are the same if their main axes are, and the same other keys are away from their
+    defaults at the same level. So a key that a study never heard of, or leaves at its default,
+    leaves no trace, and studies that grow by an axis keep their cells.
+
+    Attributes
+    ----------
+    key : str
+        Its identity, ``n_groups=10/n_obs=5/sigma=0.25`` and, where other keys are not at their
+        defaults, ``/noise_sd=2,predictor_correlation=0.5``.
+    values : mapping of str to Value
+        All data-generating keys.
+    levels : mapping of str to Level
+        What the tables say of each key.
+    """
+
+    key: str
+    values: Mapping[str, Value] = field(compare=False)
+    levels: Mapping[str, Level] = field(compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        values: Mapping[str, Value],
+        defaults: Mapping[str, Value],
+        names: Mapping[str, str] | None = None,
+    ) -> Condition:
+        """The condition of these values.
+
+        Parameters
+        ----------
+        values : mapping of str to Value
+            Every data-generating key.
+        defaults : mapping of str to Value
+            Of all keys but the main ones.
+        names : mapping of str to str, optional
+            Names of values; lists that have none are spelled out.
+        """
+        levels = {key: (names or {}).get(key) or spelled(value) for key, value in values.items()}
+        main = "/".join(f"{key}={plain(levels[key])}" for key in MAIN)
+        others = [key for key in defaults if values[key] != defaults[key]]
+        others_spelled = ",".join(f"{key}={plain(levels[key])}" for key in others)
+        return cls(f"{main}/{others_spelled}".removesuffix("/"), values, levels)
 
     def __str__(self) -> str:
-        return f"n_groups={self.n_groups}/n_obs={self.n_obs}/sigma={plain(self.sigma)}"
+        return self.key
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups, N."""
+        return int(self[MAIN[0]])
+
+    @property
+    def n_obs(self) -> int:
+        """Observations per group, O."""
+        return int(self[MAIN[1]])
+
+    @property
+    def sigma(self) -> float:
+        """Between-group standard deviation of the coefficients."""
+        return float(self[MAIN[2]])
+
+    @property
+    def further(self) -> str:
+        """The part of the key beyond the main axes; empty where there is none."""
+        return self.key.split("/", len(MAIN))[len(MAIN)] if self.key.count("/") == 3 else ""
+
+    @property
+    def identity(self) -> dict[str, Value]:
+        """The values behind the key, which its names alone do not show."""
+        named = [part.partition("=")[0] for part in self.further.split(",") if part]
+        return {key: self.values[key] for key in (*MAIN, *named)}
 
 
-@dataclass(frozen=True, slots=True, order=True)
+def spelled(value: Value | list[Any]) -> Level:
+    """The level of a value without a name: a number is its own, a list is written out.
+
+    A list whose text would be too long for a file's name is called by its digest.
+    """
+    if not isinstance(value, tuple | list):
+        return value
+    rows = value if isinstance(value[0], tuple | list) else [value]
+    text = "__".join("_".join(plain(number) for number in row) for row in rows)
+    if len(text) <= 40:
+        return text
+    words = np.random.SeedSequence(list(text.encode())).generate_state(2)
+    return "x" + "".join(f"{word:08x}" for word in words)
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """Consecutive replications of one condition, the work of one job.
 
@@ -61,8 +152,13 @@ class Block:
 
     @property
     def path(self) -> str:
-        """The shard's path below the study's ``cells`` folder (Hive style)."""
-        return f"{self.condition}/sim={self.label}.parquet"
+        """The shard's path below the study's ``cells`` folder.
+
+        The folders are the main axes, Hive style, so that their depth is the same in any study;
+        all else is in the file's name.
+        """
+        glue = "," if self.condition.further else "/"
+        return f"{self.condition}{glue}sim={self.label}.parquet"
 
     @property
     def label(self) -> str:
@@ -87,42 +183,123 @@ def parse_sims(text: str) -> range:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """All that the rows of a cell depend on, besides the cell itself.
+class Strategy:
+    """An analysis strategy, as a study names it.
 
-    The keys' meanings, defaults and bounds live in ``workflow/schemas/study.schema.yaml``.
-    ``predictor_mean`` and ``predictor_sd`` have one value per predictor, ``sigma_ratio`` one
-    per coefficient, ``predictor_correlation`` one row per predictor.
+    Attributes
+    ----------
+    name : str
+        What tables and figures call it.
+    label : str
+        A line that says what it is.
+    family : str
+        A module of `rmsweep.strategies`, or the path of a file of the user's own.
+    origin : str
+        The preset or the file that it is a variant of, or is.
+    engine : str
+        The program that computes it.
+    verdict : {"strict", "published"}
+        What counts as a converged fit.
+    options : object
+        The family's ``Options``: all that the fit depends on.
+    inference : object or None
+        The family's ``Inference``: all that is made of a fit.
     """
 
-    study: str
-    seed: int
-    n_predictors: int
-    sigma_ratio: tuple[float, ...]
-    predictor_mean: tuple[float, ...]
-    predictor_sd: tuple[float, ...]
-    predictor_correlation: tuple[tuple[float, ...], ...]
-    noise_mean: float
-    noise_sd: float
-    strategies: tuple[str, ...]
-    engine: Mapping[str, str]
-    audit: float
-    optimizer: Optimizer
-    reml: bool
-    derivatives: Derivatives
+    name: str
+    label: str
+    family: str
+    origin: str
+    engine: str
     verdict: Verdict
+    options: Any
+    inference: Any = None
 
     @property
-    def terms(self) -> tuple[str, ...]:
-        """Names of the coefficients, the intercept first."""
-        return ("Intercept", *(f"IV{k + 1}" for k in range(self.n_predictors)))
+    def fit_key(self) -> tuple[str, str, Any]:
+        """What strategies have in common that share their fits."""
+        return self.family, self.engine, self.options
+
+    def identity(self) -> dict[str, Any]:
+        """What its rows depend on, besides the code."""
+        inference = asdict(self.inference) if self.inference else None
+        return {"engine": self.engine, "options": asdict(self.options), "inference": inference}
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study: its conditions, what is done to each dataset, and how the work is cut into jobs.
+
+    The keys' meanings, defaults and bounds live in ``workflow/schemas/study.schema.yaml``.
+
+    Attributes
+    ----------
+    name : str
+        Its results are in ``results/{name}``.
+    seed : int
+        Root of all random numbers.
+    conditions : tuple of Condition
+        In the order of the tables.
+    axes : tuple of Axis
+        The keys that tables have a column for: the main ones, and those with several levels.
+    n_sims : int
+        Replications per condition.
+    strategies : tuple of Strategy
+    audit : float
+        Share of the natively fitted datasets that the reference programs fit, too.
+    sims_per_job, job_minutes, allow_incomplete, persistent_worker
+        How the work is done; no row depends on them.
+    source : mapping
+        The checked configuration itself.
+    """
+
+    name: str
+    seed: int
+    conditions: tuple[Condition, ...]
+    axes: tuple[Axis, ...]
+    n_sims: int
+    strategies: tuple[Strategy, ...]
+    audit: float
+    sims_per_job: int | Literal["auto"]
+    job_minutes: float
+    allow_incomplete: bool
+    persistent_worker: bool
+    source: Mapping[str, Any]
+
+    @property
+    def n_datasets(self) -> int:
+        """Datasets in all."""
+        return self.n_sims * len(self.conditions)
+
+    @property
+    def further_axes(self) -> tuple[Axis, ...]:
+        """The axes beyond the main ones."""
+        return tuple(axis for axis in self.axes if axis.name not in MAIN)
+
+    def slices(self) -> dict[str, list[Condition]]:
+        """The conditions by the levels of the further axes, such as ``noise_sd=1``.
+
+        A study without further axes is one slice, with an empty name.
+        """
+        found: dict[str, list[Condition]] = {}
+        for condition in self.conditions:
+            levels = {axis.name: condition.levels[axis.name] for axis in self.further_axes}
+            name = ",".join(f"{key}={plain(level)}" for key, level in levels.items())
+            found.setdefault(name, []).append(condition)
+        return found
 
     def to_json(self) -> str:
-        """One line that `rmsweep.config.read_settings` reads back."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        """One line that `rmsweep.config.read_study` reads back."""
+        return json.dumps(self.source, separators=(",", ":"))
+
+    def identity(self) -> str:
+        """The same without the keys that no row of the tables depends on."""
+        layout = ("sims_per_job", "job_minutes", "allow_incomplete", "persistent_worker")
+        keys = {key: value for key, value in self.source.items() if key not in layout}
+        return json.dumps(keys, separators=(",", ":"))
 
     def is_audited(self, condition: Condition, sim: int) -> bool:
-        """Whether the dataset is in the random sample that lme4 fits, too.
+        """Whether the dataset is in the random sample that the reference programs fit, too.
 
         A larger ``audit`` adds datasets to the sample and takes none out.
         """
@@ -130,67 +307,15 @@ class Settings:
         return bool(np.random.default_rng(seed).random() < self.audit)
 
 
-@dataclass(frozen=True, slots=True)
-class Study:
-    """A study: the grid, what each cell does, and how the work is cut into jobs."""
-
-    settings: Settings
-    n_groups: tuple[int, ...]
-    n_obs: tuple[int, ...]
-    sigma: tuple[float, ...]
-    n_sims: int
-    sims_per_job: int | Literal["auto"]
-    job_minutes: float
-    allow_incomplete: bool
-    persistent_worker: bool
-
-    def to_json(self) -> str:
-        """One line that `rmsweep.config.read_study` reads back, all that results depend on."""
-        keys = asdict(self)
-        del keys["persistent_worker"]
-        return json.dumps(keys.pop("settings") | keys, separators=(",", ":"))
-
-    def identity(self) -> str:
-        """The same without what only says how jobs are cut: all that the tables' rows depend on."""
-        keys = json.loads(self.to_json())
-        for key in ("sims_per_job", "job_minutes", "allow_incomplete"):
-            del keys[key]
-        return json.dumps(keys, separators=(",", ":"))
-
-    def conditions(self) -> list[Condition]:
-        """All conditions, in the order of the tables."""
-        return [
-            Condition(n_groups, n_obs, sigma)
-            for n_groups in sorted(self.n_groups)
-            for n_obs in sorted(self.n_obs)
-            for sigma in sorted(self.sigma)
-        ]
-
-    def blocks(self) -> Iterator[Block]:
-        """All jobs of the study, in the order of the tables."""
-        for condition in self.conditions():
-            size = self.block_size(condition)
-            for first in range(0, self.n_sims, size):
-                yield Block(condition, range(first, min(first + size, self.n_sims)))
-
-    def block_size(self, condition: Condition) -> int:
-        """Replications per job; the last job of a condition may have fewer.
-
-        It does not depend on `n_sims`: more replications leave the finished blocks as they are.
-        """
-        if self.sims_per_job != "auto":
-            return self.sims_per_job
-        return cost.block_size(self.settings, condition.n_groups, condition.n_obs, self.job_minutes)
-
-
 def seed_sequence(
     seed: int, condition: Condition, sim: int, purpose: int = 0
 ) -> np.random.SeedSequence:
-    """Seed of one cell's dataset, from the cell's values alone.
+    """Seed of one cell's dataset, from the study's seed, the main axes and the replication alone.
 
-    Its position in the grid plays no part, so a study that grows keeps its datasets; nor do
-    the strategies, so that all of them see the same data. Every field takes a fixed number of
-    32-bit words: different cells can't run into the same key.
+    Its position in the grid plays no part, so a study that grows keeps its datasets; nor do the
+    strategies, so that all of them see the same data; nor do the other axes, so that conditions
+    that differ in one of them are compared on the same random numbers. Every field takes a fixed
+    number of 32-bit words: different cells can't run into the same key.
 
     Parameters
     ----------

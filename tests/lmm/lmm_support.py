@@ -13,14 +13,14 @@ from lmm_cases import CASES, Case, dataset
 from make_reference import REFERENCE
 
 from rmsweep.lmm import (
+    Checks,
     CrossProducts,
-    Inference,
+    Estimates,
     LmmFit,
-    Verdict,
     crossproducts,
     fit,
     inference_at,
-    lme4_verdicts,
+    lme4_checks,
 )
 
 
@@ -56,8 +56,8 @@ class Audit:
     case: Case
     optimizer: str
     rows: list[dict[str, str]]
-    at_lme4: Inference
-    verdicts: list[Verdict]
+    at_lme4: Estimates
+    checks: list[Checks]
     native: LmmFit
 
     def column(self, name: str):
@@ -82,7 +82,7 @@ def audit(rows: list[dict[str, str]]) -> list[Audit]:
         model = {"reml": case.reml, "covariance": covariance(case)}
         at_lme4 = inference_at(products, theta, **model)
         audits.append(
-            Audit(case, optimizer, block, at_lme4, lme4_verdicts(at_lme4), fit(products, **model))
+            Audit(case, optimizer, block, at_lme4, lme4_checks(at_lme4), fit(products, **model))
         )
     return audits
 

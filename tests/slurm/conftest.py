@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cluster import Cluster, wait_for
-from runs import Checkout, Run, Submitter
+from runs import GatedCheckout, Run, Submitter
 
 
 @pytest.fixture(scope="session")
@@ -18,23 +17,26 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
-    """The tables of undisturbed local runs, one job per cell."""
-    checkout = Checkout(tmp_path_factory.mktemp("reference") / "checkout")
-    environment = os.environ | {"RMSWEEP_WORKER_IDLE": "1"}
+def reference(tmp_path_factory: pytest.TempPathFactory, workers: Path) -> dict[str, dict[str, str]]:
+    """Digests of the tables of undisturbed local runs, one job per cell."""
+    folder = tmp_path_factory.mktemp("reference") / "checkout"
+    checkout = GatedCheckout.make(folder, workers).write_studies()
     for study in ("plain", "gated"):
-        with Run(checkout, study, "--cores", "2", environment=environment) as run:
+        with Run(checkout, study, "--cores", "2") as run:
             run.finish()
-    return {study: checkout.tables(study) for study in ("plain", "gated")}
+    checkout.close()
+    return {study: checkout.digests(study) for study in ("plain", "gated")}
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    return Checkout(tmp_path / "checkout")
+def checkout(tmp_path: Path, workers: Path) -> Iterator[GatedCheckout]:
+    checkout = GatedCheckout.make(tmp_path / "checkout", workers).write_studies()
+    yield checkout
+    checkout.close()
 
 
 @pytest.fixture
-def submitter(cluster: Cluster, checkout: Checkout) -> Iterator[Submitter]:
+def submitter(cluster: Cluster, checkout: GatedCheckout) -> Iterator[Submitter]:
     yield Submitter(cluster, checkout)
     for job in cluster.active_jobs():
         cluster.run("scancel", job)

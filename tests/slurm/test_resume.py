@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from cluster import wait_for
-from runs import RESUME, Checkout, Run
+from runs import RESUME, GatedCheckout, Run
 
 from resume import study_of
 
-Tables = dict[str, dict[str, bytes]]
+Digests = dict[str, dict[str, str]]
 
 
 @pytest.mark.parametrize(
@@ -35,14 +34,14 @@ def test_a_study_is_known_by_the_arguments(
     assert study_of(arguments.split()) == study
 
 
-def test_resume_needs_no_cluster(checkout: Checkout, reference: Tables):
-    options, environment = ("--cores", "4"), os.environ | {"RMSWEEP_WORKER_IDLE": "1"}
+@pytest.mark.slow
+def test_resume_needs_no_cluster(checkout: GatedCheckout, reference: Digests):
     checkout.close_gates("gated", 6, 7)
-    with Run(checkout, "gated", *options, environment=environment) as run:
+    with Run(checkout, "gated", "--cores", "4") as run:
         checkout.wait_at_gates("gated")
         run.kill()
-        with Run(checkout, "gated", *options, program=RESUME, environment=environment) as resumed:
+        with Run(checkout, "gated", "--cores", "4", program=RESUME) as resumed:
             wait_for(lambda: "ending process" in resumed.log.read_text(), "orphans are ended")
             checkout.open_gates("gated")
             resumed.finish()
-    assert checkout.tables("gated") == reference["gated"]
+    assert checkout.digests("gated") == reference["gated"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from cluster import Job, wait_for
 from runs import Submitter
 
-Tables = dict[str, dict[str, bytes]]
+pytestmark = pytest.mark.slow
+
+Digests = dict[str, dict[str, str]]
 
 
 def minutes(job: Job) -> int:
@@ -15,15 +18,15 @@ def minutes(job: Job) -> int:
     return int(job.limit.split(":")[0])
 
 
-def test_a_cluster_makes_the_bytes_of_a_local_run(submitter: Submitter, reference: Tables):
+def test_a_cluster_makes_the_bytes_of_a_local_run(submitter: Submitter, reference: Digests):
     before = submitter.cluster.calls("sbatch")
     with submitter.run("plain") as run:
         run.finish()
-    assert submitter.checkout.tables("plain") == reference["plain"]
+    assert submitter.checkout.digests("plain") == reference["plain"]
     assert submitter.cluster.calls("sbatch") - before == 2, "one job per condition"
 
 
-def test_lost_jobs_are_done_again(submitter: Submitter, reference: Tables):
+def test_lost_jobs_are_done_again(submitter: Submitter, reference: Digests):
     """A power cut, a cancelled job and one that is out of time, all in one run."""
     cluster, checkout = submitter.cluster, submitter.checkout
     checkout.close_gates("gated", 6, 7, 8, 9)
@@ -45,14 +48,14 @@ def test_lost_jobs_are_done_again(submitter: Submitter, reference: Tables):
         wait_for(have_ended, f"jobs end: {ends}", 180)
         checkout.open_gates("gated")
         said = run.finish()
-    assert checkout.tables("gated") == reference["gated"]
+    assert checkout.digests("gated") == reference["gated"]
     assert said.count("Trying to restart job") == len(ends)
     again = {job.comment: job for id_, job in cluster.jobs().items() if id_ not in first}
     for job in ends:
         assert minutes(again[first[job].comment]) > minutes(first[job])
 
 
-def test_resume_cancels_the_orphans_of_its_study_alone(submitter: Submitter, reference: Tables):
+def test_resume_cancels_the_orphans_of_its_study_alone(submitter: Submitter, reference: Digests):
     cluster, checkout = submitter.cluster, submitter.checkout
     checkout.close_gates("gated", 6, 7)
     checkout.close_gates("other", 6)
@@ -68,7 +71,7 @@ def test_resume_cancels_the_orphans_of_its_study_alone(submitter: Submitter, ref
         said = gated.log.read_text()
     foreign = cluster.run(
         *("sbatch", "--parsable", "--job-name=rmsweep_foreign", "--output=/dev/null"),
-        *(f"--chdir={checkout.folder}", "--wrap=sleep 600; wc results/gated/fits.parquet"),
+        *(f"--chdir={checkout.root}", "--wrap=sleep 600; wc results/gated/fits.parquet"),
     )
     orphans = {id_ for id_, job in cluster.active_jobs().items() if job.name in said}
     assert len(orphans) == 2
@@ -76,7 +79,7 @@ def test_resume_cancels_the_orphans_of_its_study_alone(submitter: Submitter, ref
         wait_for(lambda: not orphans & set(cluster.active_jobs()), "orphans are cancelled")
         checkout.open_gates("gated")
         run.finish()
-    assert checkout.tables("gated") == reference["gated"]
+    assert checkout.digests("gated") == reference["gated"]
     jobs = cluster.jobs()
     assert {jobs[id_].state for id_ in orphans} == {"CANCELLED"}
     others = [foreign, *(id_ for id_, job in jobs.items() if job.name in other.log.read_text())]

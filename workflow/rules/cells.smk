@@ -1,28 +1,34 @@
 """Fit: one job per cell (N, O, sigma, sim), or per block of `sims_per_job` replications.
 
-Needs nothing but the configuration; makes the study's shards.
+Needs nothing but the configuration; makes the study's shards. What the condition is, whatever its
+axes, is one part of one wildcard.
 """
 
 
 rule fit_cell:
     input:
-        due(f"results/{NAME}/cells/{CELL}.parquet"),
+        due(f"{RESULTS}/cells/{{cell}}.parquet"),
     output:
-        f"results/{NAME}/cells/{CELL}.parquet",
+        f"{RESULTS}/cells/{{cell}}.parquet",
     log:
-        f"logs/{NAME}/cells/{CELL}.log",
+        f"logs/{NAME}/cells/{{cell}}.log",
     conda:
         "../../envs/fit.yaml"
     threads: 1
     resources:
-        mem_mb=block_memory,
-        runtime=block_minutes,
+        mem_mb=lambda wildcards, attempt: plan.memory_mb(
+            STUDY, block(wildcards), attempt
+        ),
+        runtime=lambda wildcards, attempt: plan.limit_minutes(
+            STUDY, block(wildcards), attempt
+        ),
     params:
         run=script("fit_cell.py", warm=True),
-        settings=unwatched(SETTINGS),
+        study=unwatched(STUDY.to_json()),
+        condition=lambda wildcards, output: block(wildcards).condition.key,
+        sims=lambda wildcards, output: block(wildcards).label,
     message:
-        "Fit {wildcards.n_groups} groups x {wildcards.n_obs} observations, sigma {wildcards.sigma}, replication {wildcards.sims}"
+        "Fit {wildcards.cell}"
     shell:
-        "{params.run} --config {params.settings:q}"
-        " --n-groups {wildcards.n_groups} --n-obs {wildcards.n_obs} --sigma {wildcards.sigma}"
-        " --sims {wildcards.sims} --output {output} > {log} 2>&1"
+        "{params.run} --config {params.study:q} --condition {params.condition:q}"
+        " --sims {params.sims} --output {output:q} > {log:q} 2>&1"

@@ -1,6 +1,6 @@
-"""What the rules share: the checked study, the command prefixes, and all functions.
+"""What the rules share: the checked study, its judge, the command prefixes, and all functions.
 
-Needs `config`; makes `STUDY`, `SETTINGS`, `CODE`, `NAME` and the functions below.
+Needs `config`; makes `STUDY`, `NAME`, `RESULTS`, `JUDGE` and the functions below.
 """
 
 import shlex
@@ -10,9 +10,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from rmsweep import cost, provenance
-from rmsweep.config import ConfigError, load_study
-from rmsweep.design import parse_sims
+from rmsweep import plan
+from rmsweep.config import load_study
+from rmsweep.design import Block, parse_sims
+from rmsweep.errors import UserError
+from rmsweep.sweep.judge import Judge
+from rmsweep.sweep.provenance import table_identity
+from rmsweep.sweep.tables import METRICS
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -35,16 +39,17 @@ def checked_study():
         # a cluster spends more on starting a job than on fitting a cell
         config.setdefault("sims_per_job", "auto")
     try:
-        return load_study(config, name=source.stem)
-    except ConfigError as error:
+        return load_study(config, name=source.stem, folder=source.parent)
+    except UserError as error:
         raise WorkflowError(f"{source}: {error}") from None
 
 
 STUDY = checked_study()
-SETTINGS = STUDY.settings.to_json()
-NAME = STUDY.settings.study
-CELL = "n_groups={n_groups}/n_obs={n_obs}/sigma={sigma}/sim={sims}"
-JUDGE = provenance.Judge(STUDY, Path(f"results/{NAME}/cells"), programs=not in_conda())
+NAME = STUDY.name
+RESULTS = f"results/{NAME}"
+JUDGE = Judge(STUDY, Path(RESULTS), programs=not in_conda())
+CODE = table_identity(STUDY, {})["code"]
+CONDITIONS = {condition.key: condition for condition in STUDY.conditions}
 
 
 def unwatched(value):
@@ -66,12 +71,13 @@ def script(name, warm=False):
     # a conda environment brings its own python; else this very one, not a shim that looks for it
     command = ["python" if in_conda() else sys.executable]
     scripts = Path(workflow.basedir) / "scripts"
+    preload = ""
     # a remote job is long and comes alone: it has no use for a process that outlives it
     if warm and STUDY.persistent_worker and not on_cluster():
-        # the worker loads what the study needs
-        preload = f"RMSWEEP_SETTINGS={shlex.quote(SETTINGS)}"
-        command = [preload, *command, "-I", "-S", f"{scripts}/warm.py"]
-    return unwatched(" ".join([*command, f"{scripts}/{name}"]))
+        # what the worker loads in advance; other code needs another worker
+        command += ["-I", "-S", f"{scripts}/warm.py"]
+        preload = f"RMSWEEP_STUDY={shlex.quote(STUDY.to_json())} RMSWEEP_CODE={CODE} "
+    return unwatched(preload + shlex.join([*command, f"{scripts}/{name}"]))
 
 
 def due(*patterns):
@@ -86,7 +92,10 @@ def due(*patterns):
     def outdated(wildcards):
         if workflow.is_main_process:
             paths = [pattern.format(**dict(wildcards)) for pattern in patterns]
-            workflow.dag.forcefiles.update(filter(JUDGE.outdated, paths))
+            try:
+                workflow.dag.forcefiles.update(filter(JUDGE.outdated, paths))
+            except UserError as error:
+                raise WorkflowError(str(error)) from None
         return []
 
     return outdated
@@ -95,8 +104,6 @@ def due(*patterns):
 def verify():
     """Refuse to end well unless all that is there was made by the study as it is now."""
     paths = {str(path) for job in workflow.dag.jobs for path in job.output}
-    if STUDY.allow_incomplete:  # what was left out was left out knowingly
-        paths = {path for path in paths if "/cells/" not in path}
     found = {path: JUDGE.outdated(path) for path in sorted(paths)}
     found = {path: reason for path, reason in found.items() if reason}
     if found:
@@ -112,7 +119,7 @@ def check_programs():
     ):
         return
     command = script("fit_cell.py", warm=True)(None, None)
-    command = f"{command} --config {shlex.quote(SETTINGS)} --check"
+    command = f"{command} --config {shlex.quote(STUDY.to_json())} --check"
     if subprocess.run(["bash", "-c", command], stdout=subprocess.DEVNULL).returncode:
         sys.exit(1)
 
@@ -129,64 +136,41 @@ def lift_job_rate_limit():
 
 
 wildcard_constraints:
-    n_groups=r"\d+",
-    n_obs=r"\d+",
-    sigma=r"[0-9.e+-]+",
-    sims=r"\d+(-\d+)?",
+    cell="n_groups=[^/]+/n_obs=[^/]+/sigma=[^/]+/[^/]*sim=[0-9-]+",
+
+
+def block(wildcards):
+    """The block of replications that a cell's name stands for."""
+    key, _, sims = wildcards.cell.rpartition("sim=")
+    return Block(CONDITIONS[key[:-1]], parse_sims(sims))
 
 
 def shards(wildcards):
     """Every shard of the study, or those that are there where that is enough."""
-    planned = [f"results/{NAME}/cells/{block.path}" for block in STUDY.blocks()]
-    if not STUDY.allow_incomplete:
-        return planned
-    return [
-        path for path in planned if Path(path).exists() and not JUDGE.outdated(path)
-    ]
-
-
-def block_minutes(wildcards, attempt):
-    """Run time to ask a cluster for, in minutes."""
-    return cost.limit_minutes(
-        STUDY.settings,
-        int(wildcards.n_groups),
-        int(wildcards.n_obs),
-        len(parse_sims(wildcards.sims)),
-        attempt,
-    )
-
-
-def block_memory(wildcards, attempt):
-    """Memory to ask a cluster for, in MB: Python, R and lme4, the dataset, the block's fits."""
-    rows = int(wildcards.n_groups) * int(wildcards.n_obs)
-    fits = len(parse_sims(wildcards.sims)) * len(STUDY.settings.strategies)
-    return round((600 + 2e-3 * rows + 1e-2 * fits) * 2 ** (attempt - 1))
+    planned = [f"{RESULTS}/cells/{block.path}" for block in plan.blocks(STUDY)]
+    return list(filter(JUDGE.usable, planned)) if STUDY.allow_incomplete else planned
 
 
 def merged_tables():
     """The study's tables."""
+    names = ("fits", "coefs", "timings", *(["audit"] if STUDY.audit else []))
     return [
-        f"results/{NAME}/{table}{kind}"
-        for table in (
-            "fits",
-            "coefs",
-            "timings",
-            *(["audit"] if STUDY.settings.audit else []),
-        )
-        for kind in (".parquet", ".csv.gz")
+        f"{RESULTS}/{name}{kind}" for name in names for kind in (".parquet", ".csv.gz")
     ]
 
 
 def agreement():
     """The comparison of the engines, where the study has one."""
-    return [f"results/{NAME}/agreement.csv"] if STUDY.settings.audit else []
+    return [
+        f"{RESULTS}/agreement{kind}" for kind in (".csv", ".parquet") if STUDY.audit
+    ]
 
 
 def figures():
-    """The study's figures."""
-    names = ("coef_abs_err", "se_sum", "t_sum", "convergence", "coefficients", "grid")
+    """The study's figures, slice by slice."""
     return [
-        f"results/{NAME}/figures/{name}.{kind}"
-        for name in names
+        f"{Path(RESULTS, 'figures', part, name)}.{kind}"
+        for part in STUDY.slices()
+        for name in (*METRICS, "convergence", "coefficients", "grid")
         for kind in ("png", "svg")
     ]

@@ -1,6 +1,6 @@
 """Figures: all of them from the merged table, by one job.
 
-Needs fits.parquet; makes PNG and SVG of every figure.
+Needs fits.parquet; makes PNG and SVG of every figure, for each slice of the study.
 """
 
 
@@ -10,7 +10,7 @@ localrules:
 
 rule draw:
     input:
-        f"results/{NAME}/fits.parquet",
+        f"{RESULTS}/fits.parquet",
         due(*figures()),
     output:
         figures(),
@@ -20,8 +20,8 @@ rule draw:
         "../../envs/report.yaml"
     params:
         run=script("draw.py"),
-        folder=unwatched(f"results/{NAME}/figures"),
+        folder=unwatched(f"{RESULTS}/figures"),
     message:
         "Draw the figures"
     shell:
-        "{params.run} {input} --output {params.folder} > {log} 2>&1"
+        "{params.run} {input:q} --output {params.folder:q} > {log:q} 2>&1"

@@ -25,19 +25,20 @@ rule merge_shards:
     params:
         run=script("merge_shards.py"),
         study=unwatched(STUDY.to_json()),
-        cells=f"results/{NAME}/cells",
+        cells=unwatched(f"{RESULTS}/cells"),
     message:
         "Merge the shards of {NAME}"
     shell:
-        "{params.run} --config {params.study:q} --cells {params.cells}"
-        " --output {output} > {log} 2>&1"
+        "{params.run} --config {params.study:q} --cells {params.cells:q}"
+        " --output {output:q} > {log:q} 2>&1"
 
 
 rule compare_engines:
     input:
-        f"results/{NAME}/audit.parquet",
+        f"{RESULTS}/audit.parquet",
+        due(*agreement()),
     output:
-        f"results/{NAME}/agreement.csv",
+        agreement() or [f"{RESULTS}/agreement.csv", f"{RESULTS}/agreement.parquet"],
     log:
         f"logs/{NAME}/compare_engines.log",
     conda:
@@ -47,4 +48,4 @@ rule compare_engines:
     message:
         "Compare the native engine with lme4 and statsmodels"
     shell:
-        "{params.run} {input} --output {output} > {log} 2>&1"
+        "{params.run} {input:q} --output {output:q} > {log:q} 2>&1"

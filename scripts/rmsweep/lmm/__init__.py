@@ -1,7 +1,7 @@
 """Linear mixed models with one grouping factor, fitted to blocks of datasets at once.
 
 `crossproducts` reduces the datasets of a block, `fit` finds the REML or ML optimum of each,
-`inference_at` gives the same closed forms at any other θ, such as lme4's, and `lme4_verdicts` says
+`inference_at` gives the same closed forms at any other θ, such as lme4's, and `lme4_checks` says
 what lme4 would of either. `cluster_robust_ols` and `two_stage` are the strategies without random
 effects. The mathematics is in `criterion`, the search in `optimise`.
 
@@ -19,26 +19,26 @@ Moré, J. J. & Sorensen, D. C. (1983). Computing a trust region step. SIAM Journ
 Statistical Computing 4, 553-572.
 """
 
+from rmsweep.lmm.checks import Checks, lme4_check, lme4_checks, lmertest_warnings
 from rmsweep.lmm.covariance import Covariance
 from rmsweep.lmm.crossproducts import CrossProducts, crossproducts
+from rmsweep.lmm.fit import Estimates, LmmFit, blups, fit, inference_at
 from rmsweep.lmm.leastsquares import LeastSquaresFit, cluster_robust_ols, two_stage
-from rmsweep.lmm.mixed import Inference, LmmFit, blups, fit, inference_at
-from rmsweep.lmm.verdict import Verdict, lme4_verdict, lme4_verdicts, lmertest_warnings
 
 __all__ = [
+    "Checks",
     "Covariance",
     "CrossProducts",
-    "Inference",
+    "Estimates",
     "LeastSquaresFit",
     "LmmFit",
-    "Verdict",
     "blups",
     "cluster_robust_ols",
     "crossproducts",
     "fit",
     "inference_at",
-    "lme4_verdict",
-    "lme4_verdicts",
+    "lme4_check",
+    "lme4_checks",
     "lmertest_warnings",
     "two_stage",
 ]

@@ -1,36 +1,56 @@
-"""Analysis strategies: one file each, one contract.
+"""Analysis strategies: families of fits, and the presets that studies name.
 
-A file ``scripts/rmsweep/strategies/NAME.py`` is the strategy ``NAME``. It has
+A family is a module of this package, or a Python or R file of the user's own. It has
 
-- a docstring, whose first line is the strategy's label in tables and figures;
-- ``fit(data, settings) -> Fit``, which raises `FitError` (or any `ValueError`) where the
-  data can't be fitted: that becomes a row with the message;
-- optionally ``minimum(n_terms) -> (groups, observations per group)``, the least data that it
-  can fit, so that a grid that asks for less is refused before any job starts;
+- ``fit(data, options)``, which gives a `Fit`, and raises `FitError` (or any `ValueError`) where
+  the data can't be fitted: that becomes a row with the message;
+- optionally ``Options``, a frozen dataclass of all that the fit depends on;
+- optionally ``Inference``, another one, of all that is made of a fit, and with it
+  ``infer(data, fitted, inference)``: then ``fit`` may give whatever ``infer`` makes a `Fit` of, and
+  strategies that differ in their inference alone share their fits;
+- optionally ``refuses(data, options)``: why data of such a layout can't be fitted, or an empty
+  text. It may look at the numbers of rows, groups and terms, not at the values;
+- optionally ``ENGINE``, the program that does the computing, and ``PROGRAMS``, the names of the
+  programs and packages whose versions the rows depend on;
 - optionally ``warm_up()``, which loads what ``fit`` needs and so keeps it out of its time;
-- optionally ``ENGINE``, the program that does the computing;
-- optionally ``fit_natively(batch, settings)``, the same for many datasets at once by the
-  project's own engine: a list with a `Fit` or a `FitError` for each.
+- optionally ``fit_batch(batch, options)``, the same for many datasets at once by the project's own
+  engine: a list with what ``fit`` would give, or a `FitError`, for each; with it,
+  ``refuses_natively(data, options)`` where that engine can't fit all that the other one can, and
+  ``MEANINGLESS_NATIVELY``, the names of options that mean nothing to it;
+- in this package ``PRESETS``: its strategies by name, each with a label and its options. A file of
+  the user's own is one strategy, with the file's name and the first line of its docstring.
 
-Heavy imports belong inside these functions: Snakemake imports the files to check the
-configuration.
+Heavy imports belong inside the functions: Snakemake imports the families to check a configuration.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
+import os
 import pkgutil
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypedDict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
-from rmsweep.dataset import Array, Batch, Dataset
+from rmsweep.data.dataset import Array, Dataset
+from rmsweep.design import Strategy
+from rmsweep.errors import UserError
 
 if TYPE_CHECKING:
-    from rmsweep.design import Settings, Verdict
-    from rmsweep.inference import CIType
     from rmsweep.lmm import LeastSquaresFit
+
+CIType = Literal["t", "z"]
+
+
+class StrategyError(UserError):
+    """A strategy that a study can't have: one line with the entry, and what is allowed."""
 
 
 class FitError(ValueError):
@@ -66,20 +86,11 @@ class Convergence:
     df_msg: str = ""
     messages: str = ""
 
-    def success(self, verdict: Verdict) -> bool:
-        """Whether the fit counts as converged.
-
-        Parameters
-        ----------
-        verdict : {"strict", "published"}
-            ``strict``, lme4 from 1.1-19 on: any complaint is a failure, singularity included.
-            ``published``, lme4 up to 1.1-18 as the post's program read it: a singular fit is
-            no failure, and only lme4's own complaints count, not lmerTest's.
-        """
-        complaints = bool(self.opt_code or self.grad_msg or self.hess_msg or self.messages)
-        if verdict == "published":
-            return not complaints
-        return not (complaints or self.singular or self.df_msg)
+    @property
+    def clean(self) -> bool:
+        """Whether there is nothing at all to complain of."""
+        texts = (self.grad_msg, self.hess_msg, self.df_msg, self.messages)
+        return not (self.opt_code or self.singular or any(texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +133,27 @@ class Conventions(TypedDict):
     ci_type: CIType
 
 
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A strategy that studies can name.
+
+    Attributes
+    ----------
+    label : str
+        A line that says what it is.
+    options : mapping
+        The options that make it what it is; the others are the study's, or at their defaults.
+    """
+
+    label: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """The options of a family that has none."""
+
+
 def from_least_squares(fitted: LeastSquaresFit, conventions: Conventions) -> list[Fit | FitError]:
     """One `Fit`, or the reason why there is none, for each dataset of the native engine."""
     return [
@@ -132,56 +164,78 @@ def from_least_squares(fitted: LeastSquaresFit, conventions: Conventions) -> lis
     ]
 
 
-class Strategy(Protocol):
-    """What a strategy's file has to offer (the optional parts are left out here)."""
-
-    __doc__: str | None
-
-    def fit(self, data: Dataset, settings: Settings) -> Fit:
-        """Fit one dataset."""
-
-    def fit_natively(self, batch: Batch, settings: Settings) -> list[Fit | FitError]:
-        """Fit many datasets at once."""
+@cache
+def presets() -> dict[str, tuple[str, Preset]]:
+    """All strategies of this package: name to family and preset."""
+    found = {}
+    for module in pkgutil.iter_modules(__path__):
+        for name, preset in getattr(load(module.name), "PRESETS", {}).items():
+            found[name] = (module.name, preset)
+    return dict(sorted(found.items()))
 
 
-def names() -> list[str]:
-    """Names of all strategies."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+def is_file(family: str) -> bool:
+    """Whether a family is a file of the user's own."""
+    return family.endswith((".py", ".R"))
 
 
-def load(name: str) -> Strategy:
-    """The strategy of that name.
+@cache
+def load(family: str) -> Any:
+    """A family: a module, or for an R file what acts as one.
 
     Raises
     ------
-    ModuleNotFoundError
-        If there is none.
+    StrategyError
+        If a file can't be read, in Python's or R's own words.
     """
-    strategy: Strategy = importlib.import_module(f"{__name__}.{name}")
-    return strategy
+    if not is_file(family):
+        return importlib.import_module(f"{__name__}.{family}")
+    path = Path(family)
+    if path.suffix == ".R":
+        return importlib.import_module(f"{__name__}.r_file").RFile(path)
+    # a helper beside it can be imported
+    if str(path.parent.resolve()) not in sys.path:
+        sys.path.append(str(path.parent.resolve()))
+    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
+    spec = importlib.util.spec_from_file_location(f"strategy_{path.stem}_{digest}", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # where dataclasses look their types up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise StrategyError(f"{family}: {type(error).__name__}: {error}") from None
+    if not callable(getattr(module, "fit", None)):
+        raise StrategyError(f"{family}: no function fit(data, options)")
+    return module
 
 
-def engines(name: str) -> tuple[str, ...]:
-    """The engines that can fit the strategy, its own first."""
-    module = load(name)
+def engines(family: str) -> tuple[str, ...]:
+    """The engines that can fit a family, its own first."""
+    module = load(family)
     own = str(getattr(module, "ENGINE", "python"))
-    return (own, "native") if hasattr(module, "fit_natively") else (own,)
+    return (own, "native") if hasattr(module, "fit_batch") else (own,)
 
 
-def warm_up(name: str) -> None:
-    """Load what the strategy needs to fit."""
-    prepare = getattr(load(name), "warm_up", None)
+def programs(strategy: Strategy, audit: bool = False) -> tuple[str, ...]:
+    """The programs, beyond Python and numpy, whose versions a strategy's rows depend on."""
+    if strategy.engine == "native" and not audit:
+        return ()
+    return tuple(getattr(load(strategy.family), "PROGRAMS", ()))
+
+
+def warm_up(family: str) -> None:
+    """Load what a family needs to fit by its own engine."""
+    prepare = getattr(load(family), "warm_up", None)
     if prepare:
         prepare()
 
 
-def label(name: str) -> str:
-    """The first line of the strategy's docstring."""
-    return (load(name).__doc__ or name).strip().splitlines()[0].rstrip(".")
-
-
-def minimum(name: str, n_terms: int) -> tuple[int, int]:
-    """Fewest groups, and observations per group, that the strategy can fit."""
-    declared = getattr(load(name), "minimum", None)
-    groups, observations = declared(n_terms) if declared else (2, 1)
-    return groups, observations
+def refuses(data: Dataset, strategy: Strategy) -> str:
+    """Why a strategy can't fit data of such a layout; empty if it can."""
+    module = load(strategy.family)
+    names = ["refuses", *(["refuses_natively"] if strategy.engine == "native" else [])]
+    checks = [getattr(module, name) for name in names if hasattr(module, name)]
+    reasons = (check(data, strategy.options) for check in checks)
+    return str(next(filter(None, reasons), ""))

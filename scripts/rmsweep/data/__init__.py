@@ -1,0 +1,1 @@
+"""Data: a dataset as strategies see it, and the scenario that simulates it."""

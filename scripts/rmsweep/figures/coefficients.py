@@ -1,0 +1,92 @@
+"""Densities of the groups' own coefficients: what the between-group SD means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rmsweep.data.scenario import Simulated, simulate, vector
+from rmsweep.design import Condition, Study, plain
+from rmsweep.figures import style
+
+N_GROUPS = 5000
+COLOURS = {"Intercept": "#6A51A3", "IV1": "#41AB5D"}
+ROW = 0.85
+
+
+def draw(study: Study, name: str, conditions: Sequence[Condition]) -> Figure:
+    """Draw one panel per sigma: densities of intercepts and slopes around the truth.
+
+    The model has an intercept and one slope, as in the post. The panels share their groups:
+    only the distance to the truth grows.
+
+    Parameters
+    ----------
+    study : Study
+        Its seed.
+    name : str
+        Of the slice of the study; empty if it has only one.
+    conditions : sequence of Condition
+        Those of the slice: their sigma, and the spread of their first two coefficients.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    levels = sorted({condition.sigma for condition in conditions})
+    populations = [population(study.seed, conditions[0], sigma) for sigma in levels]
+    first = populations[0]
+    truths = " and ".join(
+        f"{term} = {beta:.2f}" for term, beta in zip(first.data.terms, first.betas, strict=True)
+    )
+    width, left, right, foot = 7.5, 1.0, 0.3, 0.5
+    body = ROW * len(levels) + foot
+    figure, top = style.page(
+        width,
+        body,
+        "Coefficients of individual groups",
+        f"Densities over {N_GROUPS:,} simulated groups (the post's persons), for each "
+        f"between-group SD of the study “{study.name}”. Dashed lines: the true values, "
+        f"{truths}. All panels have the same x axis; heights are scaled to each panel.",
+        entries=COLOURS,
+        slice_name=name,
+    )
+    height = figure.get_figheight()
+    spread = max(np.abs(p.coefficients).max() for p in populations)
+    for row, (sigma, simulated) in enumerate(zip(levels, populations, strict=True)):
+        box = (left, top - ROW * (row + 1), width - left - right, 0.85 * ROW)
+        axes = figure.add_axes(tuple(np.array(box) / [width, height, width, height]))
+        draw_densities(axes, simulated)
+        last = row == len(levels) - 1
+        axes.set(xlim=(-spread, spread), xlabel="Coefficient of a group" if last else "")
+        axes.tick_params(labelbottom=last, length=2.5 if last else 0)
+        axes.set_ylabel(f"SD {plain(sigma)}", rotation=0, ha="right", va="center", weight="bold")
+    return figure
+
+
+def population(seed: int, condition: Condition, sigma: float) -> Simulated:
+    """Simulate many groups; for all sigma the same ones, drawn out to that SD."""
+    ratio = vector(condition["sigma_ratio"], condition["n_predictors"] + 1)[:2]
+    values = dict(condition.values) | {"n_groups": N_GROUPS, "n_obs": 1, "n_predictors": 1}
+    values |= {"predictor_mean": 0.0, "predictor_sd": 1.0, "predictor_correlation": 0.0}
+    # the seed depends on the condition's sigma: so that stays 1, and the ratio takes over
+    values |= {"sigma": 1.0, "sigma_ratio": tuple(sigma * ratio)}
+    return simulate(seed, Condition("", values, {}), 0)
+
+
+def draw_densities(axes: Axes, simulated: Simulated) -> None:
+    """Draw the densities of one population, and its truth."""
+    for term, beta, values in zip(
+        simulated.data.terms, simulated.betas, simulated.coefficients.T, strict=True
+    ):
+        colour = COLOURS[term]
+        varies = np.ptp(values) > 0
+        if varies:
+            sns.kdeplot(x=values, ax=axes, color=colour, fill=True, alpha=0.3, linewidth=1.2)
+        axes.axvline(beta, color=colour, linestyle="--" if varies else "-", linewidth=1.1)
+    axes.set(yticks=[])
+    axes.spines["left"].set_visible(False)

@@ -1,0 +1,56 @@
+"""Rates and their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from rmsweep.data.dataset import Array
+
+Z95 = 1.959963984540054
+
+
+def success_rates(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Rate of successes in each group of rows.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Has the keys and ``value``, whether the row is a success.
+    keys : sequence of str
+        Columns that say which rows belong together.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group, indexed by the keys: ``n`` rows, their ``rate``, its 95% interval's ends
+        ``low`` and ``high``.
+    """
+    rates = frame.groupby(list(keys), observed=True)["value"].agg(n="size", successes="sum")
+    successes, n = rates["successes"].to_numpy(dtype=float), rates["n"].to_numpy(dtype=float)
+    low, high = wilson_interval(successes, n)
+    return rates.assign(rate=successes / n, low=low, high=high)
+
+
+def wilson_interval(successes: Array, n: Array) -> tuple[Array, Array]:
+    """95% score interval of a proportion.
+
+    Wilson (1927), Journal of the American Statistical Association 22:209; the same as
+    statsmodels' ``proportion_confint(method="wilson")``, whose import takes two seconds.
+
+    Parameters
+    ----------
+    successes, n : array
+        Number of successes, and of trials (at least 1).
+
+    Returns
+    -------
+    low, high : array
+    """
+    rate = successes / n
+    centre = (rate + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    half = Z95 / (1 + Z95**2 / n) * np.sqrt(rate * (1 - rate) / n + (Z95 / (2 * n)) ** 2)
+    # 0 and 1 are exact where rounding may not be
+    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)

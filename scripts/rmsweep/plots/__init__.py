@@ -1,5 +1,0 @@
-"""The figures of a study, drawn from its merged table or from its configuration.
-
-``style`` is the one place for colours, fonts, the page's layout and saving; ``facets`` reads
-the table and lays out its grid of panels; each other module draws one kind of figure.
-"""

@@ -1,0 +1,69 @@
+"""Two-stage regression: one for each group, then a test of the groups' coefficients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rmsweep.data.dataset import Batch, Dataset
+from rmsweep.strategies import (
+    Conventions,
+    Fit,
+    FitError,
+    NoOptions,
+    Preset,
+    from_least_squares,
+)
+
+ENGINE = "statsmodels"
+PROGRAMS = ("statsmodels",)
+PRESETS = {"lm2": Preset("Two-stage regression (summary statistics)")}
+CONVENTIONS = Conventions(se_type="SD of group coefficients / sqrt(G)", df_type="G-1", ci_type="t")
+
+
+def refuses(data: Dataset, options: NoOptions) -> str:
+    """Each group needs as many rows as its regression has coefficients."""
+    n_terms = data.X.shape[1]
+    if data.n_groups < 2:
+        return "one group leaves nothing to compare"
+    sizes = np.bincount(data.groups)
+    smallest = int(sizes.argmin())
+    if sizes[smallest] < n_terms:
+        return f"group {smallest + 1} has {sizes[smallest]} rows for {n_terms} coefficients"
+    return ""
+
+
+def warm_up() -> None:
+    """Load statsmodels."""
+    import statsmodels.regression.linear_model  # noqa: F401
+
+
+def fit(data: Dataset, options: NoOptions) -> Fit:
+    """Fit each group on its own; then test the mean of the groups' coefficients.
+
+    The estimate is the mean over groups, its standard error SD/sqrt(G), with G - 1 degrees of
+    freedom: a one-sample t test (Frison & Pocock 1992; Holmes & Friston 1998).
+    """
+    from statsmodels.regression.linear_model import OLS
+
+    n_terms = data.X.shape[1]
+    coefficients = np.empty((data.n_groups, n_terms))
+    for group in range(data.n_groups):
+        rows = data.groups == group
+        X = data.X[rows]
+        if np.linalg.matrix_rank(X) < n_terms:
+            raise FitError(f"group {group + 1}: the design matrix has a rank below {n_terms}")
+        coefficients[group] = OLS(data.y[rows], X).fit().params
+    return Fit(
+        estimate=coefficients.mean(axis=0),
+        se=coefficients.std(axis=0, ddof=1) / np.sqrt(data.n_groups),
+        df=np.full(n_terms, float(data.n_groups - 1)),
+        **CONVENTIONS,
+    )
+
+
+def fit_batch(batch: Batch, options: NoOptions) -> list[Fit | FitError]:
+    """Fit the same by closed forms, from the groups' cross-products."""
+    from rmsweep import lmm
+
+    products = batch.crossproducts(batch.datasets[0].terms)
+    return from_least_squares(lmm.two_stage(products), CONVENTIONS)

@@ -1,0 +1,1 @@
+"""The sweep: from cells to shards, from shards to tables, and what made them."""

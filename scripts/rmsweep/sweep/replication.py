@@ -1,0 +1,405 @@
+"""From cells to rows: simulate each dataset, fit every strategy, sum up."""
+
+from __future__ import annotations
+
+import socket
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from rmsweep import strategies
+from rmsweep.data.dataset import Array, Batch, Dataset, batches
+from rmsweep.data.scenario import simulate
+from rmsweep.design import Block, Condition, Strategy, Study
+from rmsweep.errors import UserError
+from rmsweep.strategies import CIType, Fit
+from rmsweep.strategies.inference import infer
+from rmsweep.sweep import tables
+
+# rows of data that are simulated and fitted together: some 50 MB of them and of what is derived
+ROWS_AT_ONCE = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one strategy and one dataset.
+
+    Attributes
+    ----------
+    fit : Fit or None
+        The fit; None if it failed.
+    error : str
+        Why it failed; empty if it did not.
+    seconds, cpu_seconds : float
+        Wall and CPU time that it took.
+    """
+
+    fit: Fit | None
+    error: str
+    seconds: float
+    cpu_seconds: float
+
+
+def run_block(
+    study: Study,
+    block: Block,
+    worker: str = "cold",
+    reused: Mapping[str, pa.Table] | None = None,
+) -> pa.Table:
+    """Simulate and fit every replication of a block.
+
+    Parameters
+    ----------
+    study : Study
+    block : Block
+        Condition and replications.
+    worker : {"warm", "cold"}
+        How the process came to be, for the timings.
+    reused : mapping of str to pyarrow.Table, optional
+        Rows that need not be made again, by strategy: one per replication.
+
+    Returns
+    -------
+    pyarrow.Table
+        A shard (`tables.SHARD`): one row per dataset and strategy.
+    """
+    reused = reused or {}
+    missing = [strategy for strategy in study.strategies if strategy.name not in reused]
+    warm_up(study, missing)
+    origin = {"host": socket.gethostname(), "worker": worker}
+    size = max(1, ROWS_AT_ONCE // (block.condition.n_groups * block.condition.n_obs))
+    made = [
+        run_batch(study, missing, block.condition, block.sims[first : first + size], origin)
+        for first in range(0, len(block.sims) if missing else 0, size)
+    ]
+    by_strategy = dict(reused)
+    for strategy in missing:
+        parts = [part[strategy.name] for part in made]
+        by_strategy[strategy.name] = pa.concat_tables(parts).cast(tables.SHARD)
+    shard = pa.concat_tables(
+        by_strategy[strategy.name].replace_schema_metadata() for strategy in study.strategies
+    )
+    # from strategy by strategy to dataset by dataset
+    order = np.arange(len(shard)).reshape(len(study.strategies), -1).T.ravel()
+    return shard.take(pa.array(order)).combine_chunks().cast(tables.SHARD)
+
+
+def warm_up(study: Study, chosen: Sequence[Strategy] | None = None) -> None:
+    """Load all that the fits of the study, or of some of its strategies, need."""
+    for strategy in study.strategies if chosen is None else chosen:
+        if strategy.engine == "native":
+            from rmsweep import lmm  # noqa: F401
+        if strategy.engine != "native" or study.audit:
+            strategies.warm_up(strategy.family)
+
+
+def run_batch(
+    study: Study,
+    chosen: Sequence[Strategy],
+    condition: Condition,
+    sims: range,
+    origin: Mapping[str, str],
+) -> dict[str, pa.Table]:
+    """Simulate and fit some replications together, as many as memory likes.
+
+    Returns
+    -------
+    dict of str to pyarrow.Table
+        The rows of each strategy, one per replication.
+    """
+    simulated = [simulate(study.seed, condition, sim) for sim in sims]
+    truth = np.array([one.betas for one in simulated])
+    data = [one.data for one in simulated]
+    structures = list(batches(data))
+    terms = data[0].terms
+    outcomes = fit_datasets(chosen, structures, len(data))
+    audited = [place for place, sim in enumerate(sims) if study.is_audited(condition, sim)]
+    references = audit(chosen, data, audited) if study.audit else {}
+    found = {}
+    for strategy in chosen:
+        audits: list[object] = [None] * len(data)
+        for place, reference in zip(audited, references.get(strategy.name, ()), strict=False):
+            audits[place] = compare(outcomes[strategy.name][place], reference)
+        others = {
+            "condition": str(condition),
+            "sim": list(sims),
+            "strategy": strategy.name,
+            "engine": strategy.engine,
+            "audit": audits,
+        }
+        found[strategy.name] = rows(outcomes[strategy.name], terms, truth, others | dict(origin))
+    return found
+
+
+def fit_datasets(
+    chosen: Sequence[Strategy], structures: Sequence[tuple[Sequence[int], Batch]], size: int
+) -> dict[str, list[Outcome]]:
+    """Fit strategies to datasets; those that differ in their inference alone share their fits.
+
+    Parameters
+    ----------
+    chosen : sequence of Strategy
+    structures : sequence of (places, Batch)
+        The datasets by structure (`rmsweep.data.dataset.batches`).
+    size : int
+        Number of datasets, R.
+
+    Returns
+    -------
+    dict of str to list of R Outcome
+        By strategy; the time of a shared fit is that of the first strategy that has it.
+    """
+    shared: dict[object, list[Strategy]] = {}
+    for strategy in chosen:
+        shared.setdefault(strategy.fit_key, []).append(strategy)
+    found: dict[str, list[Any]] = {strategy.name: [None] * size for strategy in chosen}
+    for alike in shared.values():
+        native = alike[0].engine == "native"
+        for places, batch in structures:
+            fitted = fit_natively(alike[0], batch) if native else fit_one_by_one(alike[0], batch)
+            for strategy in alike:
+                charged = strategy is alike[0]
+                for place, data, tried in zip(places, batch.datasets, fitted, strict=True):
+                    found[strategy.name][place] = tried.outcome(strategy, data, charged)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What a family's fit gave for one dataset, before any inference.
+
+    Attributes
+    ----------
+    fitted : object
+        What the family's ``fit`` gave, or the error that it ended with.
+    messages : tuple of str
+        Python's warnings meanwhile.
+    seconds, cpu_seconds : float
+        Wall and CPU time that it took.
+    """
+
+    fitted: Any
+    messages: tuple[str, ...]
+    seconds: float
+    cpu_seconds: float
+
+    def outcome(self, strategy: Strategy, data: Dataset, charged: bool) -> Outcome:
+        """What comes of it for one of the strategies that share it.
+
+        Parameters
+        ----------
+        strategy : Strategy
+        data : Dataset
+        charged : bool
+            Whether this strategy bears the time of the fit.
+        """
+        seconds, cpu_seconds = (self.seconds, self.cpu_seconds) if charged else (0.0, 0.0)
+        fit = self.fitted
+        infer_of = getattr(strategies.load(strategy.family), "infer", None)
+        if infer_of and not isinstance(fit, Exception):
+            inferred = attempt(strategy, partial(infer_of, data, fit, strategy.inference))
+            fit, seconds = inferred.fitted, seconds + inferred.seconds
+            cpu_seconds += inferred.cpu_seconds
+        if self.messages and isinstance(fit, Fit):
+            own = [fit.convergence.messages] if fit.convergence.messages else []
+            messages = "; ".join([*own, *self.messages])
+            fit = replace(fit, convergence=replace(fit.convergence, messages=messages))
+        return outcome(fit, len(data.terms), seconds, cpu_seconds)
+
+
+def attempt(strategy: Strategy, run: Callable[[], Any]) -> Attempt:
+    """Run a part of a strategy; if it fails, that is a result, too.
+
+    Errors that are no `ValueError` or `ArithmeticError` are no matter of the data, and are let
+    through where the code is ours. In a file of the user's own, every error is a row.
+    """
+    known: tuple[type[Exception], ...] = (ValueError, ArithmeticError)
+    if strategies.is_file(strategy.family):
+        known = (Exception,)
+    wall, cpu = time.perf_counter(), time.process_time()
+    try:
+        fitted = run()
+    except UserError:
+        raise  # a broken environment, not a broken fit
+    except known as error:
+        fitted = error
+    return Attempt(fitted, (), time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def fit_one_by_one(strategy: Strategy, batch: Batch) -> list[Attempt]:
+    """Fit a strategy's own engine to each dataset."""
+    if reason := strategies.refuses(batch.datasets[0], strategy):
+        return [Attempt(strategies.FitError(reason), (), 0.0, 0.0)] * len(batch.datasets)
+    fit = strategies.load(strategy.family).fit
+    found = []
+    for data in batch.datasets:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            one = attempt(strategy, partial(fit, data, strategy.options))
+        found.append(replace(one, messages=tuple(str(warning.message) for warning in caught)))
+    return found
+
+
+def fit_natively(strategy: Strategy, batch: Batch) -> list[Attempt]:
+    """Fit many datasets at once by the native engine; each bears its share of the time."""
+    size = len(batch.datasets)
+    if reason := strategies.refuses(batch.datasets[0], strategy):
+        return [Attempt(strategies.FitError(reason), (), 0.0, 0.0)] * size
+    fit_batch = strategies.load(strategy.family).fit_batch
+    whole = attempt(strategy, partial(fit_batch, batch, strategy.options))
+    # an error is one of the design itself
+    fits = [whole.fitted] * size if isinstance(whole.fitted, Exception) else whole.fitted
+    timing = whole.seconds / size, whole.cpu_seconds / size
+    return [Attempt(fit, (), *timing) for fit in fits]
+
+
+def audit(
+    chosen: Sequence[Strategy], data: Sequence[Dataset], places: Sequence[int]
+) -> dict[str, list[Outcome]]:
+    """Fit some of the datasets by the reference programs of the natively fitted strategies."""
+    references = [
+        replace(strategy, engine=strategies.engines(strategy.family)[0])
+        for strategy in chosen
+        if strategy.engine == "native"
+    ]
+    structures = list(batches([data[place] for place in places]))
+    return fit_datasets(references, structures, len(places))
+
+
+def outcome(fit: Any, n_terms: int, seconds: float, cpu_seconds: float) -> Outcome:
+    """Make an outcome of a fit or of the error that it ended with."""
+    error = ""
+    if isinstance(fit, Exception):
+        error = described(fit)
+    elif not isinstance(fit, Fit):
+        error = f"fit: gave a {type(fit).__name__}, not a Fit"
+    elif any(np.shape(part) != (n_terms,) for part in (fit.estimate, fit.se, fit.df)):
+        error = f"fit: estimate, se and df are not {n_terms} numbers each"
+    elif not (np.isfinite(fit.estimate).all() and np.isfinite(fit.se).all()):
+        error = "fit: an estimate or a standard error is not a finite number"
+    return Outcome(None if error else fit, error, seconds, cpu_seconds)
+
+
+def described(error: Exception) -> str:
+    """An error's words, with its type where they alone would not do."""
+    text = str(error)
+    if text and isinstance(error, (ValueError, ArithmeticError)):
+        return text
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def compare(native: Outcome, reference: Outcome) -> dict[str, object]:
+    """Compare the two engines' answers for one dataset: a value of `tables.AUDIT`."""
+    ours, theirs = native.fit, reference.fit
+    compared: dict[str, object] = {
+        "reference_messages": reference.error or (theirs and theirs.convergence.messages),
+    }
+    for label, fit in (("native", ours), ("reference", theirs)):
+        compared[f"{label}_status"] = status(fit)
+        compared[f"{label}_singular"] = fit and fit.convergence.singular
+    if ours and theirs:
+        if not np.isnan(ours.criterion):
+            compared["criterion_gap"] = theirs.criterion - ours.criterion
+        compared["estimate_diff"] = float(
+            np.abs((ours.estimate - theirs.estimate) / theirs.se).max()
+        )
+        compared["se_diff"] = float(np.abs(ours.se / theirs.se - 1).max())
+        compared["df_diff"] = float(np.abs(ours.df / theirs.df - 1).max())
+    return compared
+
+
+def rows(
+    outcomes: Sequence[Outcome],
+    terms: Sequence[str],
+    truth: Array,
+    others: Mapping[str, object],
+) -> pa.Table:
+    """The rows of a shard for one strategy's outcomes.
+
+    Parameters
+    ----------
+    outcomes : sequence of R Outcome
+        One per dataset.
+    terms : sequence of p str
+        The coefficients' names.
+    truth : (R, p) array
+        The true coefficients; NaN where they are not known.
+    others : dict
+        The columns that don't come from the fit, as one value or a list of R.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns and types of `tables.SHARD`; numbers that don't exist are null.
+    """
+    size = len(outcomes)
+    fits = [outcome.fit for outcome in outcomes]
+    missing = np.full(len(terms), np.nan)
+
+    def stacked(part: str) -> Array:
+        return np.array([missing if fit is None else getattr(fit, part) for fit in fits])
+
+    def each(part: str) -> list[object]:
+        return [fit and getattr(fit, part) for fit in fits]
+
+    def convergence(part: str) -> list[object]:
+        return [fit and getattr(fit.convergence, part) for fit in fits]
+
+    # the interval's distribution is the strategy's, not the dataset's
+    ci_type: CIType = next((fit.ci_type for fit in fits if fit), "t")
+    inferred = infer(stacked("estimate"), stacked("se"), stacked("df"), ci_type)
+    columns: dict[str, Any] = {
+        key: value if isinstance(value, list) else [value] * size for key, value in others.items()
+    }
+    parts = np.abs(inferred.estimate - truth), inferred.se, np.abs(inferred.statistic)
+    sums = [part.sum(axis=1) for part in parts]
+    columns |= dict(zip(tables.METRICS, sums, strict=True))
+    columns |= {
+        "status": [status(fit) for fit in fits],
+        "messages": [
+            fit.convergence.messages if fit else outcome.error
+            for fit, outcome in zip(fits, outcomes, strict=True)
+        ],
+        "criterion": np.array([fit.criterion if fit else np.nan for fit in fits]),
+        "criterion_gap": np.array([fit.criterion_gap if fit else np.nan for fit in fits]),
+        "coefs": coefficients(terms, (truth, *inferred.columns())),
+        "seconds": [outcome.seconds for outcome in outcomes],
+        "cpu_seconds": [outcome.cpu_seconds for outcome in outcomes],
+    }
+    columns |= {part: each(part) for part in ("se_type", "df_type", "ci_type")}
+    columns |= {
+        part: convergence(part)
+        for part in ("singular", "optimizer", "opt_code", "grad_msg", "hess_msg", "df_msg")
+    }
+    return pa.table(
+        [
+            pa.array(columns.get(field.name, [None] * size), field.type, from_pandas=True)
+            for field in tables.SHARD.remove_metadata()
+        ],
+        names=tables.SHARD.names,
+    )
+
+
+def status(fit: Fit | None) -> str:
+    """``failed`` without estimates, ``warning`` with a complaint of any kind, else ``ok``."""
+    if fit is None:
+        return "failed"
+    return "ok" if fit.convergence.clean else "warning"
+
+
+def coefficients(terms: Sequence[str], columns: Sequence[Array]) -> pa.Array:
+    """The nested coefficient rows: R lists of p structs, from columns of shape (R, p)."""
+    n_datasets, n_terms = columns[0].shape
+    values = [
+        pa.array(list(terms) * n_datasets, pa.string()),
+        *(pa.array(column.ravel(), pa.float64(), from_pandas=True) for column in columns),
+    ]
+    offsets = np.arange(0, (n_datasets + 1) * n_terms, n_terms, dtype=np.int32)
+    structs = pa.StructArray.from_arrays(values, fields=list(tables.COEFFICIENT))
+    return pa.ListArray.from_arrays(pa.array(offsets), structs)

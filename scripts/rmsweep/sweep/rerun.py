@@ -1,0 +1,112 @@
+"""One strategy and one dataset again, alone, and whether the numbers are the table's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from rmsweep.config import ConfigError, read_study
+from rmsweep.design import Block, Condition, Strategy, Study
+from rmsweep.sweep import tables
+from rmsweep.sweep.merge import identified, rerun_commands
+from rmsweep.sweep.provenance import table_identity
+from rmsweep.sweep.replication import run_block
+
+Row = dict[str, Any]
+
+
+def keys_of(study: Study) -> pa.Schema:
+    """The columns that say which row of the study's tables is which."""
+    return tables.keys(study.axes)
+
+
+def study_of(path: Path) -> Study:
+    """The study that a table was made by.
+
+    Raises
+    ------
+    ConfigError
+        If the file can't be read or is no such table.
+    """
+    try:
+        source = tables.metadata(path)["study"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"{path}: not a table of fits ({error})") from None
+    return read_study(source)
+
+
+def unsuccessful(path: Path) -> pa.Table:
+    """The rows of ``fits`` that were no success: row, status, command; failed ones first."""
+    keys = keys_of(study_of(path))
+    fits = pq.read_table(path, columns=[*keys.names, "fit_success", "status"])
+    numbers = pa.array(range(len(fits)))
+    commands = rerun_commands(fits, keys)
+    rows = pa.table({"row": numbers, "status": fits["status"], "command": commands})
+    rows = rows.filter(pc.invert(fits["fit_success"]))
+    return rows.take(pc.sort_indices(pc.not_equal(rows["status"], "failed")))
+
+
+def levels_of(path: Path, number: int) -> dict[str, str]:
+    """The keys of a row of ``fits``, counted from 0, as a command line gives them.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer rows.
+    """
+    keys = pq.read_table(path, columns=keys_of(study_of(path)).names[1:])
+    if not 0 <= number < len(keys):
+        raise ConfigError(f"{path} has no row {number}; allowed: 0 to {len(keys) - 1}")
+    row = keys.slice(number, 1)
+    return {name: row[name].cast(pa.string())[0].as_py() for name in row.column_names}
+
+
+def refit(study: Study, condition: Condition, sim: int, strategy: Strategy) -> Row:
+    """Simulate and fit, as a job of the sweep does, and give the one row, as in the tables."""
+    alone = replace(study, strategies=(strategy,), audit=0.0)
+    shard = run_block(alone, Block(condition, range(sim, sim + 1)))
+    row: Row = identified(shard, alone, condition).to_pylist()[0]
+    return row
+
+
+def differences(row: Row, path: Path) -> list[str] | None:
+    """How a row differs from the one of its keys in ``fits``, and in ``coefs`` beside it.
+
+    Returns
+    -------
+    list of str or None
+        A line per column that is not the same to the bit; None if the table has no such row.
+    """
+    chosen = [(key, "=", row[key]) for key in keys_of(study_of(path)).names[1:]]
+    stored = pq.read_table(path, filters=chosen).to_pylist()
+    if not stored:
+        return None
+    expected = stored[0]
+    coefs = path.with_name("coefs.parquet")
+    if coefs.exists():
+        names = tables.COEFFICIENT.names
+        expected["coefs"] = pq.read_table(coefs, columns=names, filters=chosen).to_pylist()
+    return [
+        f"{key}: {row[key]!r} here, {expected[key]!r} there"
+        for key in row.keys() & expected.keys()
+        # as text, NaN is NaN, and -0.0 is not 0.0
+        if repr(row[key]) != repr(expected[key])
+    ]
+
+
+def other_surroundings(path: Path, study: Study, versions: Mapping[str, str]) -> list[str]:
+    """What a table was made with that is different here: code, and versions of programs."""
+    made = tables.metadata(path)
+    found = [] if made["code"] == table_identity(study, {})["code"] else ["code"]
+    return found + [
+        f"{program} {', '.join(theirs)} (here {versions[program]})"
+        for program, theirs in json.loads(made["versions"]).items()
+        if program in versions and theirs != [versions[program]]
+    ]

@@ -1,0 +1,267 @@
+"""Shards: where they are, writing and reading them, and the one judge of what they hold."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rmsweep.design import Block, Condition, Study
+from rmsweep.errors import UserError
+from rmsweep.sweep import tables
+from rmsweep.sweep.provenance import installed_versions, shard_identity
+
+Identity = Mapping[str, Any]
+
+
+class DamagedError(ValueError):
+    """A shard that can't be what its place says, whatever the study, and why."""
+
+
+class UnreadableError(UserError):
+    """A shard that may be good, but that the system does not let this process read."""
+
+
+class OutdatedError(ValueError):
+    """A shard that was made by another study, code or program, and by which."""
+
+
+class Shards:
+    """The shards of a study.
+
+    Parameters
+    ----------
+    study : Study
+        The study as it is now.
+    folder : Path
+        The folder ``cells`` of its results.
+    programs : bool
+        Whether this process has the programs that fit; if not, their versions are left out of the
+        judgement.
+    versions : mapping of str to str, optional
+        Of these programs; default, those that are installed.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        folder: Path,
+        programs: bool = True,
+        versions: Mapping[str, str] | None = None,
+    ) -> None:
+        self.study = study
+        self.folder = folder
+        self.programs = programs
+        self._versions = versions
+        self.names = [strategy.name for strategy in study.strategies]
+        self._expected: dict[Condition, Identity] = {}
+
+    def path(self, block: Block) -> Path:
+        """Where a block's shard is."""
+        return self.folder / block.path
+
+    @cached_property
+    def versions(self) -> Mapping[str, str]:
+        """Versions of the programs that fit; none if this process can't say."""
+        if self._versions is None:
+            return installed_versions(self.study) if self.programs else {}
+        return self._versions
+
+    def expected(self, condition: Condition) -> Identity:
+        """What a shard of the condition has to say of itself."""
+        if condition not in self._expected:
+            identity = shard_identity(self.study, condition, self.versions)
+            self._expected[condition] = parsed(identity)
+        return self._expected[condition]
+
+    def outdated(self, path: Path, condition: Condition) -> str:
+        """Why a shard has to be made anew; empty if it has not.
+
+        It may have rows of other strategies besides: they do no harm.
+
+        Raises
+        ------
+        UnreadableError
+            If this process can't read it now, which says nothing of the shard.
+        """
+        try:
+            found = parsed(tables.metadata(path))
+        except (OSError, ValueError, pa.ArrowException) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise UnreadableError(f"{path} can't be read: {os.strerror(error.errno)}") from None
+            return f"it is no shard ({one_line(error)})"
+        return self.differences(found, self.expected(condition), self.names)
+
+    def differences(self, found: Identity, expected: Identity, names: Sequence[str]) -> str:
+        """What differs in what made the rows of some strategies; empty if nothing does."""
+        for name in names:
+            here, there = (rows_identity(identity, name) for identity in (found, expected))
+            different = [part for part in there if here[part] != there[part]]
+            if not self.programs:
+                different = [part for part in different if part != "versions"]
+            if different:
+                return f"made with other {', '.join(different)} ({name})"
+        return ""
+
+    def read(self, block: Block) -> pa.Table:
+        """Read a shard and check that it holds its block's rows, all of them and no others.
+
+        Returns
+        -------
+        pyarrow.Table
+            The rows of the study's strategies, dataset by dataset, in the study's order.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        OSError, MemoryError
+            If this process can't read it now, which says nothing of the shard.
+        DamagedError
+            If it is not what its place says.
+        OutdatedError
+            If it is of another study.
+        """
+        table, found = load(self.path(block))
+        if reason := self.differences(found, self.expected(block.condition), self.names):
+            raise OutdatedError(reason)
+        return select(table, block, list(found["strategies"]), self.names)
+
+
+def load(path: Path) -> tuple[pa.Table, Identity]:
+    """Read a shard, with what it says of itself.
+
+    Raises
+    ------
+    OSError, MemoryError
+        If the system can't read it now.
+    DamagedError
+        If it is no shard.
+    """
+    try:
+        table = pq.ParquetFile(path, page_checksum_verification=True).read(use_threads=False)
+        raw = table.schema.metadata or {}
+        found = parsed({key.decode(): value.decode() for key, value in raw.items()})
+    except MemoryError:
+        raise
+    except (OSError, ValueError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the system's, not the file's
+        raise DamagedError(one_line(error)) from error
+    if not table.schema.equals(tables.SHARD):
+        raise DamagedError("its columns are not those of a shard")
+    return table, found
+
+
+def one_line(error: Exception) -> str:
+    """An error's words without line breaks."""
+    return " ".join(str(error).split())
+
+
+def parsed(metadata: Mapping[str, str]) -> Identity:
+    """A shard's metadata as values.
+
+    Raises
+    ------
+    ValueError
+        If they are not those of a shard.
+    """
+    try:
+        found = {key: json.loads(metadata[key]) for key in ("data", "strategies", "versions")}
+    except KeyError as error:
+        raise ValueError(f"it does not say its {error}") from None
+    return found | {"schema_version": metadata.get("schema_version"), "code": metadata.get("code")}
+
+
+def rows_identity(identity: Identity, name: str) -> dict[str, Any]:
+    """What made the rows of one strategy, in parts that an error can name."""
+    own = identity["strategies"].get(name, {})
+    return {
+        "layout": identity["schema_version"],
+        "data": identity["data"],
+        "options": own.get("options"),
+        "code": (identity["code"], own.get("code")),
+        "versions": {key: identity["versions"].get(key) for key in own.get("programs", ())},
+    }
+
+
+def select(table: pa.Table, block: Block, there: list[str], names: list[str]) -> pa.Table:
+    """The rows of some strategies, in their order, of a shard with these and perhaps others.
+
+    Raises
+    ------
+    DamagedError
+        If the shard doesn't hold each dataset and strategy once, in order.
+    """
+    planned = {
+        "condition": [str(block.condition)] * len(table),
+        "sim": [sim for sim in block.sims for _ in there],
+        "strategy": there * len(block.sims),
+    }
+    for key, expected in planned.items():
+        if table[key].to_pylist() != expected:
+            raise DamagedError(f"holds other rows than planned: see {key}")
+    if there == names:
+        return table
+    offsets = [there.index(name) for name in names]
+    first = range(0, len(table), len(there))
+    return table.take(pa.array([start + offset for start in first for offset in offsets]))
+
+
+def kept(path: Path) -> Path | None:
+    """Where the latest shard of a path is kept while Snakemake makes it anew.
+
+    Snakemake deletes an output before its job starts, and again if the job fails; of a second name
+    for the same file it knows nothing.
+    """
+    for parent in path.parents:
+        if parent.name == "cells":
+            return parent.with_name(".kept") / path.relative_to(parent)
+    return None
+
+
+def write(table: pa.Table, path: Path, identity: Mapping[str, str]) -> None:
+    """Write a shard, atomically, with what made it in its metadata, and keep it."""
+    with tables.atomic(path) as temporary:
+        pq.write_table(
+            table.replace_schema_metadata(dict(identity)),
+            temporary,
+            compression="zstd",
+            write_page_checksum=True,
+        )
+    second = kept(path)
+    if second is None:
+        return
+    temporary = second.with_name(f"{second.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+    with suppress(OSError):  # what is not kept costs time, no more
+        second.parent.mkdir(parents=True, exist_ok=True)
+        os.link(path, temporary)
+        temporary.replace(second)
+
+
+def reusable(shards: Shards, block: Block, path: Path) -> dict[str, pa.Table]:
+    """The rows of a kept shard that the study would make again just as they are, by strategy.
+
+    A shard that can't be read has none.
+    """
+    second = kept(path)
+    try:
+        if second is None or not second.exists():
+            return {}
+        table, found = load(second)
+        expected = shards.expected(block.condition)
+        there = list(found["strategies"])
+        return {
+            name: select(table, block, there, [name])
+            for name in shards.names
+            if name in there and not shards.differences(found, expected, [name])
+        }
+    except (OSError, DamagedError):
+        return {}

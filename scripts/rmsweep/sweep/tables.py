@@ -1,0 +1,168 @@
+"""The tables: their columns, and writing them so that no half file is ever seen.
+
+A shard, the output of one job, is a Parquet file with one row per dataset and strategy, which
+holds the coefficients as a nested list and the time that the fit took. Its condition is a text:
+the values are in the folders' names, whatever axes a study has. Merging spreads the shards over the
+tables ``fits``, ``coefs``, ``timings`` and, for audited studies, ``audit``, which have a typed
+column for each axis.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rmsweep.design import Axis, Condition, Level, plain
+from rmsweep.errors import UserError
+
+SCHEMA_VERSION = "2"
+
+KINDS = {"integer": pa.int64(), "number": pa.float64(), "text": pa.string()}
+
+
+class Metric(NamedTuple):
+    """One of the post's three sums over the coefficients of a fit."""
+
+    title: str
+    label: str
+
+
+METRICS = {
+    "coef_abs_err": Metric("Coefficient recovery", "Sum of absolute errors of the coefficients"),
+    "se_sum": Metric("Standard errors", "Sum of standard errors of the coefficients"),
+    "t_sum": Metric("t statistics", "Sum of absolute t statistics of the coefficients"),
+}
+
+# what a shard says of a fit; the tables add whether it counts as converged
+FIT = pa.schema(
+    [
+        *((metric, pa.float64()) for metric in METRICS),
+        ("status", pa.string()),
+        ("singular", pa.bool_()),
+        ("optimizer", pa.string()),
+        ("opt_code", pa.int64()),
+        ("grad_msg", pa.string()),
+        ("hess_msg", pa.string()),
+        ("df_msg", pa.string()),
+        ("messages", pa.string()),
+        ("criterion", pa.float64()),
+        ("criterion_gap", pa.float64()),
+        ("engine", pa.string()),
+        ("se_type", pa.string()),
+        ("df_type", pa.string()),
+        ("ci_type", pa.string()),
+    ]
+)
+COEFFICIENT = pa.schema(
+    [
+        ("term", pa.string()),
+        ("truth", pa.float64()),
+        ("estimate", pa.float64()),
+        ("se", pa.float64()),
+        ("df", pa.float64()),
+        ("statistic", pa.float64()),
+        ("p_value", pa.float64()),
+        ("ci_low", pa.float64()),
+        ("ci_high", pa.float64()),
+    ]
+)
+TIMING = pa.schema(
+    [
+        ("seconds", pa.float64()),
+        ("cpu_seconds", pa.float64()),
+        ("host", pa.string()),
+        ("worker", pa.string()),
+    ]
+)
+AUDIT = pa.schema(
+    [
+        ("criterion_gap", pa.float64()),
+        ("estimate_diff", pa.float64()),
+        ("se_diff", pa.float64()),
+        ("df_diff", pa.float64()),
+        ("native_status", pa.string()),
+        ("reference_status", pa.string()),
+        ("native_singular", pa.bool_()),
+        ("reference_singular", pa.bool_()),
+        ("reference_messages", pa.string()),
+    ]
+)
+SHARD = pa.schema(
+    [
+        pa.field("condition", pa.string(), nullable=False),
+        pa.field("sim", pa.int64(), nullable=False),
+        pa.field("strategy", pa.string(), nullable=False),
+        *FIT,
+        ("coefs", pa.list_(pa.struct(list(COEFFICIENT)))),
+        ("audit", pa.struct(list(AUDIT))),
+        *TIMING,
+    ]
+)
+
+
+def keys(axes: Sequence[Axis]) -> pa.Schema:
+    """The columns that say which row of a table is which."""
+    return pa.schema(
+        [
+            pa.field("study", pa.string(), nullable=False),
+            *(pa.field(axis.name, KINDS[axis.kind], nullable=False) for axis in axes),
+            pa.field("sim", pa.int64(), nullable=False),
+            pa.field("strategy", pa.string(), nullable=False),
+        ]
+    )
+
+
+def levels(axes: Sequence[Axis], condition: Condition) -> dict[str, Level]:
+    """A condition's values in those columns."""
+    return {
+        axis.name: plain(level) if axis.kind == "text" else level
+        for axis, level in ((axis, condition.levels[axis.name]) for axis in axes)
+    }
+
+
+class WriteError(UserError):
+    """A file that can't be written, and why."""
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` when all went well.
+
+    A reader sees the old file, the whole new one or none, also when the process is killed
+    or the disk is full: the data are on disk before the name is.
+
+    Raises
+    ------
+    WriteError
+        If the disk is full, or there is no right to write.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise WriteError(f"{path} can't be written: {' '.join(str(error).split())}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def metadata(path: str | Path) -> dict[str, str]:
+    """What a Parquet file of this project says of itself.
+
+    Returns
+    -------
+    dict
+        For a shard see `rmsweep.sweep.provenance.shard_identity`, for a table `table_identity`.
+    """
+    found = pq.read_metadata(path).metadata or {}
+    return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
