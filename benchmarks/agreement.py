@@ -70,8 +70,8 @@ def main() -> None:
                 f"{warned.sum()} | {median_and_maximum(inside)}"
             )
         print_table(
-            f"`{strategy}`: criterion above native | datasets | singular by both, native, "
-            f"reference alone | else warned by the reference | {header}",
+            f"`{strategy}`: reference's criterion above native | datasets | singular: both, native "
+            f"only, reference only | other warnings of the reference | {header}",
             lines,
         )
 

@@ -27,10 +27,11 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import numpy as np
 import pandas as pd
 
-from rmsweep import mixed, rbridge
+from rmsweep import lme4
 from rmsweep.config import read_study
-from rmsweep.dataset import Array, Batch, Dataset
-from rmsweep.dgp import simulate
+from rmsweep.data.dataset import Array, Batch, Dataset
+from rmsweep.data.scenario import simulate
+from rmsweep.strategies import load
 
 FULL = "DV ~ IV1 + IV2 + IV3 + (IV1 + IV2 + IV3 | Group)"
 REFERENCE = "lmerTest, with summary"
@@ -67,19 +68,22 @@ def main() -> None:
     if options.sims > options.blocks[-1]:
         parser.error(f"--sims {options.sims}: no more than the largest of --blocks")
     study = read_study(str(ROOT / "config" / "config.yaml"))
-    settings = study.settings
-    terms = settings.terms
-    rbridge.start()
+    family = load("mixed")
+    full = next(strategy.options for strategy in study.strategies if strategy.name == "lmer")
+    lme4.start()
 
     def by_r(numerical: bool) -> Callable[[Dataset], Result]:
         def fit(data: Dataset) -> Result:
-            result = rbridge.lmer(data, terms, settings, numerical)
+            bars = [lme4.bar(term.names(data), data.group, True) for term in full.random]
+            result = lme4.lmer(
+                data, bars, reml=full.reml, optimizer=full.optimizer, numerical=numerical
+            )
             return np.array(result["estimate"]), result["criterion"][0]
 
         return fit
 
     def by_lme4_engine(data: Dataset) -> Result:
-        fit = mixed.fit_by_lme4(data, terms, settings)
+        fit = family.fit(data, full)
         return fit.estimate, fit.criterion
 
     def by_mixedlm(data: Dataset) -> Result:
@@ -118,19 +122,21 @@ def main() -> None:
             programs[f"{name} (PyPI)"] = fit
 
     # the first fit of each loads and compiles
-    trial = [simulate(settings, study.conditions()[7], 999).data] * options.blocks[-1]
+    trial = [simulate(study.seed, study.conditions[7], 999).data] * options.blocks[-1]
     for fit in programs.values():
         timed(lambda fit=fit: fit(trial[0]))
-    mixed.fit_natively(Batch(trial), terms, settings)
+    family.fit_batch(Batch(trial), full)
     records = []
     natives = {size: f"this project, engine native, blocks of {size:,}" for size in options.blocks}
-    for condition in study.conditions():
-        data = [simulate(settings, condition, sim).data for sim in range(options.blocks[-1])]
+    for condition in study.conditions:
+        data = [simulate(study.seed, condition, sim).data for sim in range(options.blocks[-1])]
         for size, name in natives.items():
             start = time.process_time()
-            native = mixed.fit_natively(Batch(data[:size]), terms, settings)
+            native = family.fit_batch(Batch(data[:size]), full)
             seconds = (time.process_time() - start) / size
-            records += [(condition, sim, name, seconds, 0.0, 0.0) for sim in range(options.sims)]
+            records += [
+                (condition.key, sim, name, seconds, 0.0, 0.0) for sim in range(options.sims)
+            ]
         for sim in range(options.sims):
             best = native[sim]
             for name, fit in programs.items():
@@ -139,12 +145,12 @@ def main() -> None:
                 if result:
                     off = float(np.abs((result[0] - best.estimate) / best.se).max())
                     gap = result[1] - best.criterion
-                records.append((condition, sim, name, spent, off, gap))
+                records.append((condition.key, sim, name, spent, off, gap))
 
     columns = ["condition", "sim", "program", "seconds", "off", "gap"]
     table = pd.DataFrame(records, columns=columns)
     mean = table.pivot_table(index="condition", columns="program", values="seconds", sort=False)
-    print(f"{len(study.conditions()) * options.sims} datasets\n")
+    print(f"{len(study.conditions) * options.sims} datasets\n")
     print(
         "| program | ms per dataset | times faster than lmerTest, overall (least, most of the "
         "conditions) | estimates off by, median and 95% (in SE) | criterion above the best by "

@@ -19,15 +19,16 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import numpy as np
 
-from rmsweep.config import read_study
-from rmsweep.dataset import Batch
-from rmsweep.design import Condition
-from rmsweep.dgp import simulate
+from rmsweep.config import condition
+from rmsweep.data.dataset import Batch
+from rmsweep.data.scenario import simulate, terms
 from rmsweep.lmm import optimise, start
 from rmsweep.lmm.covariance import Model
 
 SIZES = [(10, 5), (5, 8), (8, 6), (10, 6), (20, 5), (10, 8), (10, 10), (20, 6), (30, 5), (10, 25)]
 SIGMAS = (0.1, 0.25, 1.0, 2.0, 4.0)
+SEED = 0
+TERMS = terms(3)
 # Where two values of the criterion are two minima.
 APART = 1e-5
 AT_ONCE = 400
@@ -39,7 +40,6 @@ def main() -> None:
     parser.add_argument("--sims", type=int, default=2000, help="datasets per size and sigma")
     parser.add_argument("--starts", type=int, default=24, help="random starts per dataset")
     options = parser.parse_args()
-    settings = read_study(str(ROOT / "config" / "config.yaml")).settings
     print(
         "| groups × observations | groups × df within / 4 | searches | datasets | several minima "
         "| engine above the lowest | by at most |\n|---|---|---|---|---|---|---|"
@@ -49,12 +49,12 @@ def main() -> None:
         n_several = 0
         model = Model(n_groups * n_obs, reml=True, covariance="full")
         for sigma in SIGMAS:
-            condition = Condition(n_groups, n_obs, sigma)
+            one = condition(n_groups=n_groups, n_obs=n_obs, sigma=sigma)
             # not the datasets that the starts were chosen on
             sims = range(1_000_000, 1_000_000 + options.sims)
             for first in range(0, len(sims), AT_ONCE):
-                data = [simulate(settings, condition, sim).data for sim in sims[first:][:AT_ONCE]]
-                products = Batch(data).crossproducts(settings.terms)
+                data = [simulate(SEED, one, sim).data for sim in sims[first:][:AT_ONCE]]
+                products = Batch(data).crossproducts(TERMS)
                 blocks, unit = products.blocks, np.ones_like(products.z_unit)
                 ours = optimise.minimise(blocks, model, unit)
                 rng = np.random.default_rng([n_groups, n_obs, first])
@@ -67,7 +67,7 @@ def main() -> None:
                 n_several += np.count_nonzero(np.nanmax(values, axis=0) > lowest + APART)
                 above += (values[0] - lowest)[values[0] > lowest + APART].tolist()
         n_datasets = options.sims * len(SIGMAS)
-        q = len(settings.terms)
+        q = len(TERMS)
         n_searches = 4 if start.several_minima(blocks, model) else 1
         print(
             f"| {n_groups} × {n_obs} | {n_groups * n_groups * (n_obs - q) / q:g} | {n_searches} "

@@ -29,12 +29,18 @@ PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 LOOP = """
 import sys
+from rmsweep import plan
 from rmsweep.config import read_study
-from rmsweep.replication import run_block
+from rmsweep.sweep.replication import run_block
 study = read_study(sys.argv[1])
-for block in study.blocks():
-    run_block(study.settings, block)
+for block in plan.blocks(study):
+    run_block(study, block)
 """
+
+
+def adopt_orphans() -> None:
+    """Become the parent of all processes that outlive their own, so that `measured` sees them."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def measured(run: Callable[[], None]) -> tuple[float, float]:
@@ -53,14 +59,16 @@ def measured(run: Callable[[], None]) -> tuple[float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def pipeline(folder: Path, cores: int, **keys: object) -> None:
-    """Run the workflow up to the merged tables."""
-    config = write_study(folder, "pipeline-" + "-".join(map(str, keys.values())), **keys)
-    tables = f"results/{config.stem}/fits.parquet"
+def pipeline(folder: Path, cores: int, name: str, **keys: object) -> None:
+    """Run the workflow up to the merged tables, for a variant of the default study."""
+    config = write_study(folder, name, **keys)
+    tables = f"results/{name}/fits.parquet"
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
     command += ["--directory", folder, "--cores", str(cores), tables, "--configfile", config]
     environment = os.environ | {"RMSWEEP_WORKER_IDLE": "2"}
-    subprocess.run(command, check=True, env=environment, capture_output=True)
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        sys.exit(ended.stdout + ended.stderr)
 
 
 def write_study(folder: Path, name: str, **keys: object) -> Path:
@@ -86,15 +94,15 @@ def main() -> None:
     options = parser.parse_args()
     cores, sims, cold_sims = options.cores, options.sims, options.cold_sims
 
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    adopt_orphans()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         runs: list[tuple[str, int, Callable[[], None]]] = [
-            ("pipeline, worker", sims, lambda: pipeline(folder, cores, n_sims=sims)),
+            ("pipeline, worker", sims, lambda: pipeline(folder, cores, "warm", n_sims=sims)),
             (
                 "pipeline, no worker",
                 cold_sims,
-                lambda: pipeline(folder, cores, n_sims=cold_sims, persistent_worker=False),
+                lambda: pipeline(folder, cores, "cold", n_sims=cold_sims, persistent_worker=False),
             ),
             ("loop, one process", sims, lambda: loop(write_study(folder, "loop", n_sims=sims))),
         ]
