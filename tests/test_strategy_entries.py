@@ -399,6 +399,17 @@ class TestReuse:
         )
 
     @pytest.mark.slow
+    def test_blocks_that_are_cut_in_another_way_or_grow(self, finished_natively: Checkout) -> None:
+        checkout = finished_natively
+        before = checkout.table("timings")
+        for keys in ({"sims_per_job": 2}, {"sims_per_job": 9, "n_sims": 7}):
+            keys |= {"engine": "native", "strategies": ["lm", "lmer"]}
+            assert "fit_cell" in checkout.sweep(checkout.write_study(**keys))
+            after = checkout.table("timings")
+            assert after.filter(np.array(after["sim"].to_pylist()) < 5).equals(before)
+        assert after.num_rows == 7 * 2 * 2
+
+    @pytest.mark.slow
     def test_a_kept_shard_that_is_damaged_costs_time_only(
         self, finished_natively: Checkout
     ) -> None:

@@ -17,9 +17,15 @@ from typing import Literal, get_args
 import pyarrow.compute as pc
 
 from rmsweep import plan
-from rmsweep.design import Block, Condition, Study, parse_sims, plain
+from rmsweep.design import Block, Condition, Study, plain
 from rmsweep.sweep.merge import identified
-from rmsweep.sweep.shard import DamagedError, OutdatedError, Shards, one_line
+from rmsweep.sweep.shard import (
+    DamagedError,
+    OutdatedError,
+    Shards,
+    blocks_among,
+    one_line,
+)
 
 State = Literal["done", "outdated", "damaged"]
 
@@ -174,15 +180,7 @@ class Monitor:
 
         Blocks of another length count as well: a cluster's profile may have cut the study.
         """
-        blocks = []
-        for name in names:
-            further, _, label = name.removesuffix(".parquet").rpartition("sim=")
-            try:
-                block = Block(condition, parse_sims(label))
-            except ValueError:
-                continue
-            if further.rstrip(",") == condition.further and block.sims[-1] < self.study.n_sims:
-                blocks.append(block)
+        blocks = [b for b in blocks_among(names, condition) if b.sims[-1] < self.study.n_sims]
         planned = self.planned[condition]
         return sorted(blocks, key=lambda block: (block not in planned, block.sims.start))
 

@@ -62,32 +62,33 @@ def run_block(
     worker : {"warm", "cold"}
         How the process came to be, for the timings.
     reused : mapping of str to pyarrow.Table, optional
-        Rows that need not be made again, by strategy: one per replication.
+        Rows that need not be made again, by strategy, of some or all replications.
 
     Returns
     -------
     pyarrow.Table
         A shard (`tables.SHARD`): one row per dataset and strategy.
     """
-    reused = reused or {}
-    missing = [strategy for strategy in study.strategies if strategy.name not in reused]
-    warm_up(study, missing)
+    parts = list((reused or {}).values())
+    covered = {name: set(rows["sim"].to_pylist()) for name, rows in (reused or {}).items()}
+    missing: dict[tuple[int, ...], list[Strategy]] = {}
+    for strategy in study.strategies:
+        there = covered.get(strategy.name, set())
+        missing.setdefault(tuple(sim for sim in block.sims if sim not in there), []).append(
+            strategy
+        )
     origin = {"host": socket.gethostname(), "worker": worker}
     size = max(1, ROWS_AT_ONCE // (block.condition.n_groups * block.condition.n_obs))
-    made = [
-        run_batch(study, missing, block.condition, block.sims[first : first + size], origin)
-        for first in range(0, len(block.sims) if missing else 0, size)
-    ]
-    by_strategy = dict(reused)
-    for strategy in missing:
-        parts = [part[strategy.name] for part in made]
-        by_strategy[strategy.name] = pa.concat_tables(parts).cast(tables.SHARD)
-    shard = pa.concat_tables(
-        by_strategy[strategy.name].replace_schema_metadata() for strategy in study.strategies
-    )
-    # from strategy by strategy to dataset by dataset
-    order = np.arange(len(shard)).reshape(len(study.strategies), -1).T.ravel()
-    return shard.take(pa.array(order)).combine_chunks().cast(tables.SHARD)
+    for sims, chosen in missing.items():
+        warm_up(study, chosen if sims else [])
+        for first in range(0, len(sims), size):
+            parts += run_batch(study, chosen, block.condition, sims[first : first + size], origin)
+    shard = pa.concat_tables(part.cast(tables.SHARD) for part in parts)
+    # dataset by dataset, in the study's order
+    places = {strategy.name: place for place, strategy in enumerate(study.strategies)}
+    strategy_places = [places[name] for name in shard["strategy"].to_pylist()]
+    order = np.lexsort((strategy_places, shard["sim"].to_numpy()))
+    return shard.take(pa.array(order)).combine_chunks()
 
 
 def warm_up(study: Study, chosen: Sequence[Strategy] | None = None) -> None:
@@ -103,14 +104,14 @@ def run_batch(
     study: Study,
     chosen: Sequence[Strategy],
     condition: Condition,
-    sims: range,
+    sims: Sequence[int],
     origin: Mapping[str, str],
-) -> dict[str, pa.Table]:
+) -> list[pa.Table]:
     """Simulate and fit some replications together, as many as memory likes.
 
     Returns
     -------
-    dict of str to pyarrow.Table
+    list of pyarrow.Table
         The rows of each strategy, one per replication.
     """
     simulated = [simulate(study.seed, condition, sim) for sim in sims]
@@ -121,7 +122,7 @@ def run_batch(
     outcomes = fit_datasets(chosen, structures, len(data))
     audited = [place for place, sim in enumerate(sims) if study.is_audited(condition, sim)]
     references = audit(chosen, data, audited) if study.audit else {}
-    found = {}
+    found = []
     for strategy in chosen:
         audits: list[object] = [None] * len(data)
         for place, reference in zip(audited, references.get(strategy.name, ()), strict=False):
@@ -133,7 +134,7 @@ def run_batch(
             "engine": strategy.engine,
             "audit": audits,
         }
-        found[strategy.name] = rows(outcomes[strategy.name], terms, truth, others | dict(origin))
+        found.append(rows(outcomes[strategy.name], terms, truth, others | dict(origin)))
     return found
 
 

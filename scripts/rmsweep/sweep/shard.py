@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rmsweep.design import Block, Condition, Study
+from rmsweep.design import Block, Condition, Study, parse_sims
 from rmsweep.errors import UserError
 from rmsweep.sweep import tables
 from rmsweep.sweep.provenance import installed_versions, shard_identity
@@ -246,22 +247,49 @@ def write(table: pa.Table, path: Path, identity: Mapping[str, str]) -> None:
         temporary.replace(second)
 
 
-def reusable(shards: Shards, block: Block, path: Path) -> dict[str, pa.Table]:
-    """The rows of a kept shard that the study would make again just as they are, by strategy.
+def blocks_among(names: Iterable[str], condition: Condition) -> list[Block]:
+    """The blocks of a condition that files of these names hold, whatever their length."""
+    found = []
+    for name in names:
+        further, _, label = name.removesuffix(".parquet").rpartition("sim=")
+        with suppress(ValueError):  # another file
+            block = Block(condition, parse_sims(label))
+            if further.rstrip(",") == condition.further:
+                found.append(block)
+    return found
 
-    A shard that can't be read has none.
+
+def reusable(shards: Shards, block: Block, path: Path) -> dict[str, pa.Table]:
+    """The rows of kept shards that the study would make again just as they are, by strategy.
+
+    They may be of some of the block's replications only: of a study that had fewer, or cut them in
+    another way. Shards that can't be read have none.
     """
     second = kept(path)
+    if second is None or not second.parent.exists():
+        return {}
+    files = [second] if second.exists() else second.parent.iterdir()
+    names = [file.name for file in files]
+    found: dict[str, list[pa.Table]] = {}
+    missing = {name: set(block.sims) for name in shards.names}
+    for other in blocks_among(names, block.condition):
+        if not set(other.sims).isdisjoint(block.sims):
+            for name, rows in rows_of(shards, other, second.with_name(Path(other.path).name)):
+                wanted = pc.is_in(rows["sim"], value_set=pa.array(sorted(missing[name])))
+                found.setdefault(name, []).append(rows.filter(wanted))
+                missing[name] -= set(other.sims)
+    return {name: pa.concat_tables(parts) for name, parts in found.items()}
+
+
+def rows_of(shards: Shards, block: Block, path: Path) -> list[tuple[str, pa.Table]]:
+    """The rows of a shard, anywhere, that are of the study as it is now, by strategy."""
     try:
-        if second is None or not second.exists():
-            return {}
-        table, found = load(second)
-        expected = shards.expected(block.condition)
-        there = list(found["strategies"])
-        return {
-            name: select(table, block, there, [name])
+        table, found = load(path)
+        expected, there = shards.expected(block.condition), list(found["strategies"])
+        return [
+            (name, select(table, block, there, [name]).replace_schema_metadata())
             for name in shards.names
             if name in there and not shards.differences(found, expected, [name])
-        }
+        ]
     except (OSError, DamagedError):
-        return {}
+        return []
