@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from cluster import Job, wait_for
-from runs import Submitter
+from runs import SMALL, STUDIES, GatedCheckout, Run, Submitter
 
 pytestmark = pytest.mark.slow
 
@@ -18,12 +19,25 @@ def minutes(job: Job) -> int:
     return int(job.limit.split(":")[0])
 
 
-def test_a_cluster_makes_the_bytes_of_a_local_run(submitter: Submitter, reference: Digests):
+def test_a_cluster_makes_the_bytes_of_a_local_run(
+    submitter: Submitter, reference: Digests, tmp_path: Path, workers: Path
+):
     before = submitter.cluster.calls("sbatch")
     with submitter.run("plain") as run:
         run.finish()
     assert submitter.checkout.digests("plain") == reference["plain"]
     assert submitter.cluster.calls("sbatch") - before == 2, "one job per condition"
+
+    # and after a change, by one more run
+    fresh = GatedCheckout.make(tmp_path / "fresh", workers)
+    for checkout in (submitter.checkout, fresh):
+        checkout.write_study("plain", **SMALL | STUDIES["plain"] | {"seed": 2})
+    with submitter.run("plain") as run:
+        run.finish()
+    with Run(fresh, "plain", "--cores", "2") as run:
+        run.finish()
+    fresh.close()
+    assert submitter.checkout.digests("plain") == fresh.digests("plain") != reference["plain"]
 
 
 def test_lost_jobs_are_done_again(submitter: Submitter, reference: Digests):
