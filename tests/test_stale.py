@@ -258,7 +258,9 @@ class TestChange:
         finished.checkout.write_strategy("own", "data.y[0] += 0")
         finished.run(**keys)
         before = finished.checkout.table()
-        finished.checkout.write_strategy("own", "data = replace(data, y=2 * data.y)")
+        finished.checkout.write_strategy(
+            "own", "from dataclasses import replace; data = replace(data, y=2 * data.y)"
+        )
         assert finished.run(**keys) == CELLS
         after = finished.checkout.table()
         for row, (one, two) in enumerate(zip(before["se_sum"], after["se_sum"], strict=True)):
