@@ -32,9 +32,8 @@ def draw_convergence(table: Path) -> Drawn:
 
 def draw_design(table: Path, draw: Callable[..., Figure]) -> Drawn:
     """A figure of the study's design, slice by slice."""
-    study = read_fits(table, "fit_success").study
-    for part, conditions in study.slices().items():
-        yield part, draw(study, part, conditions)
+    for part, fits in read_fits(table, "fit_success").slices().items():
+        yield part, draw(fits.study, part, fits.study.slices()[part])
 
 
 @cli.one_line_errors
@@ -70,15 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UsageError(f"--only: {name!r}; allowed: {', '.join(figures)}")
 
     folder = options.output or table.parent / "figures"
-    read_fits(table, "fit_success")  # refuses other files
-    made_with = provenance.figure_identity(tables.metadata(table))
+    study = read_fits(table, "fit_success").study
+    made_with = provenance.figure_identity(study, tables.metadata(table))
     drawn = set()
     for name in wanted:
         for part, figure in figures[name]():
             paths = style.paths(folder, part, name)
             style.save(figure, paths, made_with)
             drawn.update(paths)
-    if not options.only:
+    if not options.only and folder.resolve() == (table.parent / "figures").resolve():
         remove_others(folder, drawn)
     return 0
 

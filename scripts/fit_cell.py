@@ -12,7 +12,7 @@ os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM
 
 from rmsweep import cli, r, worker
 from rmsweep import config as configuration
-from rmsweep.design import Block, Study, parse_sims
+from rmsweep.design import Block, parse_sims
 from rmsweep.sweep import provenance, replication
 from rmsweep.sweep.shard import Shards, reusable, write
 
@@ -26,18 +26,9 @@ def warm_up() -> None:
     size = 2 * (study.conditions[0]["n_predictors"] + 1)
     small = configuration.condition(n_groups=size, n_obs=size, sigma=1.0)
     replication.run_block(study, Block(small, range(1)))
-    provenance.shard_identity(study, small, loaded_versions(study))
+    provenance.shard_identity(study, small, {})
     if "R" in provenance.needed_programs(study):
         r.collect_garbage()
-
-
-def loaded_versions(study: Study) -> dict[str, str]:
-    """Versions of all programs that the study uses, as they are loaded in this process."""
-    needed = provenance.needed_programs(study)
-    found = provenance.python_versions()
-    if "R" in needed:
-        found = found | r.versions(sorted(needed - set(found) - {"R", "R_BLAS"}))
-    return {program: found[program] for program in sorted(found) if program in needed}
 
 
 @cli.one_line_errors
@@ -59,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if options.check:
         replication.warm_up(study)
-        print(json.dumps(loaded_versions(study), indent=2))
+        print(json.dumps(provenance.study_versions(study, r.versions), indent=2))
         return 0
     for name in ("sims", "output"):
         if getattr(options, name) is None:
@@ -74,11 +65,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     block = Block(condition, options.sims)
     replication.warm_up(study)
-    shards = Shards(study, options.output.parent, versions=loaded_versions(study))
+    versions = provenance.study_versions(study, r.versions)
+    # before the fits: the code may change while they run
+    identity = provenance.shard_identity(study, condition, versions)
+    shards = Shards(study, options.output.parent, versions=versions)
     reused = reusable(shards, block, options.output)
     how = "warm" if worker.warm else "cold"
     table = replication.run_block(study, block, how, reused)
-    identity = provenance.shard_identity(study, condition, shards.versions)
     write(table, options.output, identity)
     return 0
 

@@ -22,6 +22,7 @@ from rmsweep import cli, strategies
 from rmsweep.data.dataset import Array, Batch, Dataset, from_frame
 from rmsweep.design import Strategy
 from rmsweep.errors import UsageError
+from rmsweep.measures.sums import TEXTS
 from rmsweep.strategies.inference import stars
 from rmsweep.strategies.resolve import resolve
 from rmsweep.sweep import tables
@@ -142,7 +143,7 @@ def as_text(strategy: Strategy, result: dict[str, Any]) -> str:
     lines = [heading, shown.to_string()]
     lines += [
         f"{metric.label}: {result[key]:.6g}"
-        for key, metric in tables.METRICS.items()
+        for key, metric in TEXTS.items()
         if result[key] is not None
     ]
     lines += [

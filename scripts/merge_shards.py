@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rmsweep import cli
 from rmsweep.config import read_study
-from rmsweep.sweep.merge import merge
+from rmsweep.sweep.merge import TABLES, merge
 
 
 @cli.one_line_errors
@@ -23,9 +23,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         required=True,
         help="tables to write: fits, coefs, timings, audit, with .parquet or .csv.gz",
     )
+    parser.add_argument(
+        "--other-programs",
+        action="store_true",
+        help="the shards were fitted by programs of another environment: don't compare versions",
+    )
     options = parser.parse_args(argv)
+    known = [f"{name}.{kind}" for name in TABLES for kind in ("parquet", "csv.gz")]
+    for path in options.output:
+        if path.name not in known:
+            parser.error(f"--output: {path}; allowed: files called {', '.join(known)}")
 
-    merge(read_study(options.config), options.cells, options.output)
+    study = read_study(options.config)
+    merge(study, options.cells, options.output, programs=not options.other_programs)
     return 0
 
 

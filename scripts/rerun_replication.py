@@ -27,7 +27,7 @@ from rmsweep.config import read_study
 from rmsweep.data.scenario import simulate
 from rmsweep.design import MAIN, Study
 from rmsweep.sweep import rerun, tables
-from rmsweep.sweep.provenance import installed_versions
+from rmsweep.sweep.provenance import installed_r_versions, study_versions
 
 
 @cli.one_line_errors
@@ -110,7 +110,7 @@ def compare(row: rerun.Row, table: Path, study: Study) -> int:
         print(f"equal to the bit to {table}")
     else:
         print(f"differs from {table}:", *different, sep="\n  ")
-        others = rerun.other_surroundings(table, study, installed_versions(study))
+        others = rerun.other_surroundings(table, study, study_versions(study, installed_r_versions))
         print(f"which was made with {'other ' + ', '.join(others) if others else 'the same code'}")
     return 1 if different else 0
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from rmsweep import cli
 from rmsweep.config import read_study
 from rmsweep.sweep import progress
+from rmsweep.sweep.judge import Judge
 
 CLEAR = "\x1b[H\x1b[J"
 
@@ -49,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 1
     show(state, whole=True)
+    reason = Judge(study, cells.parent).outdated(cells.with_name("fits.parquet"))
+    if reason:
+        print(f"the tables are outdated ({reason}): run the study again")
     return 0 if state.complete else 1
 
 

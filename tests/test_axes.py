@@ -217,6 +217,22 @@ REFUSED = {
     ),
     "unknown in a list": ({"conditions": [{"noise": 1}]}, "conditions: 'noise' is not allowed"),
     "wrong in a list": ({"conditions": [{"noise_sd": -1}]}, "conditions: noise_sd: -1 is not"),
+    "null in a list": ({"conditions": [{"n_groups": None}]}, "conditions: n_groups: None is not"),
+    "boolean in a list": ({"conditions": [{"sigma": True}]}, "conditions: sigma: True is not"),
+    "excludes a boolean": ({"exclude": [{"sigma": True}]}, "exclude: sigma: True is not allowed"),
+    "excludes by no key": (
+        {"exclude": [{"foo": 1}]},
+        "exclude: 'foo' is not allowed; all",
+    ),
+    "two names for a value": (
+        {"grid": {"noise_sd": {"a": 2, "b": 2.0}}},
+        "grid: noise_sd: {'a': 2",
+    ),
+    "a number as name": (
+        {"grid": {"noise_sd": {"nan": 2}}},
+        "grid: noise_sd: 'nan' is not allowed",
+    ),
+    "400 digits": ({"noise_sd": 10**400}, "noise_sd: 1000"),
     "excludes nothing": ({"exclude": [{"noise_sd": 9}]}, "exclude: {'noise_sd': 9} is not allowed"),
     "excludes all": ({"exclude": [{"n_groups": 10}]}, "exclude: [{'n_groups': 10}] is not allowed"),
 }
@@ -241,6 +257,26 @@ def test_refused(keys: dict[str, Any], message: str) -> None:
 def test_a_command_line_names_values_and_levels(text: str, value: object) -> None:
     given = {key: str(GRID[key][0]) for key in MAIN} | {"predictor_sd": text}
     assert condition_of(study(grid=NAMED), given)["predictor_sd"] == value
+
+
+def test_a_list_without_a_name_is_found_by_its_text() -> None:
+    one = study(conditions=[{"predictor_sd": [1, 2, 3]}])
+    given = {key: str(GRID[key][0]) for key in MAIN} | {"predictor_sd": "1_2_3"}
+    assert condition_of(one, given)["predictor_sd"] == (1, 2, 3)
+    with pytest.raises(ConfigError, match="predictor_sd: '4_5_6' is not allowed"):
+        condition_of(one, given | {"predictor_sd": "4_5_6"})
+
+
+def test_exclusions_may_overlap_and_lists_match() -> None:
+    grid = {"predictor_sd": {"equal": 1, "mixed": [1, 2, 3]}, "noise_sd": [1, 2]}
+    one = study(grid=grid, exclude=[{"predictor_sd": [1, 2, 3]}, {"noise_sd": 2}])
+    assert [str(c) for c in one.conditions] == ["n_groups=10/n_obs=5/sigma=1"]
+
+
+def test_a_negative_zero_is_a_zero() -> None:
+    assert study(sigma=[-0.0]).conditions == study(sigma=[0]).conditions
+    minus = study(predictor_mean=[-0.0, 0.0, 1])
+    assert minus.conditions == study(predictor_mean=[0, 0, 1]).conditions
 
 
 @pytest.mark.parametrize("text", ["[1", "x", "-1", "[1, 2]", "nan"])

@@ -18,28 +18,28 @@ R_P_VALUES = [
 
 @pytest.mark.parametrize(("df", "t", "p_value"), R_P_VALUES)
 def test_p_values_are_rs_and_do_not_underflow(df: float, t: float, p_value: float) -> None:
-    found = infer(np.array([t]), np.ones(1), np.array([df]), "t")
+    found = infer(np.array([t]), np.ones(1), np.array([df]), False)
     assert found.p_value[0] == pytest.approx(p_value, rel=1e-8)
 
 
 def test_t_and_z_intervals() -> None:
     estimate, se, df = np.array([1.0]), np.array([0.5]), np.array([3.0])
     # R: qt(.975, 3), qnorm(.975)
-    for ci_type, quantile in (("t", 3.182446305284263), ("z", 1.959963984540054)):
-        found = infer(estimate, se, df, ci_type)  # type: ignore[arg-type]
+    for normal, quantile in ((False, 3.182446305284263), (True, 1.959963984540054)):
+        found = infer(estimate, se, df, normal)
         assert found.ci_low[0] == pytest.approx(1 - 0.5 * quantile, rel=1e-12)
         assert found.ci_high[0] == pytest.approx(1 + 0.5 * quantile, rel=1e-12)
 
 
 def test_a_zero_standard_error_gives_an_infinite_statistic_and_no_warning() -> None:
-    found = infer(np.array([1.0, 0.0]), np.zeros(2), np.full(2, 5.0), "t")
+    found = infer(np.array([1.0, 0.0]), np.zeros(2), np.full(2, 5.0), False)
     assert found.statistic[0] == np.inf
     assert found.p_value[0] == 0
     assert np.isnan(found.statistic[1])
 
 
 def test_missing_degrees_of_freedom_leave_the_p_value_missing() -> None:
-    found = infer(np.ones(1), np.ones(1), np.full(1, np.nan), "z")
+    found = infer(np.ones(1), np.ones(1), np.full(1, np.nan), True)
     assert np.isnan(found.p_value[0])
     assert np.isfinite(found.ci_low[0])
 
@@ -47,8 +47,10 @@ def test_missing_degrees_of_freedom_leave_the_p_value_missing() -> None:
 def test_a_batch_is_the_single_fits() -> None:
     rng = np.random.default_rng(0)
     estimate, se, df = rng.normal(size=(7, 4)), rng.uniform(size=(7, 4)), rng.uniform(1, 50, (7, 4))
-    together = np.stack(infer(estimate, se, df, "t").columns())
-    alone = np.stack([infer(*one, "t").columns() for one in zip(estimate, se, df, strict=True)], 1)
+    together = np.stack(infer(estimate, se, df, False).columns())
+    alone = np.stack(
+        [infer(*one, False).columns() for one in zip(estimate, se, df, strict=True)], 1
+    )
     assert together.tobytes() == alone.tobytes()
 
 

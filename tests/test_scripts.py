@@ -19,7 +19,7 @@ import simulate_cell
 from rmsweep.config import condition, read_study
 from rmsweep.data.scenario import simulate
 from rmsweep.sweep import tables
-from rmsweep.sweep.provenance import installed_versions, shard_identity
+from rmsweep.sweep.provenance import installed_r_versions, shard_identity, study_versions
 
 ROOT = Path(__file__).parents[1]
 CONFIG = str(ROOT / "config" / "quick.yaml")
@@ -159,7 +159,7 @@ def test_fit_cell_writes_a_shard_with_its_provenance(tmp_path: Path) -> None:
         versions
     )
     # what the judge, in another process, holds it against
-    assert found == shard_identity(study, one, installed_versions(study))
+    assert found == shard_identity(study, one, study_versions(study, installed_r_versions))
     assert [path.name for path in shard.parent.iterdir()] == ["shard.parquet"]
 
 

@@ -24,6 +24,7 @@ from snakemake.dag import DAG
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.workflow import Workflow
 
+import fit_cell
 from rmsweep import plan
 from rmsweep.config import load_study, schema
 from rmsweep.sweep import provenance, shard, tables
@@ -118,6 +119,13 @@ def test_a_key_that_changes_rows_makes_them_outdated(key: str) -> None:
 )
 def test_a_key_that_changes_no_row_makes_nothing_outdated(key: str, value: object) -> None:
     assert changed(judge(), judge(**{key: value})) == []
+
+
+def test_another_label_is_another_figure_alone() -> None:
+    entry = {"name": "x", "from": "lm"}
+    before, after = (judge(strategies=[entry | {"label": text}]) for text in ("Old", "New"))
+    assert changed(before, after)[-1] == "figures"
+    assert "cells" not in changed(before, after)
 
 
 def test_a_strategy_less_needs_no_new_cells() -> None:
@@ -401,6 +409,15 @@ print(*(module.__file__ for name, module in sys.modules.items() if name.startswi
 """
 
 
+CHANGING = """
+from pathlib import Path
+from rmsweep.strategies import least_squares
+def fit(data, options):
+    Path(__file__).write_text(Path(__file__).read_text() + "K = 1\\n")
+    return least_squares.fit(data, least_squares.NoOptions())
+"""
+
+
 def forget() -> None:
     """Let files be read again."""
     for cached in ("code_digest", "imports", "meaning", "tree"):
@@ -423,10 +440,11 @@ class TestCode:
             capture_output=True,
             text=True,
         )
-        assert {path for path in found if path.suffix == ".py"} == set(
+        files = set(found.values())
+        assert {path for path in files if path.suffix == ".py"} == set(
             map(Path, run.stdout.split())
         )
-        assert {path.name for path in found if path.suffix == ".R"} == {"lme4.R"}
+        assert {path.name for path in files if path.suffix == ".R"} == {"lme4.R"}
 
     def test_follows_a_helper_that_a_strategy_imports(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -447,6 +465,62 @@ class TestCode:
         assert digests[1] == digests[2]
         assert len(set(digests)) == 4
 
+    @pytest.mark.parametrize(
+        ("changed", "imported"),
+        [
+            ("helper.py", "import helper"),
+            ("pk/consts.py", "from pk.core import K"),
+            ("pk/core.py", "import pk"),
+            ("pk/__init__.py", "from pk.consts import K"),
+            ("extra.R", "import helper; SOURCE = 'extra.R'"),
+        ],
+    )
+    def test_follows_what_an_own_file_imports_from_its_folder(
+        self, tmp_path: Path, changed: str, imported: str
+    ) -> None:
+        files = {
+            "mine.py": f"{imported}\nfrom scipy.constants import R\n",
+            "helper.py": "K = 1\n",
+            "pk/__init__.py": "from . import core\n",
+            "pk/core.py": "from .consts import K\n",
+            "pk/consts.py": "K = 1\n",
+            "extra.R": "K <- 1\n",
+        }
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+        forget()
+        before = provenance.code_digest(str(tmp_path / "mine.py"))
+        with (tmp_path / changed).open("a") as file:
+            file.write("K2 = 2\n")
+        forget()
+        assert provenance.code_digest(str(tmp_path / "mine.py")) != before
+
+    def test_follows_what_an_r_file_sources(self, tmp_path: Path) -> None:
+        (tmp_path / "mine.R").write_text('source("extra.R")\nfit <- function(...) 1\n')
+        digests = []
+        for text in ("K <- 1", "K <- 2", "# two\nK <- 2"):
+            (tmp_path / "extra.R").write_text(text)
+            forget()
+            digests.append(provenance.code_digest(str(tmp_path / "mine.R")))
+        assert digests[0] != digests[1] == digests[2]
+
+    def test_is_that_of_the_code_that_ran(self, tmp_path: Path) -> None:
+        """A file that changes while its fits run is not taken for what made the rows."""
+        path = tmp_path / "changing.py"
+        path.write_text(CHANGING)
+        config = BASE | {"strategies": [str(path)], "n_predictors": 1}
+        (tmp_path / "study.yaml").write_text(json.dumps(config))
+        forget()
+        digest = provenance.code_digest(str(path))
+        command = ["--config", str(tmp_path / "study.yaml"), "--n-groups", "10", "--n-obs", "6"]
+        command += ["--sigma", "1", "--sims", "0", "--output", str(tmp_path / "shard.parquet")]
+        assert fit_cell.main(command) == 0
+        found = json.loads(tables.metadata(tmp_path / "shard.parquet")["strategies"])
+        assert found["changing"]["code"] == digest
+        forget()
+        assert provenance.code_digest(str(path)) != digest
+
     def test_is_blind_to_docstrings_and_type_checkers_imports(self, tmp_path: Path) -> None:
         one, two = tmp_path / "one.py", tmp_path / "two.py"
         one.write_text('def f():\n    """Say."""\n    return 1\n')
@@ -454,7 +528,7 @@ class TestCode:
         assert provenance.meaning(one) == provenance.meaning(two)
         one.write_text("if TYPE_CHECKING:\n    import rmsweep.config\nelse:\n    import json\n")
         forget()
-        assert provenance.imports(one) == {"json"}
+        assert provenance.imports(one, "") == {"json"}
 
 
 def test_snakemake_still_has_what_the_rules_reach_into() -> None:

@@ -21,7 +21,7 @@ from rmsweep.config import load_study
 from rmsweep.design import Block, Study
 from rmsweep.sweep import progress, shard, tables
 from rmsweep.sweep.progress import Monitor, Progress, ShardReport
-from rmsweep.sweep.provenance import installed_versions, shard_identity
+from rmsweep.sweep.provenance import installed_r_versions, shard_identity, study_versions
 
 if TYPE_CHECKING:
     from conftest import Checkout
@@ -40,7 +40,9 @@ def write(study: Study, block: Block, cells: Path, **others: str) -> Path:
         for sim in block.sims
         for strategy in study.strategies
     ]
-    identity = shard_identity(study, block.condition, installed_versions(study)) | others
+    identity = (
+        shard_identity(study, block.condition, study_versions(study, installed_r_versions)) | others
+    )
     path = cells / block.path
     shard.write(pa.Table.from_pylist(rows, schema=tables.SHARD), path, identity)
     return path

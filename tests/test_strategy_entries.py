@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import check_strategy
@@ -17,7 +18,7 @@ from rmsweep.data.dataset import Batch, Dataset
 from rmsweep.data.scenario import simulate
 from rmsweep.design import Block, Study
 from rmsweep.strategies import mixed
-from rmsweep.sweep import replication, tables
+from rmsweep.sweep import provenance, replication, tables
 from rmsweep.sweep.replication import run_block
 
 if TYPE_CHECKING:
@@ -115,7 +116,16 @@ class TestVariants:
                 "{'x': {'random': {'cols': 1}}}",
             ),
             ({"name": "lm2", "from": "lmer"}, "'lm2' is not allowed; allowed: a name of its own"),
-            ({"name": "a/b", "from": "lmer"}, "'a/b' is not allowed; allowed: a name of letters"),
+            ({"name": "a/b", "from": "lmer"}, "'a/b' is not allowed; allowed: a name of up to"),
+            (
+                {"name": "x", "from": "lmer", "random": []},
+                "{'x': {'random': ()}} is not allowed; a",
+            ),
+            (
+                {"name": "x", "from": "lmer", "label": 3},
+                "{'x': {'label': 3}} is not allowed; allowed",
+            ),
+            ("x" * 300, f"'{'x' * 300}' is not allowed; allowed: lm, lm2, lmer, lmer_mis; files"),
             ("nowhere.py", "'nowhere.py' is not allowed; allowed: lm, lm2, lmer, lmer_mis; files"),
         ],
         ids=str,
@@ -348,12 +358,79 @@ class TestOwnFiles:
     ) -> None:
         path = folder / "strategies" / "mine.py"
         assert check_strategy.main([str(path)]) == 0
-        path.write_text(PYTHON.format("data.y[:] = 0"))
+        path.write_text(PYTHON.format("data.X[:] = 0"))
         strategies.load.cache_clear()
         assert check_strategy.main([str(path)]) == 1
         said = capsys.readouterr().out
-        assert "  leaves the data alone: no\n" in said
-        assert "  gives a value for each term: yes\n" in said
+        assert "  leaves the data alone: assignment destination is read-only\n" in said
+
+    def test_packages_are_recorded(self, folder: Path) -> None:
+        text = 'PACKAGES = ("pandas", "no-such")\n' + PYTHON.format("pass")
+        (folder / "strategies" / "mine.py").write_text(text)
+        strategies.load.cache_clear()
+        found = provenance.study_versions(study(folder, strategies=["mine"]), lambda packages: {})
+        assert found["pandas"] == pd.__version__
+        assert found["no-such"] == "none"
+
+    def test_helpers_of_one_name_are_refused(self, folder: Path) -> None:
+        (folder / "other").mkdir()
+        (folder / "other" / "second.py").write_text(PYTHON.format("pass"))
+        for place in ("strategies", "other"):
+            (folder / place / "helper.py").write_text("K = 1\n")
+        with pytest.raises(ConfigError, match=r"helper\.py' is not allowed; allowed: another name"):
+            study(folder, strategies=["mine", "other/second.py"])
+        (folder / "other" / "helper.py").rename(folder / "other" / "status.py")
+        with pytest.raises(ConfigError, match=r"status\.py' is not allowed; allowed: another name"):
+            study(folder, strategies=["mine", "other/second.py"])
+
+    def test_each_row_has_its_own_kind_of_interval(self, folder: Path) -> None:
+        lines = "kind = 'z' if data.y[0] > 0 else 't'"
+        text = PYTHON.format(lines).replace('ci_type="t"', "ci_type=kind")
+        (folder / "strategies" / "mine.py").write_text(text)
+        strategies.load.cache_clear()
+        one = study(folder, strategies=["mine"], n_sims=6)
+        together = rows(one, 6)
+        assert {row["ci_type"] for row in together} == {"t", "z"}
+        for row in together:
+            (alone,) = run_block(
+                one, Block(one.conditions[0], range(row["sim"], row["sim"] + 1))
+            ).to_pylist()
+            assert alone["coefs"] == row["coefs"]
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ('"t"', '"normal"', "fit: ci_type is not t or z"),
+            ("Fit(estimate, se", "Fit(estimate, -se", "fit: a standard error is negative"),
+            ("Fit(estimate, se", "Fit(list(estimate), se", "are not arrays of 4 numbers"),
+            ("float(n - p)", "None", "are not arrays of 4 numbers"),
+        ],
+    )
+    def test_a_fit_that_is_none_is_a_failed_row(
+        self, folder: Path, old: str, new: str, message: str
+    ) -> None:
+        (folder / "strategies" / "mine.py").write_text(PYTHON.format("pass").replace(old, new))
+        strategies.load.cache_clear()
+        (own,) = rows(study(folder, strategies=["mine"]))
+        assert own["status"] == "failed"
+        assert message in own["messages"]
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("class Options: ...", "mine.py: Options is no frozen dataclass"),
+            ("PACKAGES = 'pandas'", "mine.py: PACKAGES is one text"),
+            ("import sys; sys.exit(3)", "mine.py: SystemExit: 3"),
+        ],
+    )
+    def test_a_file_that_breaks_the_contract_is_refused(
+        self, folder: Path, text: str, message: str
+    ) -> None:
+        path = folder / "strategies" / "mine.py"
+        path.write_text(f"{PYTHON.format('pass')}\n{text}\n")
+        strategies.load.cache_clear()
+        with pytest.raises(ConfigError, match=message):
+            study(folder, strategies=["mine"])
 
 
 class TestReuse:

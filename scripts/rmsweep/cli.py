@@ -21,7 +21,11 @@ def one_line_errors(main: Main) -> Main:
             return main(argv)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
-            return 2
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            words = " ".join((error.strerror or str(error)).split())
+            print(f"error: {where}{words}", file=sys.stderr)
+        return 2
 
     return wrapped
 

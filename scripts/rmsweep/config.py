@@ -27,7 +27,9 @@ from rmsweep.strategies.resolve import resolve
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "study.schema.yaml"
-LEVEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9.+-]*(_[A-Za-z0-9.+-]+)*")
+LEVEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9.+_-]{0,39}")
+NUMBERS = ("nan", "NaN", "NAN", "inf", "Inf", "INF", "infinity", "Infinity")
+"""What readers of CSV take for numbers."""
 
 
 class ConfigError(UserError):
@@ -98,7 +100,10 @@ def read_study(source: str) -> Study:
         If the file can't be read or says something wrong.
     """
     if source.lstrip().startswith("{"):
-        return _study(_checked(json.loads(source)), Path())
+        try:
+            return _study(_checked(json.loads(source)), Path())
+        except ValueError as error:
+            raise ConfigError(f"not a study: {error}") from None
     try:
         config = yaml.safe_load(Path(source).read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -145,14 +150,19 @@ def condition_of(study: Study, given: Mapping[str, str]) -> Condition:
             chosen[key] = levels[0]
         elif text is None:
             raise ConfigError(f"{key}: missing; allowed: the study's {', '.join(known)}, or others")
+        elif text in known:
+            chosen[key] = known[text]
         else:
-            chosen[key] = known.get(text) or Named(_value(text))
+            of_others = {plain(c.levels[key]): c.values[key] for c in study.conditions}
+            chosen[key] = Named(thawed(of_others[text]) if text in of_others else _value(text))
             _check_value(key, chosen[key].value)
     return _condition(chosen)
 
 
 def _value(text: str) -> Any:
     """A value as a command line spells it; text that is none comes back as it is."""
+    if "_" in text:  # a digit separator to Python and YAML, but not to a person who sweeps lists
+        return text
     for read in (int, float, yaml.safe_load):
         try:
             return read(text)
@@ -200,7 +210,10 @@ def _finite(value: object) -> bool:
         return all(map(_finite, value))
     if isinstance(value, dict):
         return all(map(_finite, value.values()))
-    return not isinstance(value, float) or math.isfinite(value)
+    try:
+        return not isinstance(value, float | int) or math.isfinite(value)
+    except OverflowError:  # more digits than a float can hold
+        return False
 
 
 def _check_value(key: str, value: object, where: str = "") -> None:
@@ -230,8 +243,8 @@ def _levels(values: Mapping[str, Any]) -> dict[str, list[Named]]:
             if key in MAIN:
                 refuse(f"grid: {key}", swept[key], schema()["properties"][key]["allowed"])
             for name in swept[key]:
-                if not (isinstance(name, str) and LEVEL_NAME.fullmatch(name)):
-                    refuse(f"grid: {key}", name, "names of letters, digits and . + - _")
+                if not (isinstance(name, str) and LEVEL_NAME.fullmatch(name)) or name in NUMBERS:
+                    refuse(f"grid: {key}", name, "names of up to 40 letters, digits and . + - _")
         elif key in swept:
             found[key] = [Named(value) for value in swept[key]]
         elif key in MAIN:
@@ -240,6 +253,8 @@ def _levels(values: Mapping[str, Any]) -> dict[str, list[Named]]:
             found[key] = [Named(values[key])]
         for named in found[key]:
             _check_value(key, named.value, "grid: " if key in swept else "")
+        if len({canonical(named.value) for named in found[key]}) < len(found[key]):
+            refuse(f"grid: {key}" if key in swept else key, swept.get(key), "different values")
     return found
 
 
@@ -255,7 +270,7 @@ def _conditions(values: Mapping[str, Any]) -> tuple[list[Condition], list[Axis]]
         known = found.setdefault(one.key, one)
         if known.identity != one.identity:
             refuse("grid", str(one), "different names for different values")
-    _exclude(found, values.get("exclude", []))
+    _exclude(found, values.get("exclude", []), levels)
 
     axes, ranks = [], {}
     for key in axis_keys():
@@ -289,38 +304,50 @@ def _listed(
         chosen = {}
         for key, known in levels.items():
             if key in row:
-                chosen[key] = _known(row[key], known)
-                _check_value(key, chosen[key].value, "conditions: ")
+                chosen[key] = _known(key, row[key], known, "conditions")
             elif len(known) == 1:
                 chosen[key] = known[0]
             elif key in axis_defaults():
-                chosen[key] = _known(axis_defaults()[key], known)
+                chosen[key] = _known(key, axis_defaults()[key], known, "conditions")
             else:
                 refuse("conditions", row, f"a value for {key}")
         yield chosen
 
 
-def _known(wanted: Any, levels: Iterable[Named]) -> Named:
+def _known(key: str, wanted: Any, levels: Iterable[Named], where: str) -> Named:
     """The level that is wanted by its name or its value; else the value as a level of its own."""
-    same = (named for named in levels if wanted in (named.name, named.value))
+    if isinstance(wanted, str) and (named := [it for it in levels if it.name == wanted]):
+        return named[0]
+    _check_value(key, wanted, f"{where}: ")
+    same = (it for it in levels if canonical(it.value) == canonical(wanted))
     return next(same, Named(wanted))
 
 
-def _exclude(found: dict[str, Condition], patterns: Iterable[Mapping[str, Any]]) -> None:
+def _exclude(
+    found: dict[str, Condition],
+    patterns: Iterable[Mapping[str, Any]],
+    levels: Mapping[str, list[Named]],
+) -> None:
     """Take the conditions out that match any of the patterns."""
+    excluded: set[str] = set()
     for pattern in patterns:
-        matching = [
+        for key in pattern:
+            if key not in axis_keys():
+                refuse("exclude", key, f"the data-generating keys: {', '.join(axis_keys())}")
+        wanted = {
+            key: canonical(_known(key, value, levels[key], "exclude").value)
+            for key, value in pattern.items()
+        }
+        matching = {
             one.key
             for one in found.values()
-            if all(
-                key in one.levels and frozen(wanted) in (one.levels[key], one.values[key])
-                for key, wanted in pattern.items()
-            )
-        ]
+            if all(one.values[key] == value for key, value in wanted.items())
+        }
         if not matching:
             refuse("exclude", dict(pattern), "values that some condition has")
-        for key in matching:
-            del found[key]
+        excluded |= matching
+    for one_key in excluded:
+        del found[one_key]
     if not found:
         refuse("exclude", list(patterns), "less than all conditions")
 
@@ -333,62 +360,64 @@ def _kind(levels: Iterable[Level]) -> Any:
 
 
 def _condition(chosen: Mapping[str, Named]) -> Condition:
-    """One condition, its values in their shortest form: a list of equal numbers is that number."""
-    n_predictors = chosen["n_predictors"].value
-    lengths = {"predictor_mean": n_predictors, "predictor_sd": n_predictors}
-    lengths["sigma_ratio"] = n_predictors + 1
-    values: dict[str, Value] = {}
-    for key in axis_keys():
-        value = chosen[key].value
-        if key == "predictor_correlation":
-            values[key] = _correlation(value, n_predictors)
-        elif isinstance(value, list):
-            if len(value) != lengths[key]:
-                refuse(key, value, _allowed_value(key))
-            numbers = frozen(value)
-            values[key] = numbers[0] if len({*numbers}) == 1 else numbers
-        else:
-            whole = schema()["properties"][key].get("items", schema()["properties"][key])
-            values[key] = int(value) if whole.get("type") == "integer" else float(value)
-    names = {key: named.name for key, named in chosen.items() if named.name}
-    return Condition.of(values, axis_defaults(), names)
-
-
-def _correlation(value: Any, size: int) -> Value:
-    """A correlation, or the matrix if the pairs differ.
+    """One condition, its values in their shortest form.
 
     Raises
     ------
     ConfigError
-        If it is no positive definite correlation matrix of that size.
+        If a list's length is not that of the predictors, or a matrix is no correlation matrix.
     """
-    if isinstance(value, list):
-        rows = frozen(value)
-    else:
-        off = float(value)
-        rows = tuple(tuple(1.0 if i == j else off for j in range(size)) for i in range(size))
-    if not _is_correlation(rows, size):
-        refuse("predictor_correlation", value, _allowed_value("predictor_correlation"))
-    off_diagonal = {rows[i][j] for i in range(size) for j in range(i)}
+    size = int(chosen["n_predictors"].value)
+    lengths = {"predictor_mean": size, "predictor_sd": size, "sigma_ratio": size + 1}
+    values: dict[str, Value] = {}
+    for key in axis_keys():
+        value = chosen[key].value
+        if key == "predictor_correlation":
+            if not _is_correlation(value, size):
+                refuse(key, value, _allowed_value(key))
+        elif isinstance(value, list) and len(value) != lengths[key]:
+            refuse(key, value, _allowed_value(key))
+        values[key] = canonical(value)
+        if schema()["properties"][key].get("type") == "integer" or key in ("n_groups", "n_obs"):
+            values[key] = int(value)
+    names = {key: named.name for key, named in chosen.items() if named.name}
+    return Condition.of(values, axis_defaults(), names)
+
+
+def canonical(value: Any) -> Any:
+    """The one form of a value: a number, or tuples of numbers.
+
+    A list of equal numbers is that number, and so is a matrix of such a correlation.
+    """
     if not isinstance(value, list):
-        return float(value)
-    return rows if len(off_diagonal) > 1 else next(iter(off_diagonal), 0.0)
+        return float(value) + 0.0 if isinstance(value, int | float) else value
+    rows = tuple(canonical(item) if not isinstance(item, list) else frozen(item) for item in value)
+    if isinstance(value[0], list):
+        beside = {item for i, row in enumerate(rows) for j, item in enumerate(row) if i != j}
+        return next(iter(beside), 0.0) if len(beside) < 2 else rows
+    return rows[0] if len({*rows}) == 1 else rows
 
 
-def frozen(value: Any) -> Any:
-    """A list, or a list of lists, as tuples of numbers; anything else as it is."""
-    if not isinstance(value, list):
-        return value
-    return tuple(frozen(item) if isinstance(item, list) else float(item) for item in value)
+def frozen(row: list[Any]) -> tuple[float, ...]:
+    """A row of a matrix; a negative zero is a zero."""
+    return tuple(float(item) + 0.0 for item in row)
 
 
-def _is_correlation(rows: tuple[tuple[float, ...], ...], size: int) -> bool:
-    """Whether the rows are a positive definite correlation matrix of that size."""
-    if len(rows) != size or any(len(row) != size for row in rows):
-        return False
-    matrix = np.array(rows)
+def thawed(value: Any) -> Any:
+    """Tuples as lists, as a configuration has them."""
+    return [thawed(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _is_correlation(value: Any, size: int) -> bool:
+    """Whether a number or rows are a positive definite correlation matrix of that size."""
+    matrix = np.full((size, size), value, dtype=float) if not isinstance(value, list) else None
+    if matrix is not None:
+        np.fill_diagonal(matrix, 1.0)
+    elif [len(row) for row in value] == [size] * size:
+        matrix = np.array(value, dtype=float)
     return bool(
-        np.array_equal(matrix, matrix.T)
+        matrix is not None
+        and np.array_equal(matrix, matrix.T)
         and (np.diag(matrix) == 1).all()
         and np.linalg.eigvalsh(matrix)[0] > 0
     )
@@ -403,6 +432,7 @@ def _study(values: dict[str, Any], folder: Path) -> Study:
     except strategies.StrategyError as error:
         raise ConfigError(str(error)) from None
     all_native = all(strategy.engine == "native" for strategy in resolved)
+    sims_per_job = values.get("sims_per_job", "auto" if all_native else 1)
     return Study(
         name=values["study"],
         seed=int(values["seed"]),
@@ -411,7 +441,7 @@ def _study(values: dict[str, Any], folder: Path) -> Study:
         n_sims=int(values["n_sims"]),
         strategies=tuple(resolved),
         audit=float(values["audit"]),
-        sims_per_job=values.get("sims_per_job", "auto" if all_native else 1),
+        sims_per_job=sims_per_job if sims_per_job == "auto" else int(sims_per_job),
         job_minutes=float(values["job_minutes"]),
         allow_incomplete=values["allow_incomplete"],
         persistent_worker=values["persistent_worker"],

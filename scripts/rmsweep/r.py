@@ -77,15 +77,14 @@ def functions(file: Path) -> Any:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Versions of R, of its BLAS and of packages."""
+    """Versions of R, of its BLAS and of packages; ``none`` for those that aren't there."""
     ri = start()
     found = {
         "R": ri.evalr("as.character(getRversion())")[0],
         "R_BLAS": ri.evalr('basename(extSoftVersion()[["BLAS"]])')[0],
     }
-    return found | {
-        package: ri.evalr(f'as.character(packageVersion("{package}"))')[0] for package in packages
-    }
+    of = 'tryCatch(as.character(packageVersion("{}")), error = function(e) "none")'
+    return found | {package: ri.evalr(of.format(package))[0] for package in packages}
 
 
 def collect_garbage() -> None:

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmsweep.strategies import least_squares
-from rmsweep.strategies.least_squares import ENGINE, PROGRAMS, refuses, warm_up
+from rmsweep.strategies.least_squares import ENGINE, PACKAGES, refuses, warm_up
 
 
 @dataclass(frozen=True)

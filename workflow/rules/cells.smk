@@ -1,7 +1,7 @@
 """Fit: one job per cell (N, O, sigma, sim), or per block of `sims_per_job` replications.
 
-Needs nothing but the configuration; makes the study's shards. What the condition is, whatever its
-axes, is one part of one wildcard.
+Needs nothing but the configuration; makes the study's shards. One wildcard stands for a condition,
+whatever its axes, and its replications.
 """
 
 

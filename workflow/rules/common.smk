@@ -142,7 +142,10 @@ wildcard_constraints:
 def block(wildcards):
     """The block of replications that a cell's name stands for."""
     key, _, sims = wildcards.cell.rpartition("sim=")
-    return Block(CONDITIONS[key[:-1]], parse_sims(sims))
+    try:
+        return Block(CONDITIONS[key[:-1]], parse_sims(sims))
+    except (KeyError, ValueError):
+        raise WorkflowError(f"{wildcards.cell}: no cell of {NAME}") from None
 
 
 def shards(wildcards):
@@ -166,11 +169,25 @@ def agreement():
     ]
 
 
+def slices():
+    """The slices of the study that have figures: with incomplete tables, those that have rows."""
+    there = set(STUDY.slices())
+    if STUDY.allow_incomplete:
+        usable = {
+            planned.condition.key
+            for planned in plan.blocks(STUDY)
+            if JUDGE.usable(f"{RESULTS}/cells/{planned.path}")
+        }
+        parts = STUDY.slices().items()
+        there = {part for part, own in parts if any(c.key in usable for c in own)}
+    return sorted(there)
+
+
 def figures():
     """The study's figures, slice by slice."""
     return [
         f"{Path(RESULTS, 'figures', part, name)}.{kind}"
-        for part in STUDY.slices()
+        for part in slices()
         for name in (*METRICS, "convergence", "coefficients", "grid")
         for kind in ("png", "svg")
     ]

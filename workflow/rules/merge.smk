@@ -26,11 +26,12 @@ rule merge_shards:
         run=script("merge_shards.py"),
         study=unwatched(STUDY.to_json()),
         cells=unwatched(f"{RESULTS}/cells"),
+        programs=unwatched("--other-programs" if in_conda() else ""),
     message:
         "Merge the shards of {NAME}"
     shell:
         "{params.run} --config {params.study:q} --cells {params.cells:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        " {params.programs} --output {output:q} > {log:q} 2>&1"
 
 
 rule compare_engines:

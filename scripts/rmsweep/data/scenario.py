@@ -81,9 +81,12 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
     noise = rng.normal(condition["noise_mean"], condition["noise_sd"], size=(n_groups, n_obs))
     y = np.einsum("gik,gk->gi", X, coefficients) + noise
 
+    y, X = y.ravel(), X.reshape(-1, n_terms)
+    for part in (y, X):  # a strategy that changed them would change them for all
+        part.flags.writeable = False
     data = Dataset(
-        y=y.ravel(),
-        X=X.reshape(-1, n_terms),
+        y=y,
+        X=X,
         factors={"Group": balanced(n_groups, n_obs)},
         terms=terms(n_predictors),
     )

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from rmsweep.figures import style
 from rmsweep.figures.facets import KEYS, Fits, Panel, facet_grid
 from rmsweep.measures.distributions import box_statistics
-from rmsweep.sweep.tables import METRICS
+from rmsweep.measures.sums import TEXTS
 
 Scale = Literal["linear", "log"]
 
@@ -32,7 +32,7 @@ def draw(fits: Fits, metric: str, scale: Scale = "log") -> Figure:
     fits : Fits
         The table, with the metric as its value.
     metric : str
-        Its name, for the titles (`rmsweep.sweep.tables.METRICS`).
+        Its name, for the titles (`rmsweep.measures.sums.TEXTS`).
     scale : {"log", "linear"}
         Of the y axis. Linear, as in the post, it leaves the conditions with small values flat:
         the metrics span two to three orders of magnitude over the post's grid.
@@ -44,7 +44,7 @@ def draw(fits: Fits, metric: str, scale: Scale = "log") -> Figure:
     boxes = box_statistics(fits.frame, KEYS)
     thinned = len(boxes) and boxes["n"].max() > MAX_POINTS
     points = f"the first {MAX_POINTS} fits of each box" if thinned else "all fits"
-    title, ylabel = METRICS[metric]
+    title, ylabel = TEXTS[metric]
     subtitle = (
         f"Points: {points}, also those that did not converge. Boxes, in the legend's order: "
         "quartiles, with whiskers to the last value within 1.5 interquartile ranges. The axis "

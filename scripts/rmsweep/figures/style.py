@@ -155,7 +155,7 @@ def save(figure: Figure, paths: Iterable[Path], made_with: Mapping[str, str]) ->
     paths : iterable of Path
         Files to write: .png, .svg.
     made_with : mapping of str to str
-        What an SVG says of how it was made (`rmsweep.provenance.figure_identity`).
+        What an SVG says of how it was made (`rmsweep.sweep.provenance.figure_identity`).
     """
     described = json.dumps(made_with)
     metadata = {"png": {"Software": None}, "svg": {"Date": None, "Description": described}}

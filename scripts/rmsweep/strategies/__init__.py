@@ -10,8 +10,8 @@ A family is a module of this package, or a Python or R file of the user's own. I
   strategies that differ in their inference alone share their fits;
 - optionally ``refuses(data, options)``: why data of such a layout can't be fitted, or an empty
   text. It may look at the numbers of rows, groups and terms, not at the values;
-- optionally ``ENGINE``, the program that does the computing, and ``PROGRAMS``, the names of the
-  programs and packages whose versions the rows depend on;
+- optionally ``ENGINE``, the program that does the computing, ``PACKAGES``, the names of the Python
+  packages beyond numpy and scipy whose versions the rows depend on, and ``R_PACKAGES``, those of R;
 - optionally ``warm_up()``, which loads what ``fit`` needs and so keeps it out of its time;
 - optionally ``fit_batch(batch, options)``, the same for many datasets at once by the project's own
   engine: a list with what ``fit`` would give, or a `FitError`, for each; with it,
@@ -32,7 +32,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -204,10 +204,15 @@ def load(family: str) -> Any:
     sys.modules[module.__name__] = module  # where dataclasses look their types up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise StrategyError(f"{family}: {type(error).__name__}: {error}") from None
+    except (Exception, SystemExit) as error:
+        raise StrategyError(f"{family}: {in_words(error)}") from None
     if not callable(getattr(module, "fit", None)):
         raise StrategyError(f"{family}: no function fit(data, options)")
+    options = getattr(module, "Options", NoOptions)
+    if not (is_dataclass(options) and options.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+        raise StrategyError(f"{family}: Options is no frozen dataclass")
+    if isinstance(getattr(module, "PACKAGES", ()), str):
+        raise StrategyError(f"{family}: PACKAGES is one text; allowed: a tuple of names")
     return module
 
 
@@ -218,18 +223,40 @@ def engines(family: str) -> tuple[str, ...]:
     return (own, "native") if hasattr(module, "fit_batch") else (own,)
 
 
-def programs(strategy: Strategy, audit: bool = False) -> tuple[str, ...]:
-    """The programs, beyond Python and numpy, whose versions a strategy's rows depend on."""
+def packages(
+    strategy: Strategy, audit: bool = False
+) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """The packages of Python and of R that a strategy's rows depend on; None if it needs no R."""
     if strategy.engine == "native" and not audit:
-        return ()
-    return tuple(getattr(load(strategy.family), "PROGRAMS", ()))
+        return (), None
+    module = load(strategy.family)
+    return getattr(module, "PACKAGES", ()), getattr(module, "R_PACKAGES", None)
 
 
 def warm_up(family: str) -> None:
-    """Load what a family needs to fit by its own engine."""
+    """Load what a family needs to fit by its own engine.
+
+    Raises
+    ------
+    StrategyError
+        If a file of the user's own can't, in its own words.
+    """
     prepare = getattr(load(family), "warm_up", None)
-    if prepare:
+    if prepare is None:
+        return
+    try:
         prepare()
+    except UserError:
+        raise
+    except Exception as error:
+        if not is_file(family):
+            raise
+        raise StrategyError(f"{family}: warm_up: {in_words(error)}") from None
+
+
+def in_words(error: BaseException) -> str:
+    """An error in one line, with its type."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
 
 
 def refuses(data: Dataset, strategy: Strategy) -> str:
@@ -237,5 +264,10 @@ def refuses(data: Dataset, strategy: Strategy) -> str:
     module = load(strategy.family)
     names = ["refuses", *(["refuses_natively"] if strategy.engine == "native" else [])]
     checks = [getattr(module, name) for name in names if hasattr(module, name)]
-    reasons = (check(data, strategy.options) for check in checks)
-    return str(next(filter(None, reasons), ""))
+    try:
+        reasons = (check(data, strategy.options) for check in checks)
+        return str(next(filter(None, reasons), ""))
+    except Exception as error:
+        if not is_file(strategy.family):
+            raise
+        return f"refuses: {in_words(error)}"

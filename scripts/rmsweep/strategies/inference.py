@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr, stdtrit
 
 from rmsweep.data.dataset import Array
-from rmsweep.strategies import CIType
 
 LEVEL = 0.95
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."))
@@ -31,7 +31,9 @@ class Coefficients:
         return astuple(self)
 
 
-def infer(estimate: Array, se: Array, df: Array, ci_type: CIType) -> Coefficients:
+def infer(
+    estimate: Array, se: Array, df: Array, normal: bool | NDArray[np.bool_]
+) -> Coefficients:
     """Two-sided t tests against zero, and 95% intervals.
 
     The p-value is taken from the lower tail, ``2 P(T < -|t|)``: one minus the upper one
@@ -41,8 +43,9 @@ def infer(estimate: Array, se: Array, df: Array, ci_type: CIType) -> Coefficient
     ----------
     estimate, se, df : arrays of one shape
         Coefficients, standard errors, degrees of freedom.
-    ci_type : {"t", "z"}
-        Reference distribution of the interval: Student's t or the normal (Wald).
+    normal : bool, or array of bool
+        Whether the reference distribution of the intervals is the normal (Wald), else Student's t;
+        of a shape that can be broadcast.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def infer(estimate: Array, se: Array, df: Array, ci_type: CIType) -> Coefficient
         statistic = estimate / se
     p_value = 2 * stdtr(df, -np.abs(statistic))
     upper = (1 + LEVEL) / 2
-    half = se * (ndtri(upper) if ci_type == "z" else stdtrit(df, upper))
+    half = se * np.where(normal, ndtri(upper), stdtrit(df, upper))
     return Coefficients(estimate, se, df, statistic, p_value, estimate - half, estimate + half)
 
 

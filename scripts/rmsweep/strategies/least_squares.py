@@ -15,7 +15,7 @@ from rmsweep.strategies import (
 )
 
 ENGINE = "statsmodels"
-PROGRAMS = ("statsmodels",)
+PACKAGES = ("statsmodels",)
 PRESETS = {"lm": Preset("OLS with cluster-robust standard errors")}
 CONVENTIONS = Conventions(se_type="cluster G/(G-1) N/(N-K)", df_type="G-K", ci_type="t")
 

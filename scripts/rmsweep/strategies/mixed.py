@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rmsweep.lmm import Covariance, CrossProducts
 
 ENGINE = "lme4"
-PROGRAMS = ("R", "R_BLAS", "lme4", "lmerTest")
+R_PACKAGES = ("lme4", "lmerTest")
 MEANINGLESS_NATIVELY = ("optimizer", "derivatives")
 
 # lme4's and lmerTest's texts, told apart by the parts that survived their versions
@@ -44,6 +44,10 @@ class RandomTerm:
     covariance: Literal["full", "diagonal"] = "full"
     factor: str | None = None
 
+    def __post_init__(self) -> None:
+        if not self.columns:
+            raise ValueError("columns is empty; allowed: all, or a list of terms")
+
     def names(self, data: Dataset) -> tuple[str, ...]:
         """The terms that vary."""
         return data.terms if self.columns == "all" else self.columns
@@ -69,6 +73,10 @@ class Options:
     reml: bool = True
     optimizer: Literal["nloptwrap", "bobyqa", "Nelder_Mead"] = "nloptwrap"
     derivatives: Literal["closed", "numerical"] = "closed"
+
+    def __post_init__(self) -> None:
+        if not self.random:
+            raise ValueError("random is empty; allowed: a list of random-effects terms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,14 +241,14 @@ def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
     products, covariance = crossproducts(batch, options)
     fitted = lmm.fit(products, reml=options.reml, covariance=covariance, on_error="report")
     checked = lmm.lme4_checks(fitted, check_singular=True)
-    doubts = lmm.lmertest_warnings(fitted.hessian_theta_sigma)
+    df_warnings = lmm.lmertest_warnings(fitted.hessian_theta_sigma)
     fits: list[Fit | FitError] = []
     for row, (message, checks) in enumerate(zip(fitted.messages, checked, strict=True)):
         if np.isnan(fitted.criterion[row]):
             fits.append(FitError(f"fit: {message}"))
             continue
         messages = [message] if message else []
-        messages += doubts[row]
+        messages += df_warnings[row]
         fits.append(
             Fit(
                 estimate=fitted.estimate[row],

@@ -28,15 +28,15 @@ call_strategy <- function(fit, columns, factors, formula, group) {
   data <- structure(columns, class = "data.frame", row.names = seq_along(columns[[1]]))
   data[factors] <- lapply(data[factors], factor)
   messages <- character()
-  hear <- function(restart) function(condition) {
+  record <- function(restart) function(condition) {
     messages <<- c(messages, sub("\n$", "", conditionMessage(condition)))
     invokeRestart(restart)
   }
   answer <- quietly(tryCatch(
     withCallingHandlers(
       checked(fit(data, stats::as.formula(formula, env = globalenv()), group)),
-      warning = hear("muffleWarning"),
-      message = hear("muffleMessage")
+      warning = record("muffleWarning"),
+      message = record("muffleMessage")
     ),
     error = function(e) {
       call <- conditionCall(e)

@@ -47,7 +47,7 @@ class RFile:
         self.__doc__ = comments[0] if comments else path.stem
         code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
         packages = {one or other for one, other in PACKAGE.findall(code)}
-        self.PROGRAMS = ("R", "R_BLAS", *sorted(packages))
+        self.R_PACKAGES = tuple(sorted(packages))
 
     def warm_up(self) -> None:
         """Start R and read the file.

@@ -7,6 +7,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -22,9 +23,10 @@ from rmsweep.strategies import (
     presets,
 )
 
+SCRIPTS = Path(__file__).parents[2]
 OF_ALL = ("label", "engine", "verdict")
 """What a variant of any strategy may have."""
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,59}")
 VERDICTS = typing.get_args(Verdict)
 FOLDER = "strategies"
 """Beside a configuration: where strategies of the user's own are looked for by name."""
@@ -62,7 +64,7 @@ def resolve(
         family, origin, preset = _base(str(variant.pop("from")), folder)
         name = variant.pop("name", Path(origin).stem if is_file(origin) else origin)
         if not (isinstance(name, str) and NAME.fullmatch(name)):
-            _refuse(name, "a name of letters, digits, _ . and -")
+            _refuse(name, "a name of up to 60 letters, digits, _ . and -")
         if name in [strategy.name for strategy in found]:
             _refuse(name, "different names")
         if name in presets() and origin != name:
@@ -70,6 +72,7 @@ def resolve(
         found.append(_strategy(name, family, origin, preset, variant, shared))
         written.append(entry if origin == entry else {"name": name, "from": origin} | variant)
     _check_engine(shared["engine"], found)
+    _check_helpers(found)
     return found, written
 
 
@@ -78,15 +81,17 @@ def _base(text: str, folder: Path) -> tuple[str, str, Preset]:
     if text in presets():
         family, preset = presets()[text]
         return family, text, preset
+    path = None
     candidates = [Path(text), folder / text]
     if not is_file(text):
         candidates = [folder / FOLDER / f"{text}{suffix}" for suffix in (".py", ".R")]
-    path = next((path for path in candidates if path.is_file()), None)
+    with suppress(OSError):  # a name too long for a file
+        path = next((path for path in candidates if path.is_file()), None)
     if path is None:
         where = f"files, and names of files in {folder / FOLDER}"
         _refuse(text, f"{', '.join(presets())}; {where}")
     origin = os.path.relpath(path) if path.resolve().is_relative_to(Path.cwd()) else str(path)
-    label = (load(origin).__doc__ or path.stem).strip().splitlines()[0].rstrip(".")
+    label = (load(origin).__doc__ or "").strip().partition("\n")[0].rstrip(".") or path.stem
     return origin, origin, Preset(label)
 
 
@@ -107,6 +112,8 @@ def _strategy(
             _refuse({name: key}, ", ".join([*OF_ALL, *sorted(known)]))
     given = {key: value for key, value in shared.items() if key in known}
     given |= dict(preset.options) | dict(variant)
+    if not isinstance(variant.get("label", ""), str):
+        _refuse({name: {"label": variant["label"]}}, "for label: text")
     changed = ", ".join(f"{key}: {value}" for key, value in variant.items())
     label = variant.get("label") or f"{preset.label} ({changed})" if variant else preset.label
     verdict = variant.get("verdict", shared["verdict"])
@@ -147,11 +154,28 @@ def _check_engine(wanted: Any, found: Sequence[Strategy]) -> None:
             )
 
 
+def _check_helpers(found: Sequence[Strategy]) -> None:
+    """Refuse helpers of own files that Python could take for others of the same name."""
+    own = [Path(strategy.family) for strategy in found if is_file(strategy.family)]
+    taken = {path.stem: path.parent for path in (*SCRIPTS.glob("*.py"), SCRIPTS / "rmsweep")}
+    for folder in dict.fromkeys(path.parent.resolve() for path in own):
+        strategies_here = {path.stem for path in own if path.parent.resolve() == folder}
+        packages = {path.parent for path in folder.glob("*/__init__.py")}
+        for path in sorted({*folder.glob("*.py"), *packages}):
+            other = taken.setdefault(path.stem, folder)
+            if path.stem not in strategies_here and other != folder:
+                _refuse(str(path), f"another name: {other} has a {path.stem}, too")
+
+
 def _made(name: str, kind: Any, given: Mapping[str, Any]) -> Any:
     """A dataclass of options from the values that are its own."""
     hints = typing.get_type_hints(kind)
     own = {option.name: given[option.name] for option in fields(kind) if option.name in given}
-    return kind(**{key: _typed(name, key, value, hints[key]) for key, value in own.items()})
+    typed = {key: _typed(name, key, value, hints[key]) for key, value in own.items()}
+    try:
+        return kind(**typed)
+    except (TypeError, ValueError) as error:
+        _refuse({name: own}, f"options that fit together: {error}")
 
 
 def _typed(name: str, key: str, value: Any, hint: Any) -> Any:
@@ -168,7 +192,7 @@ def _typed(name: str, key: str, value: Any, hint: Any) -> Any:
                 return _typed(name, key, value, alternative)
             except StrategyError:
                 continue
-        _refuse(where, f"for {key}: {hint}")
+        _refuse(where, f"for {key}: {in_words(hint)}")
     if origin is tuple:
         if not isinstance(value, list | tuple):
             _refuse(where, f"for {key}: a list")
@@ -184,11 +208,25 @@ def _typed(name: str, key: str, value: Any, hint: Any) -> Any:
         if value is not None:
             _refuse(where, f"for {key}: nothing")
         return None
+    if hint not in (bool, int, float, str):
+        _refuse(where, f"for {key}: nothing that a configuration can say; its type is {hint}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         _refuse(where, f"for {key}: {hint.__name__}")
     return value
+
+
+def in_words(hint: Any) -> str:
+    """A type as a person would say it."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return ", ".join(map(str, arguments))
+    if origin is tuple:
+        return "a list"
+    if origin in (types.UnionType, typing.Union):
+        return ", or ".join(map(in_words, arguments))
+    return "nothing" if hint is type(None) else str(getattr(hint, "__name__", hint))
 
 
 def _refuse(value: object, allowed: str) -> NoReturn:

@@ -15,7 +15,7 @@ from rmsweep.strategies import (
 )
 
 ENGINE = "statsmodels"
-PROGRAMS = ("statsmodels",)
+PACKAGES = ("statsmodels",)
 PRESETS = {"lm2": Preset("Two-stage regression (summary statistics)")}
 CONVENTIONS = Conventions(se_type="SD of group coefficients / sqrt(G)", df_type="G-1", ci_type="t")
 

@@ -44,10 +44,16 @@ class Judge:
         self.programs = programs
 
     @cached_property
-    def conditions(self) -> dict[Path, Condition]:
-        """The planned shards."""
-        blocks = plan.blocks(self.study)
-        return {self.shards.path(block): block.condition for block in blocks}
+    def conditions(self) -> dict[str, Condition]:
+        """The study's conditions by their keys."""
+        return {condition.key: condition for condition in self.study.conditions}
+
+    def condition_of(self, path: Path) -> Condition | None:
+        """The condition that a shard's path names; None if it is no shard of the study."""
+        if not path.is_relative_to(self.shards.folder):
+            return None
+        key, _, _ = path.relative_to(self.shards.folder).as_posix().rpartition("sim=")
+        return self.conditions.get(key[:-1])
 
     @cached_property
     def table(self) -> dict[str, str]:
@@ -64,7 +70,7 @@ class Judge:
     @cached_property
     def figure(self) -> dict[str, str]:
         """What the metadata of a figure have to say."""
-        return figure_identity(self.table)
+        return figure_identity(self.study, self.table)
 
     def usable(self, path: str | Path) -> bool:
         """Whether a file is there and need not be made anew."""
@@ -86,8 +92,8 @@ class Judge:
         path = Path(path)
         if path.suffix not in (".parquet", ".svg") or not path.exists():
             return ""
-        if path in self.conditions:
-            return self.shards.outdated(path, self.conditions[path])
+        if condition := self.condition_of(path):
+            return self.shards.outdated(path, condition)
         expected = self.figure if path.suffix == ".svg" else self.table
         if path.name == "agreement.parquet":
             expected = measures_identity(self.table)

@@ -31,7 +31,7 @@ class MergeError(UserError):
     """Shards that are missing, damaged or not what their place says."""
 
 
-def merge(study: Study, cells: Path, outputs: Iterable[Path]) -> None:
+def merge(study: Study, cells: Path, outputs: Iterable[Path], programs: bool = True) -> None:
     """Merge the planned shards, in the study's order, in bounded memory.
 
     The tables' bytes depend on the rows alone, not on how the shards cut them.
@@ -45,6 +45,8 @@ def merge(study: Study, cells: Path, outputs: Iterable[Path]) -> None:
     outputs : iterable of Path
         Files to write: ``fits``, ``coefs``, ``timings`` or ``audit``, with ``.parquet`` or
         ``.csv.gz``. The first is in place last.
+    programs : bool
+        Whether this process has the programs that fitted; if not, their versions are not compared.
 
     Raises
     ------
@@ -56,8 +58,8 @@ def merge(study: Study, cells: Path, outputs: Iterable[Path]) -> None:
     """
     problems: dict[str, list[str]] = defaultdict(list)
     versions: dict[str, set[str]] = defaultdict(set)
-    # the programs that merge need not be those that fitted
-    shards = Shards(study, cells, programs=False)
+    shards = Shards(study, cells, programs)
+    table_identity(study, {})  # now: the code may change while shards are read
     used = needed_programs(study)
     n_datasets = 0
     metadata: dict[str, str] = {}

@@ -12,7 +12,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -67,7 +67,7 @@ def shard_identity(
         ``data``, ``strategies`` and ``versions`` (JSON), ``code`` and ``schema_version``.
     """
     own = {strategy.name: strategy_identity(study, strategy) for strategy in study.strategies}
-    data = {"seed": study.seed, "condition": condition.identity}
+    data = {"seed": study.seed, "condition": dict(condition.values)}
     return {
         "schema_version": tables.SCHEMA_VERSION,
         "data": json.dumps(data),
@@ -87,10 +87,13 @@ def strategy_identity(study: Study, strategy: Strategy) -> dict[str, object]:
                 options["options"].pop(name, None)
     # as JSON gives them back
     options = json.loads(json.dumps(options))
+    packages, r_packages = strategies.packages(strategy, bool(study.audit))
+    r_programs = () if r_packages is None else ("R", "R_BLAS", *r_packages)
+    digests = [code_digest(source) for source in family_sources(strategy.family)]
     return {
         "options": options,
-        "code": code_digest(*family_sources(strategy.family)),
-        "programs": sorted({*PYTHON_PROGRAMS, *strategies.programs(strategy, bool(study.audit))}),
+        "code": " ".join(digests),
+        "programs": sorted({*PYTHON_PROGRAMS, *packages, *r_programs}),
     }
 
 
@@ -116,11 +119,12 @@ def table_identity(study: Study, versions: Mapping[str, Iterable[str]]) -> dict[
         ``study`` and ``versions`` (JSON), ``code`` and ``schema_version``.
     """
     families = {source for one in study.strategies for source in family_sources(one.family)}
-    modules = ["rmsweep.sweep.replication", "rmsweep.sweep.merge"]
+    digests = [code_digest(source) for source in sorted(families)]
+    own = code_digest("rmsweep.sweep.replication", "rmsweep.sweep.merge")
     return {
         "schema_version": tables.SCHEMA_VERSION,
         "study": study.identity(),
-        "code": code_digest(*modules, *sorted(families)),
+        "code": " ".join([own, *digests]),
         "versions": json.dumps({key: sorted(versions[key]) for key in sorted(versions)}),
     }
 
@@ -130,17 +134,19 @@ def measures_identity(table: Mapping[str, str]) -> dict[str, str]:
     return dict(table) | {"measured_by": code_digest("compare_engines")}
 
 
-def figure_identity(table: Mapping[str, str]) -> dict[str, str]:
+def figure_identity(study: Study, table: Mapping[str, str]) -> dict[str, str]:
     """What a figure says of itself.
 
     Parameters
     ----------
+    study : Study
     table : mapping of str to str
         What the table says that it is drawn from.
     """
     return {
         **{part: table[part] for part in ("study", "versions")},
         "incomplete": table.get("incomplete", ""),
+        "labels": json.dumps({strategy.name: strategy.label for strategy in study.strategies}),
         "code": f"{table['code']} {code_digest('draw')}",
         "drawn_by": json.dumps({name: version_of(name) for name in DRAWING}),
     }
@@ -155,81 +161,114 @@ def describe_missing(n_datasets: int, planned: int) -> str:
 def code_digest(*starts: str) -> str:
     """Digest of the code that runs when some of it does.
 
-    That is the modules and files themselves, all of the library, and all beside a file, that they
-    import, at the top or inside a function, and the R files that these name. Comments, docstrings
-    and layout play no part: they change no number.
+    That is modules of ours or a file of the user's own, all of the library and all below the file's
+    folder that they import, at the top or inside a function, and the R files that these name.
+    Comments, docstrings and layout play no part: they change no number.
 
     Parameters
     ----------
     *starts : str
-        Dotted names of modules, such as ``rmsweep.sweep.replication``, or paths of files.
+        Dotted names of modules, such as ``rmsweep.sweep.replication``, or one path of a file.
 
     Returns
     -------
     str
         16 hexadecimal digits.
+
+    Raises
+    ------
+    StrategyError
+        If a file of the user's own can't be read.
     """
     digest = hashlib.sha256()
-    named = {}
-    for file in sources(starts):
-        inside = file.is_relative_to(SOURCE_ROOT)
-        named[file.relative_to(SOURCE_ROOT).as_posix() if inside else file.name] = file
-    for name in sorted(named):
-        digest.update(name.encode() + b"\0" + meaning(named[name]).encode() + b"\0")
+    for name, file in sorted(sources(starts).items()):
+        digest.update(name.encode() + b"\0" + meaning(file).encode() + b"\0")
     return digest.hexdigest()[:16]
 
 
-def sources(starts: Iterable[str]) -> set[Path]:
-    """The files that run when some code does: its own, and those of all that it imports of ours."""
-    found: set[Path] = set()
-    waiting = [(start, SOURCE_ROOT) for start in starts]
+def sources(starts: Iterable[str]) -> dict[str, Path]:
+    """The files that run when some code does: its own, and those of all that it imports of ours.
+
+    Returns
+    -------
+    dict of str to Path
+        By a name that is the same on every machine.
+    """
+    found: dict[str, Path] = {}
+    roots = {"": SOURCE_ROOT}  # of ours; a file of the user's own brings its folder
+    waiting: list[tuple[str, str]] = []
+    for start in starts:
+        if strategies.is_file(start):
+            file = Path(start).resolve()
+            roots["own/"] = file.parent
+            add(found, "own/", file.parent, file)
+            waiting += [("own/", name) for name in imports(file, "")]
+        else:
+            waiting.append(("", start))
     while waiting:
-        start, root = waiting.pop()
-        file = Path(start).resolve() if strategies.is_file(start) else source(start, root)
-        if file is None or file in found:
-            continue
-        found.add(file)
-        if file.suffix == ".R":
-            continue
-        found |= r_files(file)
-        if not strategies.is_file(start):  # a module's packages are imported before it
-            waiting.append((start.rpartition(".")[0], root))
-        roots = {SOURCE_ROOT} if file.is_relative_to(SOURCE_ROOT) else {SOURCE_ROOT, file.parent}
-        waiting += [(name, root) for name in imports(file) for root in roots]
+        origin, module = waiting.pop()
+        # what an own file imports is sought below its folder, too
+        for root in {origin, ""}:
+            file_of_module = source(module, roots[root])
+            if file_of_module is None:
+                continue
+            if add(found, root, roots[root], file_of_module):
+                package = module
+                if file_of_module.name != "__init__.py":
+                    package = module.rpartition(".")[0]
+                waiting += [(root, name) for name in imports(file_of_module, package)]
+                waiting.append((root, module.rpartition(".")[0]))  # packages come first
     return found
+
+
+def add(found: dict[str, Path], prefix: str, root: Path, file: Path) -> bool:
+    """Add a file, and the R files that it names, unless it is there."""
+    name = prefix + file.relative_to(root).as_posix()
+    if name in found:
+        return False
+    found[name] = file
+    for text in R_FILE.findall(file.read_text(encoding="utf-8")):
+        beside = (file.parent / text).resolve()
+        if beside.is_file() and beside.is_relative_to(root):
+            add(found, prefix, root, beside)
+    return True
 
 
 def source(module: str, root: Path) -> Path | None:
     """The file of a module below a folder; None for other people's."""
     place = root.joinpath(*module.split("."))
-    candidates = (place / "__init__.py", place.with_suffix(".py")) if module else ()
-    return next((file for file in candidates if file.exists()), None)
+    candidates = (place / "__init__.py", place.with_name(f"{place.name}.py")) if module else ()
+    return next((file for file in candidates if file.is_file()), None)
 
 
 @cache
-def imports(file: Path) -> frozenset[str]:
-    """The modules that a file imports, but for those that only type checkers see."""
+def imports(file: Path, package: str) -> frozenset[str]:
+    """The modules that a file imports, but for those that only type checkers see.
+
+    Parameters
+    ----------
+    file : Path
+    package : str
+        The package that relative imports start from.
+    """
     found: set[str] = set()
-    waiting: list[ast.AST] = [tree(file)]
+    waiting: list[ast.AST] = [tree(file)] if file.suffix == ".py" else []
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".") if node.level else []
+            parts = parts[: len(parts) - node.level + 1] if node.level else []
+            module = ".".join(filter(None, [*parts, node.module or ""]))
+            found.add(module)
+            found.update(f"{module}.{alias.name}".lstrip(".") for alias in node.names)
         elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             waiting += node.orelse
         else:  # no expression imports anything
             children = ast.iter_child_nodes(node)
             waiting += (child for child in children if not isinstance(child, ast.expr))
     return frozenset(found)
-
-
-def r_files(file: Path) -> set[Path]:
-    """The R files beside a file that it names."""
-    beside = {file.parent / name for name in R_FILE.findall(file.read_text(encoding="utf-8"))}
-    return {path for path in beside if path.exists()}
 
 
 @cache
@@ -243,8 +282,17 @@ def meaning(file: Path) -> str:
 
 @cache
 def tree(file: Path) -> ast.Module:
-    """A file's syntax tree, which has no comments."""
-    return ast.parse(file.read_bytes())
+    """A file's syntax tree, which has no comments.
+
+    Raises
+    ------
+    StrategyError
+        If there is none.
+    """
+    try:
+        return ast.parse(file.read_bytes())
+    except SyntaxError as error:
+        raise strategies.StrategyError(f"{file}: SyntaxError: {error}") from None
 
 
 def dumped(node: object) -> str:
@@ -279,24 +327,43 @@ def python_versions() -> dict[str, str]:
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "python": platform.python_version(),
-        **{package: version_of(package) for package in ("numpy", "scipy", "statsmodels")},
+        **{package: version_of(package) for package in ("numpy", "scipy")},
         "numpy_blas": f"{blas['name']} {blas['version']}",
     }
 
 
+def needed_packages(study: Study) -> tuple[set[str], set[str] | None]:
+    """The packages of Python and of R that the study's rows depend on; None if they need no R."""
+    own = [strategies.packages(strategy, bool(study.audit)) for strategy in study.strategies]
+    of_r = [r_packages for _, r_packages in own if r_packages is not None]
+    in_python = set(itertools.chain.from_iterable(packages for packages, _ in own))
+    return in_python, set(itertools.chain.from_iterable(of_r)) if of_r else None
+
+
 def needed_programs(study: Study) -> set[str]:
     """The programs whose versions the study's rows depend on."""
-    own = (strategies.programs(strategy, bool(study.audit)) for strategy in study.strategies)
-    return {*PYTHON_PROGRAMS, *itertools.chain.from_iterable(own)}
+    packages, r_packages = needed_packages(study)
+    r_programs = set() if r_packages is None else {"R", "R_BLAS", *r_packages}
+    return {*PYTHON_PROGRAMS, *packages, *r_programs}
 
 
-def installed_versions(study: Study) -> dict[str, str]:
-    """Versions of all programs that the study uses, as they are on this machine now."""
-    needed = needed_programs(study)
-    found = python_versions()
-    if "R" in needed:
-        found = found | r_versions(*sorted(needed - set(found) - {"R", "R_BLAS"}))
-    return {program: found[program] for program in sorted(found) if program in needed}
+def study_versions(
+    study: Study, ask_r: Callable[[Sequence[str]], Mapping[str, str]]
+) -> dict[str, str]:
+    """Versions of all programs that a study uses.
+
+    Parameters
+    ----------
+    study : Study
+    ask_r : callable
+        Gives the versions of R, its BLAS and some packages: `installed_r_versions`, or what is
+        loaded in this process (`rmsweep.r.versions`).
+    """
+    packages, r_packages = needed_packages(study)
+    found = python_versions() | {package: version_of(package) for package in packages}
+    if r_packages is not None:
+        found = found | dict(ask_r(sorted(r_packages)))
+    return dict(sorted(found.items()))
 
 
 R_VERSIONS = """
@@ -306,15 +373,14 @@ cat(c(as.character(getRversion()), basename(extSoftVersion()[["BLAS"]]),
 """
 
 
-@cache
-def r_versions(*packages: str) -> dict[str, str]:
-    """Versions of R, its BLAS and packages, as an R of its own says; none without an R."""
+def installed_r_versions(packages: Sequence[str]) -> dict[str, str]:
+    """Versions of R, its BLAS and packages, as an R of its own says; nothing without an R."""
     home = os.environ.get("R_HOME")
     program = shutil.which("Rscript", path=f"{home}/bin" if home else None)
     if program is None:
         return {}
     command = [program, "-e", R_VERSIONS, *packages]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     names = ("R", "R_BLAS", *packages)
     # a user's profile may print something first
-    return dict(zip(names, said.stdout.splitlines()[-len(names) :], strict=False))
+    return dict(zip(names, output.splitlines()[-len(names) :], strict=False))

@@ -18,7 +18,7 @@ from rmsweep.data.dataset import Array, Batch, Dataset, batches
 from rmsweep.data.scenario import simulate
 from rmsweep.design import Block, Condition, Strategy, Study
 from rmsweep.errors import UserError
-from rmsweep.strategies import CIType, Fit
+from rmsweep.strategies import Convergence, Fit
 from rmsweep.strategies.inference import infer
 from rmsweep.sweep import tables
 
@@ -256,6 +256,8 @@ def fit_natively(strategy: Strategy, batch: Batch) -> list[Attempt]:
     whole = attempt(strategy, partial(fit_batch, batch, strategy.options))
     # an error is one of the design itself
     fits = [whole.fitted] * size if isinstance(whole.fitted, Exception) else whole.fitted
+    if not isinstance(fits, list) or len(fits) != size:
+        fits = [strategies.FitError(f"fit_batch: gave no list of {size} fits")] * size
     timing = whole.seconds / size, whole.cpu_seconds / size
     return [Attempt(fit, (), *timing) for fit in fits]
 
@@ -280,19 +282,27 @@ def outcome(fit: Any, n_terms: int, seconds: float, cpu_seconds: float) -> Outco
         error = described(fit)
     elif not isinstance(fit, Fit):
         error = f"fit: gave a {type(fit).__name__}, not a Fit"
-    elif any(np.shape(part) != (n_terms,) for part in (fit.estimate, fit.se, fit.df)):
-        error = f"fit: estimate, se and df are not {n_terms} numbers each"
+    elif any(not is_vector(part, n_terms) for part in (fit.estimate, fit.se, fit.df)):
+        error = f"fit: estimate, se and df are not arrays of {n_terms} numbers each"
     elif not (np.isfinite(fit.estimate).all() and np.isfinite(fit.se).all()):
         error = "fit: an estimate or a standard error is not a finite number"
+    elif (fit.se < 0).any():
+        error = "fit: a standard error is negative"
+    elif fit.ci_type not in ("t", "z") or not isinstance(fit.convergence, Convergence):
+        error = "fit: ci_type is not t or z, or convergence is no Convergence"
     return Outcome(None if error else fit, error, seconds, cpu_seconds)
+
+
+def is_vector(part: object, size: int) -> bool:
+    """Whether it is an array of so many floats."""
+    return isinstance(part, np.ndarray) and part.shape == (size,) and part.dtype == np.float64
 
 
 def described(error: Exception) -> str:
     """An error's words, with its type where they alone would not do."""
-    text = str(error)
-    if text and isinstance(error, (ValueError, ArithmeticError)):
-        return text
-    return f"{type(error).__name__}: {text}".removesuffix(": ")
+    if str(error) and isinstance(error, (ValueError, ArithmeticError)):
+        return str(error)
+    return strategies.in_words(error)
 
 
 def compare(native: Outcome, reference: Outcome) -> dict[str, object]:
@@ -352,9 +362,8 @@ def rows(
     def convergence(part: str) -> list[object]:
         return [fit and getattr(fit.convergence, part) for fit in fits]
 
-    # the interval's distribution is the strategy's, not the dataset's
-    ci_type: CIType = next((fit.ci_type for fit in fits if fit), "t")
-    inferred = infer(stacked("estimate"), stacked("se"), stacked("df"), ci_type)
+    normal = np.array([fit is not None and fit.ci_type == "z" for fit in fits])
+    inferred = infer(stacked("estimate"), stacked("se"), stacked("df"), normal[:, None])
     columns: dict[str, Any] = {
         key: value if isinstance(value, list) else [value] * size for key, value in others.items()
     }

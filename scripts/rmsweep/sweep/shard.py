@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from rmsweep.config import axis_defaults
 from rmsweep.design import Block, Condition, Study, parse_sims
 from rmsweep.errors import UserError
 from rmsweep.sweep import tables
-from rmsweep.sweep.provenance import installed_versions, shard_identity
+from rmsweep.sweep.provenance import installed_r_versions, shard_identity, study_versions
 
 Identity = Mapping[str, Any]
 
@@ -72,7 +73,7 @@ class Shards:
     def versions(self) -> Mapping[str, str]:
         """Versions of the programs that fit; none if this process can't say."""
         if self._versions is None:
-            return installed_versions(self.study) if self.programs else {}
+            return study_versions(self.study, installed_r_versions) if self.programs else {}
         return self._versions
 
     def expected(self, condition: Condition) -> Identity:
@@ -144,18 +145,23 @@ def load(path: Path) -> tuple[pa.Table, Identity]:
     OSError, MemoryError
         If the system can't read it now.
     DamagedError
-        If it is no shard.
+        If it is no Parquet file, or not a whole one.
+    OutdatedError
+        If it says nothing that this version understands.
     """
     try:
         table = pq.ParquetFile(path, page_checksum_verification=True).read(use_threads=False)
-        raw = table.schema.metadata or {}
-        found = parsed({key.decode(): value.decode() for key, value in raw.items()})
     except MemoryError:
         raise
     except (OSError, ValueError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # the system's, not the file's
         raise DamagedError(one_line(error)) from error
+    try:
+        raw = table.schema.metadata or {}
+        found = parsed({key.decode(): value.decode() for key, value in raw.items()})
+    except ValueError as error:
+        raise OutdatedError(one_line(error)) from error
     if not table.schema.equals(tables.SHARD):
         raise DamagedError("its columns are not those of a shard")
     return table, found
@@ -176,6 +182,8 @@ def parsed(metadata: Mapping[str, str]) -> Identity:
     """
     try:
         found = {key: json.loads(metadata[key]) for key in ("data", "strategies", "versions")}
+        if not {"seed", "condition"} <= found["data"].keys():
+            raise KeyError("data")
     except KeyError as error:
         raise ValueError(f"it does not say its {error}") from None
     return found | {"schema_version": metadata.get("schema_version"), "code": metadata.get("code")}
@@ -184,9 +192,11 @@ def parsed(metadata: Mapping[str, str]) -> Identity:
 def rows_identity(identity: Identity, name: str) -> dict[str, Any]:
     """What made the rows of one strategy, in parts that an error can name."""
     own = identity["strategies"].get(name, {})
+    # a key that came later was at its default before
+    condition = axis_defaults() | identity["data"]["condition"]
     return {
         "layout": identity["schema_version"],
-        "data": identity["data"],
+        "data": (identity["data"]["seed"], condition),
         "options": own.get("options"),
         "code": (identity["code"], own.get("code")),
         "versions": {key: identity["versions"].get(key) for key in own.get("programs", ())},
@@ -268,15 +278,15 @@ def reusable(shards: Shards, block: Block, path: Path) -> dict[str, pa.Table]:
     second = kept(path)
     if second is None or not second.parent.exists():
         return {}
-    files = [second] if second.exists() else second.parent.iterdir()
-    names = [file.name for file in files]
+    # that of the very block first
+    names = sorted((file.name for file in second.parent.iterdir()), key=second.name.__ne__)
     found: dict[str, list[pa.Table]] = {}
     missing = {name: set(block.sims) for name in shards.names}
     for other in blocks_among(names, block.condition):
-        if not set(other.sims).isdisjoint(block.sims):
+        if any(not sims.isdisjoint(other.sims) for sims in missing.values()):
             for name, rows in rows_of(shards, other, second.with_name(Path(other.path).name)):
-                wanted = pc.is_in(rows["sim"], value_set=pa.array(sorted(missing[name])))
-                found.setdefault(name, []).append(rows.filter(wanted))
+                left = pa.array(sorted(missing[name]), pa.int64())
+                found.setdefault(name, []).append(rows.filter(pc.is_in(rows["sim"], left)))
                 missing[name] -= set(other.sims)
     return {name: pa.concat_tables(parts) for name, parts in found.items()}
 
@@ -291,5 +301,5 @@ def rows_of(shards: Shards, block: Block, path: Path) -> list[tuple[str, pa.Tabl
             for name in shards.names
             if name in there and not shards.differences(found, expected, [name])
         ]
-    except (OSError, DamagedError):
+    except (OSError, DamagedError, OutdatedError):
         return []

@@ -13,7 +13,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,18 +25,8 @@ SCHEMA_VERSION = "2"
 KINDS = {"integer": pa.int64(), "number": pa.float64(), "text": pa.string()}
 
 
-class Metric(NamedTuple):
-    """One of the post's three sums over the coefficients of a fit."""
-
-    title: str
-    label: str
-
-
-METRICS = {
-    "coef_abs_err": Metric("Coefficient recovery", "Sum of absolute errors of the coefficients"),
-    "se_sum": Metric("Standard errors", "Sum of standard errors of the coefficients"),
-    "t_sum": Metric("t statistics", "Sum of absolute t statistics of the coefficients"),
-}
+METRICS = ("coef_abs_err", "se_sum", "t_sum")
+"""The post's sums over the coefficients of a fit; their texts are in `rmsweep.measures.sums`."""
 
 # what a shard says of a fit; the tables add whether it counts as converged
 FIT = pa.schema(
