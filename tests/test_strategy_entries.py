@@ -119,11 +119,11 @@ class TestVariants:
             ({"name": "a/b", "from": "lmer"}, "'a/b' is not allowed; allowed: a name of up to"),
             (
                 {"name": "x", "from": "lmer", "random": []},
-                "{'x': {'random': ()}} is not allowed; a",
+                "{'x': {'random': [], 'reml'",
             ),
             (
                 {"name": "x", "from": "lmer", "label": 3},
-                "{'x': {'label': 3}} is not allowed; allowed",
+                "{'x': {'label': 3}} is not allow",
             ),
             ("x" * 300, f"'{'x' * 300}' is not allowed; allowed: lm, lm2, lmer, lmer_mis; files"),
             ("nowhere.py", "'nowhere.py' is not allowed; allowed: lm, lm2, lmer, lmer_mis; files"),
