@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rmsweep import cli
+from rmsweep.errors import UsageError
 from rmsweep.measures.agreement import faults, summarise
 from rmsweep.sweep import tables
 from rmsweep.sweep.provenance import measures_identity
@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
 
-    audit = pd.read_parquet(options.audit)
+    audit = pq.read_table(options.audit, partitioning=None).to_pandas()
+    if not {"strategy", *tables.AUDIT.names} <= set(audit.columns):
+        raise UsageError(f"{options.audit}: not a table of audits")
     summary = summarise(audit)
     # the file that says what made it comes last
     for path in sorted(options.output, key=lambda path: path.suffix):

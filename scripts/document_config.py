@@ -35,6 +35,7 @@ def with_table(text: str) -> str:
     return f"{before}{BEGIN}\n{table_of_keys()}\n{END}{after}"
 
 
+@cli.one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; update the file."""
     parser = cli.parser(__doc__)

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("table", type=Path, nargs="?", help="the study's fits.parquet")
     parser.add_argument("--config", help="a configuration file, where there is no table")
     cli.add_condition(parser, required=False)
-    parser.add_argument("--sim", type=int, help="replication")
+    parser.add_argument("--sim", type=cli.replication, help="replication")
     parser.add_argument("--strategy", help="analysis strategy")
     parser.add_argument("--row", type=int, help="instead of these: row of the table, from 0")
     parser.add_argument(

@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--config", required=True, help="the study's configuration file")
     cli.add_condition(parser)
-    parser.add_argument("--sim", type=int, required=True, help="replication")
+    parser.add_argument("--sim", type=cli.replication, required=True, help="replication")
     parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
     parser.add_argument(
         "--output", type=Path, required=True, help="folder for data, betas and coefficients"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+import compare_engines
 import document_config
 import fit_cell
 import fit_table
+import merge_shards
 import simulate_cell
 from rmsweep.config import condition, read_study
 from rmsweep.data.scenario import simulate
@@ -24,6 +27,7 @@ from rmsweep.sweep.provenance import installed_r_versions, shard_identity, study
 ROOT = Path(__file__).parents[1]
 CONFIG = str(ROOT / "config" / "quick.yaml")
 CELL = ["--n-groups", "10", "--n-obs", "5", "--sigma", "0.25"]
+ONE_CELL = ["--config", CONFIG, *CELL]
 SCRIPTS = sorted(path for path in (ROOT / "scripts").glob("*.py") if "def main" in path.read_text())
 
 
@@ -185,6 +189,45 @@ def test_fit_cell_refuses_a_condition_of_another_study(
     assert stop.value.code == 2
     assert "--condition: 'n_groups=11/n_obs=5/sigma=1'" in capsys.readouterr().err
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments", "message"),
+    [
+        (
+            simulate_cell.main,
+            ["--config", CONFIG, *CELL, "--sim", "-1", "--output", "x"],
+            "whole",
+        ),
+        (
+            simulate_cell.main,
+            ["--config", CONFIG, *CELL, "--sim", "0", "--output", CONFIG],
+            "exists",
+        ),
+        (compare_engines.main, ["absent.parquet", "--output", "x.csv"], "absent.parquet"),
+        (
+            merge_shards.main,
+            ["--config", CONFIG, "--cells", ".", "--output", "x.txt"],
+            "x.txt; a",
+        ),
+        (document_config.main, ["absent.md"], "absent.md: No such file"),
+        (fit_cell.main, ["--config", "{", "--check"], "not a study: "),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    main: Callable[[list[str]], int],
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    try:
+        code = main(arguments)
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "error: " in last
+    assert message in last
 
 
 def test_the_table_of_keys_is_up_to_date() -> None:

@@ -46,6 +46,13 @@ def add_condition(arguments: argparse.ArgumentParser, required: bool = True) -> 
         )
 
 
+def replication(text: str) -> int:
+    """The number of a replication, for `argparse`."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 up")
+    return int(text)
+
+
 def condition(options: argparse.Namespace, study: Study) -> Condition:
     """The condition that `add_condition`'s options name; the study has the keys they leave out.
 

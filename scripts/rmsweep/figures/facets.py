@@ -100,7 +100,8 @@ def read_fits(path: Path, column: str) -> Fits:
             path, columns=[*KEYS, *further, column], use_threads=False, read_dictionary=["strategy"]
         )
     except (OSError, pa.ArrowInvalid, KeyError, ConfigError) as error:
-        raise UsageError(f"{path}: not a merged table of fits: {error}") from None
+        words = " ".join(str(error).split())
+        raise UsageError(f"{path}: not a merged table of fits: {words}") from None
     frame = table.to_pandas().rename(columns={column: "value"})
     frame["sigma"] = frame["sigma"].astype("category").cat.rename_categories(plain)
     frame["strategy"] = frame["strategy"].cat.set_categories(

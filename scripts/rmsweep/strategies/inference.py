@@ -31,9 +31,7 @@ class Coefficients:
         return astuple(self)
 
 
-def infer(
-    estimate: Array, se: Array, df: Array, normal: bool | NDArray[np.bool_]
-) -> Coefficients:
+def infer(estimate: Array, se: Array, df: Array, normal: bool | NDArray[np.bool_]) -> Coefficients:
     """Two-sided t tests against zero, and 95% intervals.
 
     The p-value is taken from the lower tail, ``2 P(T < -|t|)``: one minus the upper one

@@ -18,6 +18,7 @@ from rmsweep.sweep import tables
 from rmsweep.sweep.merge import identified, rerun_commands
 from rmsweep.sweep.provenance import table_identity
 from rmsweep.sweep.replication import run_block
+from rmsweep.sweep.shard import one_line
 
 Row = dict[str, Any]
 
@@ -37,8 +38,10 @@ def study_of(path: Path) -> Study:
     """
     try:
         source = tables.metadata(path)["study"]
+        if "fit_success" not in pq.read_schema(path).names:
+            raise ValueError("it has no column fit_success")
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"{path}: not a table of fits ({error})") from None
+        raise ConfigError(f"{path}: not a table of fits ({one_line(error)})") from None
     return read_study(source)
 
 
