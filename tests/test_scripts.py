@@ -155,7 +155,7 @@ def test_fit_cell_writes_a_shard_with_its_provenance(tmp_path: Path) -> None:
     assert fit_cell.main(command) == 0
     found = tables.metadata(shard)
     study, one = read_study(CONFIG), condition(n_groups=10, n_obs=5, sigma=0.25)
-    data = {"n_groups": 10, "n_obs": 5, "sigma": 0.25}
+    data = dict(one.values)
     assert json.loads(found["data"]) == {"seed": study.seed, "condition": data}
     assert list(json.loads(found["strategies"])) == ["lm", "lm2", "lmer", "lmer_mis"]
     versions = json.loads(found["versions"])

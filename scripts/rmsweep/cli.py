@@ -23,7 +23,7 @@ def one_line_errors(main: Main) -> Main:
             print(f"error: {error}", file=sys.stderr)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            words = " ".join((error.strerror or str(error)).split())
+            words = " ".join((error.strerror or f"{type(error).__name__}: {error}").split())
             print(f"error: {where}{words}", file=sys.stderr)
         return 2
 

@@ -76,7 +76,7 @@ def script(name, warm=False):
     if warm and STUDY.persistent_worker and not on_cluster():
         # what the worker loads in advance; other code needs another worker
         command += ["-I", "-S", f"{scripts}/warm.py"]
-        preload = f"RMSWEEP_STUDY={shlex.quote(STUDY.to_json())} RMSWEEP_CODE={CODE} "
+        preload = f"RMSWEEP_STUDY={shlex.quote(STUDY.to_json())} RMSWEEP_CODE={shlex.quote(CODE)} "
     return unwatched(preload + shlex.join([*command, f"{scripts}/{name}"]))
 
 
