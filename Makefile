@@ -48,8 +48,9 @@ lint: setup-dev
 check: lint
 	pytest -m "not slow"
 
+# two files of tests at a time: most tests wait for one process that they start
 test: lint
-	pytest
+	pytest -n 2 --dist loadfile
 
 format: setup-dev
 	ruff check --fix .
