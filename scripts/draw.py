@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import multiprocessing
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from rmsweep.figures.facets import read_fits
 from rmsweep.sweep import provenance, tables
 
 Drawn = Iterator[tuple[str, Figure]]
+NAMES = [*tables.METRICS, "convergence", "coefficients", "grid"]
 
 
 def draw_metric(table: Path, name: str, scale: metrics.Scale) -> Drawn:
@@ -54,32 +57,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="log",
         help="y axis of the metrics: log (default), or linear as in the post",
     )
+    parser.add_argument("--jobs", type=int, default=1, help="figures to draw at a time")
     options = parser.parse_args(argv)
 
     table = options.fits
-    figures: dict[str, Callable[[], Drawn]] = {
-        **{name: partial(draw_metric, table, name, options.scale) for name in tables.METRICS},
-        "convergence": partial(draw_convergence, table),
-        "coefficients": partial(draw_design, table, coefficients.draw),
-        "grid": partial(draw_design, table, grid.draw),
-    }
-    wanted = options.only or list(figures)
+    wanted = options.only or NAMES
     for name in wanted:
-        if name not in figures:
-            raise UsageError(f"--only: {name!r}; allowed: {', '.join(figures)}")
-
-    folder = options.output or table.parent / "figures"
+        if name not in NAMES:
+            raise UsageError(f"--only: {name!r}; allowed: {', '.join(NAMES)}")
     study = read_fits(table, "fit_success").study
     made_with = provenance.figure_identity(study, tables.metadata(table))
-    drawn = set()
-    for name in wanted:
-        for part, figure in figures[name]():
-            paths = style.paths(folder, part, name)
-            style.save(figure, paths, made_with)
-            drawn.update(paths)
+    folder = options.output or table.parent / "figures"
+    one = partial(draw_one, table, folder, made_with, options.scale)
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("fork")) as pool:
+        drawn = set().union(*pool.map(one, wanted))
     if not options.only and folder.resolve() == (table.parent / "figures").resolve():
         remove_others(folder, drawn)
     return 0
+
+
+def draw_one(
+    table: Path, folder: Path, made_with: Mapping[str, str], scale: metrics.Scale, name: str
+) -> set[Path]:
+    """Draw one figure, slice by slice; give the files."""
+    if name in tables.METRICS:
+        figures = draw_metric(table, name, scale)
+    elif name == "convergence":
+        figures = draw_convergence(table)
+    else:
+        figures = draw_design(table, {"coefficients": coefficients.draw, "grid": grid.draw}[name])
+    drawn: set[Path] = set()
+    for part, figure in figures:
+        paths = style.paths(folder, part, name)
+        style.save(figure, paths, made_with)
+        drawn.update(paths)
+    return drawn
 
 
 def remove_others(folder: Path, drawn: Collection[Path]) -> None:

@@ -14,8 +14,9 @@ from rmsweep import plan
 from rmsweep.config import load_study
 from rmsweep.design import Block, parse_sims
 from rmsweep.errors import UserError
+from rmsweep.strategies import is_file
 from rmsweep.sweep.judge import Judge
-from rmsweep.sweep.provenance import table_identity
+from rmsweep.sweep.provenance import needed_programs, table_identity
 from rmsweep.sweep.tables import METRICS
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -113,10 +114,14 @@ def verify():
 
 
 def check_programs():
-    """Stop before the first fit if a program that fits is missing: every fit would fail."""
-    if in_conda() or not any(
-        job.rule.name == "fit_cell" for job in workflow.dag.needrun_jobs()
-    ):
+    """Stop before the first fit if a program that fits is missing: every fit would fail.
+
+    What our own Python code needs was imported by this very process.
+    """
+    own_files = any(is_file(strategy.family) for strategy in STUDY.strategies)
+    to_check = own_files or "R" in needed_programs(STUDY)
+    to_fit = any(job.rule.name == "fit_cell" for job in workflow.dag.needrun_jobs())
+    if in_conda() or not (to_check and to_fit):
         return
     command = script("fit_cell.py", warm=True)(None, None)
     command = f"{command} --config {shlex.quote(STUDY.to_json())} --check"

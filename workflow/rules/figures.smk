@@ -18,10 +18,13 @@ rule draw:
         f"logs/{NAME}/draw.log",
     conda:
         "../../envs/report.yaml"
+    # as many as there are figures, or cores
+    threads: 6
     params:
         run=script("draw.py"),
         folder=unwatched(f"{RESULTS}/figures"),
     message:
         "Draw the figures"
     shell:
-        "{params.run} {input:q} --output {params.folder:q} > {log:q} 2>&1"
+        "{params.run} {input:q} --output {params.folder:q} --jobs {threads}"
+        " > {log:q} 2>&1"
