@@ -26,7 +26,7 @@ def warm_up() -> None:
     size = 2 * (study.conditions[0]["n_predictors"] + 1)
     small = configuration.condition(n_groups=size, n_obs=size, sigma=1.0)
     replication.run_block(study, Block(small, range(1)))
-    provenance.shard_identity(study, small, {})
+    provenance.shard_identity(study, small, provenance.study_versions(study, r.versions))
     if "R" in provenance.needed_programs(study):
         r.collect_garbage()
 

@@ -100,10 +100,7 @@ def read_study(source: str) -> Study:
         If the file can't be read or says something wrong.
     """
     if source.lstrip().startswith("{"):
-        try:
-            return _study(_checked(json.loads(source)), Path())
-        except ValueError as error:
-            raise ConfigError(f"not a study: {error}") from None
+        return _from_json(source)
     try:
         config = yaml.safe_load(Path(source).read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -114,6 +111,15 @@ def read_study(source: str) -> Study:
         return load_study(config, Path(source).stem, Path(source).parent)
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
+
+
+@cache
+def _from_json(source: str) -> Study:
+    """The study behind `Study.to_json`; once, for all jobs of a persistent worker."""
+    try:
+        return _study(_checked(json.loads(source)), Path())
+    except ValueError as error:
+        raise ConfigError(f"not a study: {error}") from None
 
 
 def condition(**values: Any) -> Condition:

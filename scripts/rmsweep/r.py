@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,8 @@ def functions(file: Path) -> Any:
     return found
 
 
-def versions(packages: Iterable[str]) -> dict[str, str]:
+@cache
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
     """Versions of R, of its BLAS and of packages; ``none`` for those that aren't there."""
     ri = start()
     found = {

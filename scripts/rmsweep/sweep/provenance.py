@@ -12,7 +12,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -348,7 +348,7 @@ def needed_programs(study: Study) -> set[str]:
 
 
 def study_versions(
-    study: Study, ask_r: Callable[[Sequence[str]], Mapping[str, str]]
+    study: Study, ask_r: Callable[[tuple[str, ...]], Mapping[str, str]]
 ) -> dict[str, str]:
     """Versions of all programs that a study uses.
 
@@ -362,7 +362,7 @@ def study_versions(
     packages, r_packages = needed_packages(study)
     found = python_versions() | {package: version_of(package) for package in packages}
     if r_packages is not None:
-        found = found | dict(ask_r(sorted(r_packages)))
+        found = found | dict(ask_r(tuple(sorted(r_packages))))
     return dict(sorted(found.items()))
 
 
@@ -373,7 +373,7 @@ cat(c(as.character(getRversion()), basename(extSoftVersion()[["BLAS"]]),
 """
 
 
-def installed_r_versions(packages: Sequence[str]) -> dict[str, str]:
+def installed_r_versions(packages: tuple[str, ...]) -> dict[str, str]:
     """Versions of R, its BLAS and packages, as an R of its own says; nothing without an R."""
     home = os.environ.get("R_HOME")
     program = shutil.which("Rscript", path=f"{home}/bin" if home else None)
