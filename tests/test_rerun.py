@@ -123,7 +123,7 @@ def test_list_of_failures(table: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_failed_rows_carry_their_command_line(reference: Checkout) -> None:
     fits = pq.read_table(reference.results() / "fits.parquet")
-    keys = rerun.keys_of(rerun.study_of(reference.results() / "fits.parquet"))
+    keys = tables.keys(rerun.study_of(reference.results() / "fits.parquet").axes)
     assert fits["rerun"].to_pylist() == rerun_commands(fits, keys).to_pylist()
     assert fits["rerun"].null_count == fits["fit_success"].to_pylist().count(True) > 0
 

@@ -6,6 +6,7 @@ Needs `config`; makes `STUDY`, `NAME`, `RESULTS`, `JUDGE` and the functions belo
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
@@ -50,7 +51,6 @@ NAME = STUDY.name
 RESULTS = f"results/{NAME}"
 JUDGE = Judge(STUDY, Path(RESULTS), programs=not in_conda())
 CODE = table_identity(STUDY, {})["code"]
-CONDITIONS = {condition.key: condition for condition in STUDY.conditions}
 
 
 def unwatched(value):
@@ -148,7 +148,7 @@ def block(wildcards):
     """The block of replications that a cell's name stands for."""
     key, _, sims = wildcards.cell.rpartition("sim=")
     try:
-        return Block(CONDITIONS[key[:-1]], parse_sims(sims))
+        return Block(JUDGE.conditions[key[:-1]], parse_sims(sims))
     except (KeyError, ValueError):
         raise WorkflowError(f"{wildcards.cell}: no cell of {NAME}") from None
 
@@ -174,6 +174,7 @@ def agreement():
     ]
 
 
+@cache
 def slices():
     """The slices of the study that have figures: with incomplete tables, those that have rows."""
     there = set(STUDY.slices())

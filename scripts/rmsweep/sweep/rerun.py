@@ -23,11 +23,6 @@ from rmsweep.sweep.shard import one_line
 Row = dict[str, Any]
 
 
-def keys_of(study: Study) -> pa.Schema:
-    """The columns that say which row of the study's tables is which."""
-    return tables.keys(study.axes)
-
-
 def study_of(path: Path) -> Study:
     """The study that a table was made by.
 
@@ -47,7 +42,7 @@ def study_of(path: Path) -> Study:
 
 def unsuccessful(path: Path) -> pa.Table:
     """The rows of ``fits`` that were no success: row, status, command; failed ones first."""
-    keys = keys_of(study_of(path))
+    keys = tables.keys(study_of(path).axes)
     fits = pq.read_table(path, columns=[*keys.names, "fit_success", "status"])
     numbers = pa.array(range(len(fits)))
     commands = rerun_commands(fits, keys)
@@ -64,7 +59,7 @@ def levels_of(path: Path, number: int) -> dict[str, str]:
     ConfigError
         If there are fewer rows.
     """
-    keys = pq.read_table(path, columns=keys_of(study_of(path)).names[1:])
+    keys = pq.read_table(path, columns=tables.keys(study_of(path).axes).names[1:])
     if not 0 <= number < len(keys):
         raise ConfigError(f"{path} has no row {number}; allowed: 0 to {len(keys) - 1}")
     row = keys.slice(number, 1)
@@ -87,7 +82,7 @@ def differences(row: Row, path: Path) -> list[str] | None:
     list of str or None
         A line per column that is not the same to the bit; None if the table has no such row.
     """
-    chosen = [(key, "=", row[key]) for key in keys_of(study_of(path)).names[1:]]
+    chosen = [(key, "=", row[key]) for key in tables.keys(study_of(path).axes).names[1:]]
     stored = pq.read_table(path, filters=chosen).to_pylist()
     if not stored:
         return None
