@@ -7,7 +7,9 @@ STUDY ?= config/config.yaml
 CORES ?= all
 # workflow/profiles/slurm, on a cluster
 PROFILE ?=
-WHERE := $(if $(PROFILE),--profile $(PROFILE),--cores $(CORES))
+# the shell takes them from the environment, where nothing in them has a meaning
+export STUDY PROFILE CORES
+WHERE := $(if $(PROFILE),--profile "$$PROFILE",--cores "$$CORES")
 
 ENV := $(if $(shell command -v mamba || command -v conda),.conda,.venv)
 export PATH := $(CURDIR)/$(ENV)/bin:$(PATH)
@@ -31,31 +33,34 @@ $(ENV)/.made-dev: $(ENV)/.made envs/apt-dev.txt envs/requirements-dev.txt
 	envs/setup.sh $(ENV) dev
 	touch $@
 
+# Snakemake itself would read the file first, and answer a mistake in it with a traceback
 run: setup
-	snakemake $(WHERE) --configfile $(STUDY) $(LOGGER)
+	python scripts/check_study.py "$$STUDY"
+	python -m snakemake $(WHERE) --configfile "$$STUDY" $(LOGGER)
 
 resume: setup
-	python scripts/resume.py $(WHERE) --configfile $(STUDY) $(LOGGER)
+	python scripts/check_study.py "$$STUDY"
+	python scripts/resume.py $(WHERE) --configfile "$$STUDY" $(LOGGER)
 
 lint: setup-dev
-	ruff check .
-	ruff format --check .
-	snakefmt --check Snakefile workflow
-	mypy
-	snakemake --lint
+	python -m ruff check .
+	python -m ruff format --check .
+	python -m snakefmt --check Snakefile workflow
+	python -m mypy
+	python -m snakemake --lint
 
 # without the tests that start Snakemake, R or SLURM
 check: lint
-	pytest -m "not slow"
+	python -m pytest -m "not slow"
 
 # two files of tests at a time: most tests wait for one process that they start
 test: lint
-	pytest -n 2 --dist loadfile
+	python -m pytest -n 2 --dist loadfile
 
 format: setup-dev
-	ruff check --fix .
-	ruff format .
-	snakefmt Snakefile workflow
+	python -m ruff check --fix .
+	python -m ruff format .
+	python -m snakefmt Snakefile workflow
 
 docs: setup
 	python scripts/document_config.py config/README.md

@@ -9,12 +9,6 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-# a study's file stands alone: it is not laid over the default one
-if not workflow.overwrite_configfiles:
-
-    configfile: "config/config.yaml"
-
-
 include: "workflow/rules/common.smk"
 include: "workflow/rules/cells.smk"
 include: "workflow/rules/merge.smk"

@@ -35,7 +35,7 @@ def warm_up() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; write the shard."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--config", required=True, help="the study's configuration file")
+    cli.add_config(parser)
     parser.add_argument("--condition", metavar="KEY", help="condition as in the shard's path")
     cli.add_condition(parser, required=False)
     parser.add_argument("--sims", type=parse_sims, help="replication 7, or replications 0-49")

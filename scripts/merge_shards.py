@@ -14,7 +14,7 @@ from rmsweep.sweep.merge import TABLES, merge
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; write the tables."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--config", required=True, help="the study's configuration file")
+    cli.add_config(parser)
     parser.add_argument("--cells", type=Path, required=True, help="folder of the shards")
     parser.add_argument(
         "--output",

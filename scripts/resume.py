@@ -12,8 +12,8 @@ Snakemake ran: one that still runs on another machine can't be seen from here.
 
 from __future__ import annotations
 
-import argparse
 import getpass
+import io
 import os
 import shlex
 import shutil
@@ -21,58 +21,95 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from pathlib import Path
+from typing import NoReturn
 
-import yaml
+from snakemake.cli import parse_args, parse_config
+from snakemake.exceptions import CliException
 
-DEFAULT_CONFIGURATION = "config/config.yaml"
+from rmsweep import cli
+from rmsweep.config import DEFAULT_STUDY, read_settings
+from rmsweep.errors import ConfigError, UserError
+
 PATIENCE_SECONDS = 300
 """Longer than SLURM takes to end a job, or to find out that its node is gone."""
 
 
-def study_of(arguments: Sequence[str]) -> str:
-    """Name of the study that a Snakemake of these arguments runs."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--configfile", "--configfiles", nargs="+", default=[DEFAULT_CONFIGURATION])
-    parser.add_argument("--config", "-C", nargs="*", default=[])
-    options, _ = parser.parse_known_args(list(arguments))
-    name = Path(options.configfile[-1]).stem
-    for file in map(Path, options.configfile):
-        if file.exists():  # if not, Snakemake will say so
-            name = (yaml.safe_load(file.read_text()) or {}).get("study", name)
-    for setting in options.config:
-        key, _, value = setting.partition("=")
-        if key == "study":
-            name = value
-    return str(name)
+def options_of(arguments: Sequence[str]) -> Namespace:
+    """What Snakemake makes of a command line, with the profiles that it names."""
+    # it says on the way which profiles it uses
+    with redirect_stderr(io.StringIO()):
+        _, options = parse_args(list(arguments))
+    return options
+
+
+def study_of(options: Namespace) -> str:
+    """Name of the study that a Snakemake of these options runs.
+
+    Raises
+    ------
+    ConfigError
+        If a configuration file can't be read.
+    """
+    files = options.configfile or [DEFAULT_STUDY]
+    settings = read_settings(files, parse_config(options.config))
+    return str(settings.get("study", Path(files[-1]).stem))
 
 
 def processes() -> Iterator[tuple[int, list[str]]]:
-    """The user's processes that work in this folder, and their command lines."""
+    """The user's Python processes that work in this folder, and their command lines."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if process.stat().st_uid == os.getuid() and (process / "cwd").samefile("."):
                 command = (process / "cmdline").read_bytes().decode(errors="replace")
-                yield int(process.name), command.split("\0")[:-1]
+                if (process / "exe").readlink().name.startswith("python"):
+                    yield int(process.name), command.split("\0")[:-1]
         except OSError:  # it has just ended
             continue
 
 
-def runs_study(command: Sequence[str], study: str) -> bool:
-    """Whether a command line is a Snakemake's that runs the study, or one of its jobs."""
-    return (
-        any(Path(word).name == "snakemake" for word in command[:3]) and study_of(command) == study
-    )
+def snakemake_arguments(command: Sequence[str]) -> list[str] | None:
+    """The arguments of a command line that runs Snakemake; None of any other."""
+    for place, word in enumerate(command):
+        if Path(word).name == "snakemake":
+            return list(command[place + 1 :])
+    return None
 
 
-def drivers(study: str) -> list[int]:
+def runs_study(arguments: Sequence[str], study: str, home: Path) -> bool:
+    """Whether a Snakemake of these arguments, started in the folder `home`, runs the study.
+
+    It may have read its files before they were changed. What can't be read any more is taken to be
+    the study's if it speaks of it.
+    """
+    here = Path.cwd()
+    try:
+        os.chdir(home)
+        options = options_of(arguments)
+        try:
+            return study_of(options) == study
+        except (ConfigError, ValueError):
+            files = options.configfile or [DEFAULT_STUDY]
+            said = [*(options.config or []), *(path.stem for path in files)]
+            said += [path.read_text(errors="replace") for path in files if path.is_file()]
+            return any(study in text for text in said)
+    except (Exception, SystemExit):  # not even Snakemake understands it
+        return False
+    finally:
+        os.chdir(here)
+
+
+def drivers(study: str, home: Path) -> list[int]:
     """Snakemakes on this machine that run the study right now, other than in its jobs."""
     return [
         pid
         for pid, command in processes()
-        if "--mode" not in command and runs_study(command, study)
+        if "--mode" not in command
+        and (arguments := snakemake_arguments(command)) is not None
+        and runs_study(arguments, study, home)
     ]
 
 
@@ -91,16 +128,22 @@ def ask_slurm(*command: str) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def cluster_runs(study: str) -> list[str]:
+def cluster_runs(study: str, home: Path) -> list[str]:
     """Names that Snakemake gave to the study's jobs, one for each of its runs."""
-    jobs = ask_slurm("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%Z|%j")
+    jobs = ask_slurm("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%j|%Z")
     of_study: dict[str, bool] = {}
     for line in jobs.splitlines():
-        job, folder, name = line.split("|", 2)
+        job, _, rest = line.partition("|")
+        name, _, folder = rest.partition("|")
         if name not in of_study and Path(folder).resolve() == Path.cwd():
             script = ask_slurm("scontrol", "write", "batch_script", job, "-")
             command = shlex.split(script.rstrip().rpartition("\n")[2])
-            of_study[name] = "slurm-jobstep" in command and runs_study(command, study)
+            arguments = snakemake_arguments(command)
+            of_study[name] = (
+                "slurm-jobstep" in command
+                and arguments is not None
+                and runs_study(arguments, study, home)
+            )
     return [name for name in of_study if of_study[name]]
 
 
@@ -118,9 +161,9 @@ def wait_until_gone(jobs: Callable[[], object]) -> None:
         time.sleep(1)
 
 
-def cancel_cluster_jobs(study: str) -> None:
+def cancel_cluster_jobs(study: str, home: Path) -> None:
     """Cancel the study's jobs on the cluster, if there is one."""
-    if not shutil.which("squeue") or not (runs := cluster_runs(study)):
+    if not shutil.which("squeue") or not (runs := cluster_runs(study, home)):
         return
     user = f"--user={getpass.getuser()}"
     for name in runs:
@@ -146,27 +189,40 @@ def remove_lock(study: str) -> None:
             lock.unlink()
 
 
-def main() -> None:
-    """End what is left of the study's last run, and run Snakemake."""
-    arguments = sys.argv[1:]
-    if not arguments:
-        sys.exit(__doc__)
-    if arguments in (["-h"], ["--help"]):
-        print(__doc__)
-        return
-    study = study_of(arguments)
-    if running := drivers(study):
-        sys.exit(f"error: Snakemake still runs the study {study}, as process {running[0]}")
-    try:
-        cancel_cluster_jobs(study)
-    except subprocess.CalledProcessError as error:
-        # without a cluster in use, it is no matter that SLURM's commands don't work
-        if any("slurm" in word for word in arguments):
-            sys.exit(f"error: can't see whether jobs are left: {shlex.join(error.cmd)} failed")
-    end_local_jobs(study)
-    remove_lock(study)
+def run_snakemake(arguments: Sequence[str]) -> NoReturn:
+    """Become Snakemake."""
     os.execv(sys.executable, [sys.executable, "-m", "snakemake", *arguments])
 
 
+@cli.one_line_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """End what is left of the study's last run, and run Snakemake."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments in ([], ["-h"], ["--help"]):
+        print(__doc__)
+        return 0 if arguments else 2
+    home = Path.cwd()
+    try:
+        options = options_of(arguments)
+        study = study_of(options)
+    except (SystemExit, CliException, ValueError):
+        run_snakemake(arguments)  # it says what is wrong with them
+    with suppress(FileNotFoundError):  # Snakemake would make it
+        os.chdir(options.directory or home)
+    if running := drivers(study, home):
+        raise UserError(f"Snakemake still runs the study {study}, as process {running[0]}")
+    try:
+        cancel_cluster_jobs(study, home)
+    except subprocess.CalledProcessError as error:
+        # without a cluster in use, it is no matter that SLURM's commands don't work
+        if options.executor == "slurm":
+            command = shlex.join(error.cmd)
+            raise UserError(f"can't see whether jobs are left: {command} failed") from None
+    end_local_jobs(study)
+    remove_lock(study)
+    os.chdir(home)
+    run_snakemake(arguments)
+
+
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

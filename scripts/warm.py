@@ -5,7 +5,8 @@ Usage: python -I -S scripts/warm.py SCRIPT ARGUMENTS...
 The work is done by a child of a persistent worker (``rmsweep/worker.py``), which has loaded the
 script's libraries already; the first caller starts it. Arguments, environment, working folder,
 umask, standard streams and exit status are the caller's. Where no worker can be had, or one is
-lost, this process becomes ``python SCRIPT ARGUMENTS...`` itself: the results are the same.
+lost or silent, this process becomes ``python SCRIPT ARGUMENTS...`` itself: the results are the
+same.
 """
 # ruff: noqa: PTH102, PTH108, PTH109, PTH115, PTH116, PTH118, PTH120, PTH123, SIM105
 # Every job waits for this program, so it imports next to nothing: pathlib, socket, signal and
@@ -28,6 +29,10 @@ START_UP_VARIABLES = (
     *("CONDA_", "GLIBC_", "GOMP_", "HOME", "LANG", "LC_", "LD_", "MALLOC_", "MKL_", "OMP_"),
     *("OPENBLAS_", "PATH", "PYTHON", "R_", "RMSWEEP_", "RPY2_", "TMPDIR", "TZ", "VIRTUAL_ENV"),
 )
+
+PATIENCE_SECONDS = 60.0
+"""Longer than a worker takes to load, also from a slow file system; ``RMSWEEP_WORKER_PATIENCE``
+overrides it. A worker that is at work says so three times as often."""
 
 
 def worker_key(script: str) -> str:
@@ -77,11 +82,17 @@ def make_folder(path: str) -> None:
         pass
 
 
+def patience() -> float:
+    """Seconds to wait for a sign of life."""
+    return float(os.environ.get("RMSWEEP_WORKER_PATIENCE", PATIENCE_SECONDS))
+
+
 def connect(address: str) -> _socket.socket | None:
     """Connect to the worker of an address; None where there is none."""
     import _socket
 
     connection = _socket.socket(_socket.AF_UNIX)
+    connection.settimeout(patience())
     try:
         connection.connect(address)
     except (FileNotFoundError, ConnectionRefusedError):
@@ -115,6 +126,7 @@ def start_worker(address: str, script: str) -> None:
             log = os.open(log_path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
             for stream, file in enumerate((listener.fileno(), log, log)):
                 os.dup2(file, stream)
+            os.environ["RMSWEEP_WORKER_PATIENCE"] = str(patience())
             worker = os.path.join(SCRIPTS, "rmsweep", "worker.py")
             os.execv(sys.executable, [sys.executable, worker, script])
     finally:
@@ -122,8 +134,15 @@ def start_worker(address: str, script: str) -> None:
 
 
 def connect_or_start(script: str) -> _socket.socket | None:
-    """Connect to this script's worker, and be the one that starts it if there is none."""
+    """Connect to this script's worker, and be the one that starts it if there is none.
+
+    Raises
+    ------
+    BlockingIOError
+        If another caller takes too long to start it.
+    """
     import fcntl
+    import time
 
     folder = f"{private_folder()}/{worker_key(script)}"
     address = f"{folder}/socket"
@@ -131,8 +150,16 @@ def connect_or_start(script: str) -> _socket.socket | None:
         return connection
     make_folder(folder)
     lock = os.open(folder, os.O_RDONLY)
+    end = time.monotonic() + patience()
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
         if connection := connect(address):
             return connection
         start_worker(address, script)
@@ -148,6 +175,11 @@ def run_warm(arguments: list[str], umask: int) -> int | None:
     -------
     int or None
         The wait status of the worker's child; None if there was no worker to the end.
+
+    Raises
+    ------
+    TimeoutError
+        If the worker gives no sign of life.
     """
     import _socket
     import marshal
@@ -158,12 +190,19 @@ def run_warm(arguments: list[str], umask: int) -> int | None:
     connection = connect_or_start(script)
     if connection is None:
         return None
+    # a worker that is stopped must not hold on to this job's streams
+    if not connection.recv(1):
+        return None
     streams = b"".join(stream.to_bytes(4, sys.byteorder) for stream in (0, 1, 2))
     connection.sendmsg([b"\0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
     request = [os.fsencode(a) for a in arguments], os.getcwd(), dict(os.environb), umask
     connection.sendall(marshal.dumps(request))
-    status = connection.recv(2)
-    return int.from_bytes(status, "big") if status else None
+    answer = b""
+    while len(answer) < 3:  # signs of life, then a mark and two bytes
+        if not (heard := connection.recv(64)):
+            return None
+        answer = (answer + heard).lstrip(b".")
+    return int.from_bytes(answer[1:], "big")
 
 
 def main() -> None:

@@ -27,6 +27,9 @@ KEYS = ["n_groups", "n_obs", "sigma", "sim", "strategy"]
 TABLES = [f"{name}.{kind}" for name in ("fits", "coefs") for kind in ("parquet", "csv.gz")]
 """The merged tables that have to be the same bytes in every run."""
 
+FOLDER = "it's a {b} $(touch pwned)"
+"""Name of the folder of a checkout: a path that is not quoted somewhere fails, or runs."""
+
 TINY = {
     "seed": 3,
     "n_groups": [5],

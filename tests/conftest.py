@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from checkout import Checkout
+from checkout import FOLDER, Checkout
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def workers() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def make_checkout(workers: Path) -> Callable[[Path], Checkout]:
     """Give the function that makes a checkout in a folder."""
-    return lambda folder: Checkout.make(folder / "checkout", workers)
+    return lambda folder: Checkout.make(folder / FOLDER, workers)
 
 
 @pytest.fixture

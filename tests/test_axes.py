@@ -17,16 +17,17 @@ import yaml
 
 from rmsweep import plan
 from rmsweep.config import (
-    ConfigError,
     axis_defaults,
     axis_keys,
     condition,
     condition_of,
     load_study,
+    one_line,
     read_study,
 )
 from rmsweep.data.scenario import simulate
 from rmsweep.design import MAIN, Study, seed_sequence
+from rmsweep.errors import ConfigError
 from rmsweep.sweep import tables
 
 if TYPE_CHECKING:
@@ -291,7 +292,7 @@ def test_a_study_of_many_axes_survives_the_command_line() -> None:
         conditions=[{"n_groups": 20, "predictor_sd": "mixed", "noise_sd": 3}],
         exclude=[{"predictor_sd": "mixed", "noise_sd": 2}],
     )
-    assert read_study(one.to_json()) == one
+    assert read_study(one_line(one)) == one
 
 
 SWEPT = {

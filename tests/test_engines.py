@@ -12,10 +12,11 @@ import pytest
 
 import compare_engines
 from rmsweep import r
-from rmsweep.config import ConfigError, condition, load_study
+from rmsweep.config import condition, load_study
 from rmsweep.data.dataset import Batch, Dataset
 from rmsweep.data.scenario import simulate
 from rmsweep.design import Block, Condition, Strategy, Study
+from rmsweep.errors import ConfigError
 from rmsweep.measures import agreement
 from rmsweep.sweep import merge, replication, tables
 from rmsweep.sweep.provenance import measures_identity, table_identity

@@ -16,9 +16,9 @@ ENVS = ROOT / "envs"
 CONDA = {
     "matplotlib": "matplotlib-base",
     "seaborn": "seaborn-base",
-    "yaml": "pyyaml",
+    "ruamel": "ruamel.yaml",
 }
-PYPI = {"rpy2": "rpy2-rinterface", "yaml": "PyYAML"}
+PYPI = {"rpy2": "rpy2-rinterface", "ruamel": "ruamel.yaml"}
 # they come with a package that is named
 WITH = {"formulaic": "statsmodels", "matplotlib": "seaborn", "scipy": "statsmodels"}
 # only in a terminal, where it comes with the logger plugin
@@ -51,7 +51,7 @@ def conda_packages(name: str) -> dict[str, str]:
 def requirements() -> dict[str, str]:
     """Package to version constraint of the requirements file."""
     lines = (ENVS / "requirements.txt").read_text().splitlines()
-    parts = (re.fullmatch(r"([\w-]+)([=~<>]=.*)", line) for line in lines)
+    parts = (re.fullmatch(r"([\w.-]+)([=~<>]=.*)", line) for line in lines)
     return {part[1]: part[2] for part in parts if part}
 
 
@@ -97,8 +97,8 @@ def test_versions_are_the_same_everywhere(name: str) -> None:
 def test_every_rule_names_an_environment_that_exists() -> None:
     for rules in (ROOT / "workflow" / "rules").glob("*.smk"):
         text = rules.read_text()
-        named = re.findall(r'conda:\s+"([^"]+)"', text)
+        named = re.findall(r'conda:\s+environment\("([^"]+)"\)', text)
         assert len(named) == len(re.findall(r"^rule ", text, flags=re.MULTILINE))
         assert len(named) == len(re.findall(r"^    log:", text, flags=re.MULTILINE))
-        for path in named:
-            assert (rules.parent / path).resolve().is_file()
+        for name in named:
+            assert (ENVS / name).is_file()

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+import check_study
 import compare_engines
 import document_config
 import fit_cell
@@ -212,6 +213,7 @@ def test_fit_cell_refuses_a_condition_of_another_study(
         ),
         (document_config.main, ["absent.md"], "absent.md: No such file"),
         (fit_cell.main, ["--config", "{", "--check"], "not a study: "),
+        (check_study.main, ["absent.yaml"], "absent.yaml: No such file"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
@@ -228,6 +230,12 @@ def test_what_cannot_be_done_is_said_in_one_line(
     last = capsys.readouterr().err.splitlines()[-1]
     assert "error: " in last
     assert message in last
+
+
+def test_check_study_says_how_much_work_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_study.main([CONFIG]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("quick: 8 conditions x 5 replications x 4 strategies, in 40 jobs ")
 
 
 def test_the_table_of_keys_is_up_to_date() -> None:

@@ -13,10 +13,11 @@ import pytest
 
 import check_strategy
 from rmsweep import strategies
-from rmsweep.config import ConfigError, condition, load_study, read_study
+from rmsweep.config import condition, load_study, one_line, read_study
 from rmsweep.data.dataset import Batch, Dataset
 from rmsweep.data.scenario import simulate
 from rmsweep.design import Block, Study
+from rmsweep.errors import ConfigError
 from rmsweep.strategies import mixed
 from rmsweep.sweep import provenance, replication, tables
 from rmsweep.sweep.replication import run_block
@@ -140,7 +141,7 @@ class TestVariants:
     def test_a_study_of_variants_survives_the_command_line(self) -> None:
         variant = {"name": "zcp", "from": "lmer", "random": [{"covariance": "diagonal"}]}
         one = study(strategies=["lm", variant])
-        assert read_study(one.to_json()) == one
+        assert read_study(one_line(one)) == one
 
 
 class TestSharedFits:

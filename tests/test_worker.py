@@ -336,6 +336,36 @@ def test_idle_worker_ends_and_leaves_nothing(checkout: Checkout, starter: str) -
     assert checkout.ask()["warm"]
 
 
+@pytest.mark.parametrize("when", ["before the job", "during the job"])
+def test_callers_of_a_stopped_worker_do_the_work_themselves(checkout: Checkout, when: str) -> None:
+    checkout.env["RMSWEEP_WORKER_PATIENCE"] = "1"
+    worker = checkout.ask()["parent"]
+    if when == "during the job":
+        client = checkout.start("wait")
+        until(lambda: list(checkout.scripts.glob("running-*")))
+        os.kill(worker, signal.SIGSTOP)
+        (checkout.scripts / "go").touch()
+    else:
+        os.kill(worker, signal.SIGSTOP)
+        client = checkout.start("tell")
+    answer = json.loads(client.communicate(timeout=DEADLINE)[0].splitlines()[-1])
+    assert not answer["warm"]
+    os.kill(worker, signal.SIGCONT)
+    assert checkout.ask()["parent"] == worker
+
+
+def test_a_long_job_hears_that_its_worker_is_alive(checkout: Checkout) -> None:
+    checkout.env["RMSWEEP_WORKER_PATIENCE"] = "0.6"
+    worker = checkout.ask()["parent"]
+    client = checkout.start("wait")
+    until(lambda: list(checkout.scripts.glob("running-*")))
+    time.sleep(2)
+    (checkout.scripts / "go").touch()
+    answer = json.loads(client.communicate(timeout=DEADLINE)[0])
+    assert answer["warm"]
+    assert answer["parent"] == worker
+
+
 def test_terminated_worker_leaves_nothing(checkout: Checkout) -> None:
     os.kill(checkout.ask()["parent"], signal.SIGTERM)
     until(lambda: not checkout.processes())
@@ -396,7 +426,8 @@ def test_malformed_request_costs_the_others_nothing(checkout: Checkout, sent: by
         connection.connect(str(address))
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
-        status = int.from_bytes(connection.recv(2), "big")
+        with connection.makefile("rb") as answer:
+            status = int.from_bytes(answer.read()[-2:], "big")
     assert os.waitstatus_to_exitcode(status) == 1
     assert checkout.ask()["parent"] == worker
 

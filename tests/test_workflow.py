@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from checkout import Checkout
 from rmsweep import plan
 from rmsweep.config import read_study
 from rmsweep.design import Study
@@ -21,13 +24,22 @@ from rmsweep.sweep import tables
 from rmsweep.sweep.merge import MergeError, merge
 from rmsweep.sweep.shard import DamagedError, OutdatedError, Shards
 
-if TYPE_CHECKING:
-    from conftest import Checkout
-
 pytestmark = pytest.mark.slow
 
 CELL = "n_groups=5/n_obs=5/sigma=1/n_predictors=1,sim=2.parquet"
 OTHER = "n_groups=5/n_obs=5/sigma=1/n_predictors=1,sim=3.parquet"
+# what could be planted in a column
+CHANGES: dict[str, Any] = {
+    "status": lambda values: ["good", *values[1:]],
+    "engine": lambda values: ["native", *values[1:]],
+    "coef_abs_err": lambda values: [math.nan] * len(values),
+    "se_sum": lambda values: [2 * value for value in values],
+    "t_sum": lambda values: [None] * len(values),
+    "coefs": lambda values: [value[:-1] for value in values],
+    "seconds": lambda values: [-1.0] * len(values),
+    "sim": lambda values: [0] * len(values),
+    "condition": lambda values: ["n_groups=5"] * len(values),
+}
 
 
 def jobs(output: str) -> dict[str, int]:
@@ -55,6 +67,15 @@ def test_how_it_is_run_changes_no_byte(
     assert len(checkout.shards()) == (10 if block == 1 else 2)
     warmth = "warm" if worker else "cold"
     assert set(checkout.table("timings")["worker"].to_pylist()) == {warmth}
+
+
+@pytest.mark.parametrize("name", ["-n", '"q" `touch pwned`; \\ | & * # ~ 100% {{d}} é\n'])
+def test_a_folder_may_have_any_name(name: str, tmp_path: Path, workers: Path) -> None:
+    checkout = Checkout.make(tmp_path / name, workers)
+    checkout.sweep(checkout.write_study(engine="native", n_sims=1))
+    assert checkout.table().num_rows == 2 * 4
+    assert not list(tmp_path.rglob("pwned"))
+    checkout.close()
 
 
 def test_growth_runs_the_new_cells_only(finished: Checkout, reference: Checkout) -> None:
@@ -170,6 +191,54 @@ class TestMerge:
         # it is whole: the next run makes it anew all the same, and rejects nothing
         assert (cells / CELL).exists()
 
+    @pytest.mark.parametrize(
+        ("key", "text"),
+        [
+            ("versions", "[]"),
+            ("versions", '{"R": 4}'),
+            ("strategies", "null"),
+            ("strategies", '{"lm": 1}'),
+            ("strategies", '{"lm": {}}'),
+            ("data", "[1]"),
+            ("data", '{"condition": {}}'),
+            ("data", "{"),
+        ],
+    )
+    def test_odd_metadata(self, study: Study, cells: Path, key: str, text: str) -> None:
+        metadata = tables.metadata(cells / CELL)
+        write(pq.read_table(cells / CELL), cells / CELL, metadata | {key: text})
+        assert f"1 outdated: {CELL} (" in self.refusal(study, cells)
+
+    @pytest.mark.parametrize("column", [*CHANGES])
+    def test_other_content(self, study: Study, cells: Path, column: str) -> None:
+        own = pq.read_table(cells / CELL)
+        place = own.schema.get_field_index(column)
+        values = CHANGES[column](own[column].to_pylist())
+        changed = own.set_column(
+            place, own.schema.field(place), pa.array(values, own.schema.field(place).type)
+        )
+        write(changed, cells / CELL, tables.metadata(cells / CELL))
+        assert f"1 damaged: {CELL} (holds " in self.refusal(study, cells)
+
+    @pytest.mark.parametrize("key", tables.COEFFICIENT.names)
+    @pytest.mark.parametrize("value", [None, math.nan, -7.5])
+    def test_other_coefficient(
+        self, study: Study, cells: Path, key: str, value: float | None
+    ) -> None:
+        own = pq.read_table(cells / CELL)
+        place = own.schema.get_field_index("coefs")
+        lists = own["coefs"].to_pylist()
+        lists[1][1][key] = str(value) if key == "term" else value
+        changed = own.set_column(place, "coefs", pa.array(lists, own.schema.field(place).type))
+        write(changed, cells / CELL, tables.metadata(cells / CELL))
+        assert f"1 damaged: {CELL} (holds " in self.refusal(study, cells)
+
+    @pytest.mark.parametrize("kind", ["pipe", "folder"])
+    def test_no_file(self, study: Study, cells: Path, kind: str) -> None:
+        (cells / CELL).unlink()
+        os.mkfifo(cells / CELL) if kind == "pipe" else (cells / CELL).mkdir()
+        assert f"1 damaged: {CELL} (no regular file)" in self.refusal(study, cells)
+
     def test_other_columns(self, study: Study, cells: Path) -> None:
         own = pq.read_table(cells / CELL)
         metadata = tables.metadata(cells / CELL)
@@ -177,15 +246,32 @@ class TestMerge:
         assert f"1 damaged: {CELL} (its columns are not" in self.refusal(study, cells)
 
 
-def test_bad_configuration_is_one_line_before_any_job(checkout: Checkout) -> None:
-    output = checkout.sweep(checkout.write_study(sigma=[1, -0.5]), check=False)
+@pytest.mark.parametrize("how", [(), ("--quiet", "all"), ("--dry-run",), ("--unlock",)])
+def test_bad_configuration_is_one_line_before_any_job(
+    checkout: Checkout, how: tuple[str, ...]
+) -> None:
+    study = checkout.write_study(sigma=[1, -0.5])
+    output = checkout.snakemake("--cores", "1", "--configfile", study, *how, check=False)
+    lines = [line for line in output.splitlines() if not line.startswith("Using ")]
     message = (
         "config/tiny.yaml: sigma: [1, -0.5] is not allowed; "
         "allowed: a list of different finite numbers from 0 up"
     )
-    assert any(line.endswith(message) for line in output.splitlines()), output
-    assert "Job stats" not in output
+    assert lines == [f"error: {checkout.root}/{message}"]
     assert not checkout.results().exists()
+    assert not list(checkout.root.glob(".snakemake/locks/*"))
+
+
+def test_a_study_is_yaml_1_2_under_snakemake_too(checkout: Checkout) -> None:
+    study = checkout.root / "config" / "tiny.yaml"
+    text = "n_groups: [6]\nn_obs: [6]\nsigma: [1e-3]\nn_sims: 1\nengine: native\n"
+    study.write_text(text)
+    more = ["--config", "sigma=[1e-3,1]", "sims_per_job=2.0", "reml=false", "study=2024"]
+    checkout.snakemake("--cores", "1", "--configfile", str(study), *more)
+    assert len(checkout.shards("2024")) == 2
+    study.write_text(text + "n_sims: 2\n")
+    output = checkout.snakemake("--cores", "1", "--configfile", str(study), check=False)
+    assert 'tiny.yaml, line 6, column 1: found duplicate key "n_sims"' in output
 
 
 def test_missing_r_package_stops_at_once(checkout: Checkout) -> None:

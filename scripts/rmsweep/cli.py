@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -33,6 +34,13 @@ def one_line_errors(main: Main) -> Main:
 def parser(doc: str | None) -> argparse.ArgumentParser:
     """A parser that shows the script's docstring."""
     return argparse.ArgumentParser(description=doc, allow_abbrev=False)
+
+
+def add_config(arguments: argparse.ArgumentParser) -> None:
+    """Add the option that names a study; a run of the workflow gives its own to all its jobs."""
+    study = os.environ.get("RMSWEEP_STUDY")
+    text = "the study's configuration file"
+    arguments.add_argument("--config", default=study, required=study is None, help=text)
 
 
 def add_condition(arguments: argparse.ArgumentParser, required: bool = True) -> None:

@@ -17,23 +17,24 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
-import yaml
 
-from rmsweep import strategies
+from rmsweep import plan, settings, strategies
 from rmsweep.data.scenario import simulate
 from rmsweep.design import MAIN, Axis, Condition, Level, Study, Value, plain, spelled
-from rmsweep.errors import UserError
+from rmsweep.errors import ConfigError
 from rmsweep.strategies.resolve import resolve
 
 ROOT = Path(__file__).parents[2]
+DEFAULT_STUDY = ROOT / "config" / "config.yaml"
 SCHEMA = ROOT / "workflow" / "schemas" / "study.schema.yaml"
 LEVEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9.+_-]{0,39}")
 NUMBERS = ("nan", "NaN", "NAN", "inf", "Inf", "INF", "infinity", "Infinity")
 """What readers of CSV take for numbers."""
-
-
-class ConfigError(UserError):
-    """A configuration that can't be run: one line with the key, its value, what is allowed."""
+MOST_CONDITIONS = 100_000
+MOST_NUMBERS = 200_000_000
+"""Of a dataset, which is held in memory several times."""
+MOST_JOBS = 1_000_000
+"""More than Snakemake can plan in the memory of a workstation."""
 
 
 class Named(NamedTuple):
@@ -47,7 +48,7 @@ class Named(NamedTuple):
 def schema() -> dict[str, Any]:
     """The schema, with the list of strategies filled in."""
     text = SCHEMA.read_text().replace("{strategies}", ", ".join(strategies.presets()))
-    loaded: dict[str, Any] = yaml.safe_load(text)
+    loaded: dict[str, Any] = settings.parse(text)
     return loaded
 
 
@@ -62,6 +63,31 @@ def axis_defaults() -> dict[str, Value]:
     """Default of every data-generating key that has one."""
     rules = schema()["properties"]
     return {key: rules[key]["default"] for key in axis_keys() if key not in MAIN}
+
+
+def read_settings(files: Iterable[str | Path], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """What configuration files say, each laid over those before it, and a command line over all.
+
+    Parameters
+    ----------
+    files : iterable of str or Path
+    overrides : mapping
+        As Snakemake's ``--config`` hands them over: numbers, true and false are values, but those
+        inside of lists are texts.
+
+    Raises
+    ------
+    ConfigError
+        If a file can't be read.
+    """
+    found: dict[str, Any] = {}
+    for file in files:
+        found = settings.overlaid(found, settings.load(file))
+    given = {key: settings.typed(setting) for key, setting in overrides.items()}
+    if "study" in overrides:  # quotes would not make a text of a number: Snakemake drops them
+        study = overrides["study"]
+        given["study"] = str(study) if isinstance(study, int) else study
+    return settings.overlaid(found, given)
 
 
 def load_study(config: Mapping[str, Any], name: str, folder: Path | None = None) -> Study:
@@ -87,12 +113,13 @@ def load_study(config: Mapping[str, Any], name: str, folder: Path | None = None)
     """
     values = _checked({"study": name} | dict(config))
     study = _study(values, folder or Path())
+    _check_number_of_jobs(study)
     _check_that_something_can_be_fitted(study)
     return study
 
 
 def read_study(source: str) -> Study:
-    """Read a study, from a configuration file or from `Study.to_json`, which was checked before.
+    """Read a study, from a configuration file or from `one_line`, which was checked before.
 
     Raises
     ------
@@ -101,21 +128,24 @@ def read_study(source: str) -> Study:
     """
     if source.lstrip().startswith("{"):
         return _from_json(source)
+    path = Path(source)
+    config = settings.load(path)
     try:
-        config = yaml.safe_load(Path(source).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{source}: {' '.join(str(error).split())}") from None
-    if not isinstance(config, dict):
-        raise ConfigError(f"{source}: not a list of `key: value` lines")
-    try:
-        return load_study(config, Path(source).stem, Path(source).parent)
+        return load_study(config, path.stem, path.parent)
     except ConfigError as error:
-        raise ConfigError(f"{source}: {error}") from None
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def one_line(study: Study) -> str:
+    """A study in one line that `read_study` reads back: its settings but for the defaults."""
+    rules = schema()["properties"]
+    keys = {key: it for key, it in study.source.items() if it != rules[key].get("default", ...)}
+    return json.dumps(keys, separators=(",", ":"))
 
 
 @cache
 def _from_json(source: str) -> Study:
-    """The study behind `Study.to_json`; once, for all jobs of a persistent worker."""
+    """The study behind `one_line`; once, for all jobs of a persistent worker."""
     try:
         return _study(_checked(json.loads(source)), Path())
     except ValueError as error:
@@ -160,26 +190,16 @@ def condition_of(study: Study, given: Mapping[str, str]) -> Condition:
             chosen[key] = known[text]
         else:
             of_others = {plain(c.levels[key]): c.values[key] for c in study.conditions}
-            chosen[key] = Named(thawed(of_others[text]) if text in of_others else _value(text))
+            named = thawed(of_others[text]) if text in of_others else settings.value(text)
+            chosen[key] = Named(named)
             _check_value(key, chosen[key].value)
     return _condition(chosen)
 
 
-def _value(text: str) -> Any:
-    """A value as a command line spells it; text that is none comes back as it is."""
-    if "_" in text:  # a digit separator to Python and YAML, but not to a person who sweeps lists
-        return text
-    for read in (int, float, yaml.safe_load):
-        try:
-            return read(text)
-        except (ValueError, yaml.YAMLError):
-            continue
-    return text
-
-
 def refuse(key: str, value: object, allowed: str) -> NoReturn:
     """Raise the one line that names key, value and what is allowed."""
-    raise ConfigError(f"{key}: {value!r} is not allowed; allowed: {allowed}")
+    text = settings.shortened(repr(value), 160)
+    raise ConfigError(f"{key}: {text} is not allowed; allowed: {allowed}")
 
 
 def _checked(config: dict[str, Any]) -> dict[str, Any]:
@@ -187,10 +207,6 @@ def _checked(config: dict[str, Any]) -> dict[str, Any]:
     import jsonschema
 
     properties = schema()["properties"]
-    for key, value in config.items():
-        # Snakemake's --config hands true and false over as text
-        if value in ("true", "false") and properties.get(key, {}).get("type") == "boolean":
-            config[key] = value == "true"
     for key in config:
         if key not in properties:
             raise ConfigError(f"{key}: unknown key; allowed: {', '.join(properties)}")
@@ -270,6 +286,9 @@ def _conditions(values: Mapping[str, Any]) -> tuple[list[Condition], list[Axis]]
     for key in MAIN:
         if not levels[key] and not all(key in row for row in values.get("conditions") or [{}]):
             raise ConfigError(f"{key}: missing; allowed: {schema()['properties'][key]['allowed']}")
+    crossed = math.prod(len(known) for known in levels.values())
+    if crossed > MOST_CONDITIONS:
+        refuse("grid", f"{crossed:,} conditions", f"at most {MOST_CONDITIONS:,}")
     found: dict[str, Condition] = {}
     for chosen in itertools.chain(_crossed(levels), _listed(values, levels)):
         one = _condition(chosen)
@@ -374,6 +393,10 @@ def _condition(chosen: Mapping[str, Named]) -> Condition:
         If a list's length is not that of the predictors, or a matrix is no correlation matrix.
     """
     size = int(chosen["n_predictors"].value)
+    n_numbers = int(chosen["n_groups"].value) * int(chosen["n_obs"].value) * (size + 1)
+    if n_numbers > MOST_NUMBERS:
+        n_groups = chosen["n_groups"].value
+        refuse("n_groups", n_groups, f"datasets of at most {MOST_NUMBERS:,} numbers in all")
     lengths = {"predictor_mean": size, "predictor_sd": size, "sigma_ratio": size + 1}
     values: dict[str, Value] = {}
     for key in axis_keys():
@@ -437,8 +460,10 @@ def _study(values: dict[str, Any], folder: Path) -> Study:
         resolved, source = resolve(values["strategies"], shared, folder)
     except strategies.StrategyError as error:
         raise ConfigError(str(error)) from None
-    all_native = all(strategy.engine == "native" for strategy in resolved)
-    sims_per_job = values.get("sims_per_job", "auto" if all_native else 1)
+    native = [strategy.engine == "native" for strategy in resolved]
+    if values["audit"] and not any(native):
+        refuse("audit", values["audit"], "0, or some strategy with engine: native to audit")
+    sims_per_job = values.get("sims_per_job", "auto" if all(native) else 1)
     return Study(
         name=values["study"],
         seed=int(values["seed"]),
@@ -453,6 +478,15 @@ def _study(values: dict[str, Any], folder: Path) -> Study:
         persistent_worker=values["persistent_worker"],
         source=values | {"strategies": source},
     )
+
+
+def _check_number_of_jobs(study: Study) -> None:
+    """Refuse a study of more jobs than can be planned."""
+    sizes = (plan.block_size(study, one) for one in study.conditions)
+    n_jobs = sum(math.ceil(study.n_sims / size) for size in sizes)
+    if n_jobs > MOST_JOBS:
+        allowed = f"at most {MOST_JOBS:,} jobs, not {n_jobs:,}: raise sims_per_job"
+        refuse("n_sims", study.n_sims, allowed)
 
 
 def _check_that_something_can_be_fitted(study: Study) -> None:

@@ -288,12 +288,8 @@ class Study:
             found.setdefault(name, []).append(condition)
         return found
 
-    def to_json(self) -> str:
-        """One line that `rmsweep.config.read_study` reads back."""
-        return json.dumps(self.source, separators=(",", ":"))
-
     def identity(self) -> str:
-        """The same without the keys that no row of the tables depends on."""
+        """Its settings as one line, without those that no row of the tables depends on."""
         layout = ("sims_per_job", "job_minutes", "allow_incomplete", "persistent_worker")
         keys = {key: value for key, value in self.source.items() if key not in layout}
         return json.dumps(keys, separators=(",", ":"))

@@ -9,3 +9,7 @@ class UserError(Exception):
 
 class UsageError(UserError):
     """A command line, or a file that it names, which can't be used."""
+
+
+class ConfigError(UserError):
+    """A configuration that can't be run: one line with the key, its value, what is allowed."""

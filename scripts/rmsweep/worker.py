@@ -21,6 +21,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -123,6 +124,7 @@ class Worker:
         self.listener = listener
         self.listener.setblocking(False)
         self.jobs: dict[int, socket.socket] = {}
+        self.heard = time.monotonic()
         self.ended, wake_up = socket.socketpair()
         self.ended.setblocking(False)
         wake_up.setblocking(False)
@@ -134,9 +136,20 @@ class Worker:
         self.events.register(self.listener, select.EPOLLIN)
         self.events.register(self.ended, select.EPOLLIN)
 
-    def serve(self, idle: float) -> None:
-        """Run jobs until there was neither a job nor a caller for `idle` seconds."""
-        while ready := {fd for fd, _ in self.events.poll(None if self.jobs else idle)}:
+    def serve(self, idle: float, pulse: float) -> None:
+        """Run jobs until there was neither a job nor a caller for `idle` seconds.
+
+        Callers hear that this process is alive: at once, and every `pulse` seconds.
+        """
+        while True:
+            ready = {fd for fd, _ in self.events.poll(pulse if self.jobs else idle)}
+            if not ready and not self.jobs:
+                return
+            if time.monotonic() > self.heard + pulse:
+                self.heard = time.monotonic()
+                for caller in self.jobs.values():
+                    with contextlib.suppress(OSError):
+                        caller.send(b".", socket.MSG_DONTWAIT)
             # In this order, for a closed descriptor's number goes to the next connection.
             for pid, caller in self.jobs.items():
                 if caller.fileno() in ready:
@@ -157,7 +170,7 @@ class Worker:
                 caller = self.jobs.pop(pid)
                 self.events.unregister(caller)
                 with caller, contextlib.suppress(OSError):
-                    caller.sendall(status.to_bytes(2, "big"))
+                    caller.sendall(b"=" + status.to_bytes(2, "big"))
 
     def start_job(self, caller: socket.socket) -> None:
         """Fork a child for a caller of the same user."""
@@ -165,6 +178,7 @@ class Worker:
         if struct.unpack("3i", credentials)[1] != os.getuid():
             caller.close()
             return
+        caller.send(b".")
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -247,7 +261,8 @@ def main(path: str) -> None:
         gc.collect()
         gc.freeze()
         with contextlib.suppress(SystemExit):
-            worker.serve(float(os.environ.get("RMSWEEP_WORKER_IDLE", IDLE_SECONDS)))
+            idle = float(os.environ.get("RMSWEEP_WORKER_IDLE", IDLE_SECONDS))
+            worker.serve(idle, float(os.environ["RMSWEEP_WORKER_PATIENCE"]) / 3)
         address.with_name("log").unlink(missing_ok=True)
     finally:
         # While it listens, the address is its own: nobody replaces the socket of a live worker.

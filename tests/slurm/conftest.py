@@ -9,6 +9,8 @@ import pytest
 from cluster import Cluster, wait_for
 from runs import GatedCheckout, Run, Submitter
 
+from checkout import FOLDER
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
@@ -30,7 +32,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory, workers: Path) -> dict[s
 
 @pytest.fixture
 def checkout(tmp_path: Path, workers: Path) -> Iterator[GatedCheckout]:
-    checkout = GatedCheckout.make(tmp_path / "checkout", workers).write_studies()
+    checkout = GatedCheckout.make(tmp_path / FOLDER, workers).write_studies()
     yield checkout
     checkout.close()
 

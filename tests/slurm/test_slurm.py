@@ -78,7 +78,7 @@ def test_resume_cancels_the_orphans_of_its_study_alone(submitter: Submitter, ref
         checkout.wait_at_gates("other")
         wait_for(lambda: len(cluster.active_jobs()) == 3, "jobs with open gates end")
         with submitter.resume("gated") as too_early:
-            assert too_early.process.wait() == 1
+            assert too_early.process.wait() == 2
             assert f"as process {gated.process.pid}" in too_early.log.read_text()
         gated.kill()
         other.kill()

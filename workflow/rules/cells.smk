@@ -13,7 +13,7 @@ rule fit_cell:
     log:
         f"logs/{NAME}/cells/{{cell}}.log",
     conda:
-        "../../envs/fit.yaml"
+        environment("fit.yaml")
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: plan.memory_mb(
@@ -24,11 +24,10 @@ rule fit_cell:
         ),
     params:
         run=script("fit_cell.py", warm=True),
-        study=unwatched(STUDY.to_json()),
         condition=lambda wildcards, output: block(wildcards).condition.key,
         sims=lambda wildcards, output: block(wildcards).label,
     message:
         "Fit {wildcards.cell}"
     shell:
-        "{params.run} --config {params.study:q} --condition {params.condition:q}"
-        " --sims {params.sims} --output {output:q} > {log:q} 2>&1"
+        "{params.run:q} --condition {params.condition:q} --sims {params.sims}"
+        " --output {output:q} > {log:q} 2>&1"

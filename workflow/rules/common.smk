@@ -1,18 +1,19 @@
 """What the rules share: the checked study, its judge, the command prefixes, and all functions.
 
-Needs `config`; makes `STUDY`, `NAME`, `RESULTS`, `JUDGE` and the functions below.
+Needs the configuration files; makes `STUDY`, `NAME`, `RESULTS`, `JUDGE` and the functions below.
 """
 
-import shlex
+import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from rmsweep import plan
-from rmsweep.config import load_study
+from rmsweep.config import DEFAULT_STUDY, load_study, one_line, read_settings
 from rmsweep.design import Block, parse_sims
 from rmsweep.errors import UserError
 from rmsweep.strategies import is_file
@@ -34,23 +35,54 @@ def in_conda():
     return DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 
+def environment(name):
+    """The conda environment of a rule, as a function for `conda`; none where jobs run in none."""
+    # Snakemake looks for wildcards in the path
+    path = str(Path(workflow.basedir, "envs", name)).replace("{", "{{")
+    path = path.replace("}", "}}")
+
+    def path_in_conda(wildcards):
+        return path if in_conda() else None
+
+    return path_in_conda
+
+
+@contextmanager
+def in_one_line(where=""):
+    """End the run with one line where there is something that a user can mend.
+
+    Snakemake adds two lines to an error of its own kind, and shows none of them if it is quiet.
+    """
+    try:
+        yield
+    except UserError as error:
+        sys.exit(f"error: {where}{error}")
+
+
 def checked_study():
-    """The study that `config` describes, or one line that says what is wrong with it."""
-    source = Path(workflow.configfiles[-1])
+    """The study of this run: its files' settings, with those of the command line over them.
+
+    Snakemake's own `config` is YAML 1.1: it reads some values as others, and forgets equal keys.
+    """
+    # a study's file stands alone: it is not laid over the default one
+    files = workflow.overwrite_configfiles or [DEFAULT_STUDY]
+    with in_one_line():
+        settings = read_settings(files, workflow.config_settings.config)
     if on_cluster():
         # a cluster spends more on starting a job than on fitting a cell
-        config.setdefault("sims_per_job", "auto")
-    try:
-        return load_study(config, name=source.stem, folder=source.parent)
-    except UserError as error:
-        raise WorkflowError(f"{source}: {error}") from None
+        settings.setdefault("sims_per_job", "auto")
+    with in_one_line(f"{files[-1]}: "):
+        return load_study(settings, name=files[-1].stem, folder=files[-1].parent)
 
 
 STUDY = checked_study()
 NAME = STUDY.name
 RESULTS = f"results/{NAME}"
 JUDGE = Judge(STUDY, Path(RESULTS), programs=not in_conda())
-CODE = table_identity(STUDY, {})["code"]
+# the jobs' scripts take them from here: Snakemake prints the command of a job that fails, twice
+os.environ["RMSWEEP_STUDY"] = one_line(STUDY)
+# a worker has loaded the code, also that of the study's own files: other code, other worker
+os.environ["RMSWEEP_CODE"] = table_identity(STUDY, {})["code"]
 
 
 def unwatched(value):
@@ -68,17 +100,14 @@ def unwatched(value):
 
 
 def script(name, warm=False):
-    """The command that runs a script, as a function for `params`."""
+    """The command that runs a script, a list, as a function for `params`."""
     # a conda environment brings its own python; else this very one, not a shim that looks for it
     command = ["python" if in_conda() else sys.executable]
     scripts = Path(workflow.basedir) / "scripts"
-    preload = ""
     # a remote job is long and comes alone: it has no use for a process that outlives it
     if warm and STUDY.persistent_worker and not on_cluster():
-        # what the worker loads in advance; other code needs another worker
         command += ["-I", "-S", f"{scripts}/warm.py"]
-        preload = f"RMSWEEP_STUDY={shlex.quote(STUDY.to_json())} RMSWEEP_CODE={shlex.quote(CODE)} "
-    return unwatched(preload + shlex.join([*command, f"{scripts}/{name}"]))
+    return unwatched([*command, f"{scripts}/{name}"])
 
 
 def due(*patterns):
@@ -93,10 +122,8 @@ def due(*patterns):
     def outdated(wildcards):
         if workflow.is_main_process:
             paths = [pattern.format(**dict(wildcards)) for pattern in patterns]
-            try:
+            with in_one_line():
                 workflow.dag.forcefiles.update(filter(JUDGE.outdated, paths))
-            except UserError as error:
-                raise WorkflowError(str(error)) from None
         return []
 
     return outdated
@@ -124,8 +151,7 @@ def check_programs():
     if in_conda() or not (to_check and to_fit):
         return
     command = script("fit_cell.py", warm=True)(None, None)
-    command = f"{command} --config {shlex.quote(STUDY.to_json())} --check"
-    if subprocess.run(["bash", "-c", command], stdout=subprocess.DEVNULL).returncode:
+    if subprocess.run([*command, "--check"], stdout=subprocess.DEVNULL).returncode:
         sys.exit(1)
 
 

@@ -17,7 +17,7 @@ rule draw:
     log:
         f"logs/{NAME}/draw.log",
     conda:
-        "../../envs/report.yaml"
+        environment("report.yaml")
     # as many as there are figures, or cores
     threads: 6
     params:
@@ -26,5 +26,5 @@ rule draw:
     message:
         "Draw the figures"
     shell:
-        "{params.run} {input:q} --output {params.folder:q} --jobs {threads}"
+        "{params.run:q} {input:q} --output {params.folder:q} --jobs {threads}"
         " > {log:q} 2>&1"

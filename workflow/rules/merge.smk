@@ -21,17 +21,16 @@ rule merge_shards:
     # what it finds wrong, a second try would find gone
     retries: 0
     conda:
-        "../../envs/report.yaml"
+        environment("report.yaml")
     params:
         run=script("merge_shards.py"),
-        study=unwatched(STUDY.to_json()),
         cells=unwatched(f"{RESULTS}/cells"),
         programs=unwatched("--other-programs" if in_conda() else ""),
     message:
         "Merge the shards of {NAME}"
     shell:
-        "{params.run} --config {params.study:q} --cells {params.cells:q}"
-        " {params.programs} --output {output:q} > {log:q} 2>&1"
+        "{params.run:q} --cells {params.cells:q} {params.programs}"
+        " --output {output:q} > {log:q} 2>&1"
 
 
 rule compare_engines:
@@ -43,10 +42,10 @@ rule compare_engines:
     log:
         f"logs/{NAME}/compare_engines.log",
     conda:
-        "../../envs/report.yaml"
+        environment("report.yaml")
     params:
         run=script("compare_engines.py"),
     message:
         "Compare the native engine with lme4 and statsmodels"
     shell:
-        "{params.run} {input:q} --output {output:q} > {log:q} 2>&1"
+        "{params.run:q} {input:q} --output {output:q} > {log:q} 2>&1"

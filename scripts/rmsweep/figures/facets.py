@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rmsweep.config import ConfigError, read_study
+from rmsweep.config import read_study
 from rmsweep.design import MAIN, Strategy, Study, plain
-from rmsweep.errors import UsageError
+from rmsweep.errors import ConfigError, UsageError
 from rmsweep.figures import style
 from rmsweep.sweep import tables
 

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rmsweep.config import ConfigError, read_study
+from rmsweep.config import read_study
 from rmsweep.design import Block, Condition, Strategy, Study
+from rmsweep.errors import ConfigError
 from rmsweep.sweep import tables
 from rmsweep.sweep.merge import identified, rerun_commands
 from rmsweep.sweep.provenance import table_identity

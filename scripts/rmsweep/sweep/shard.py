@@ -10,12 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rmsweep.config import axis_defaults
-from rmsweep.design import Block, Condition, Study, parse_sims
+from rmsweep.data.dataset import Array
+from rmsweep.data.scenario import terms
+from rmsweep.design import Block, Condition, Strategy, Study, parse_sims
 from rmsweep.errors import UserError
 from rmsweep.sweep import tables
 from rmsweep.sweep.provenance import installed_r_versions, shard_identity, study_versions
@@ -134,7 +137,9 @@ class Shards:
         table, found = load(self.path(block))
         if reason := self.differences(found, self.expected(block.condition), self.names):
             raise OutdatedError(reason)
-        return select(table, block, list(found["strategies"]), self.names)
+        rows = select(table, block, list(found["strategies"]), self.names)
+        check_content(rows, block, self.study.strategies)
+        return rows
 
 
 def load(path: Path) -> tuple[pa.Table, Identity]:
@@ -150,6 +155,7 @@ def load(path: Path) -> tuple[pa.Table, Identity]:
         If it says nothing that this version understands.
     """
     try:
+        tables.check_regular(path)
         table = pq.ParquetFile(path, page_checksum_verification=True).read(use_threads=False)
     except MemoryError:
         raise
@@ -182,10 +188,16 @@ def parsed(metadata: Mapping[str, str]) -> Identity:
     """
     try:
         found = {key: json.loads(metadata[key]) for key in ("data", "strategies", "versions")}
-        if not {"seed", "condition"} <= found["data"].keys():
-            raise KeyError("data")
-    except KeyError as error:
-        raise ValueError(f"it does not say its {error}") from None
+        owners = list(found["strategies"].values())
+        mappings = [found["data"]["condition"], found["versions"], *owners]
+        if not all(isinstance(it, dict) for it in mappings) or "seed" not in found["data"]:
+            raise TypeError
+        for own in owners:
+            own["options"], own["code"], list(own["programs"])
+        if not all(isinstance(version, str) for version in found["versions"].values()):
+            raise TypeError
+    except (KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError("what it says of its making is not to be understood") from None
     return found | {"schema_version": metadata.get("schema_version"), "code": metadata.get("code")}
 
 
@@ -224,6 +236,79 @@ def select(table: pa.Table, block: Block, there: list[str], names: list[str]) ->
     offsets = [there.index(name) for name in names]
     first = range(0, len(table), len(there))
     return table.take(pa.array([start + offset for start in first for offset in offsets]))
+
+
+def check_content(rows: pa.Table, block: Block, strategies: Sequence[Strategy]) -> None:
+    """Refuse rows that the sweep could not have written.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Of a shard, dataset by dataset.
+    block : Block
+    strategies : sequence of Strategy
+        Those that the rows of each dataset are of, in that order.
+
+    Raises
+    ------
+    DamagedError
+        At the first column that is not as it has to be.
+    """
+
+    def numbers(array: Any) -> Array:
+        found: Array = array.to_numpy(zero_copy_only=False)
+        return found
+
+    def expect(good: Any, what: str) -> None:
+        if not np.all(good):
+            raise DamagedError(f"holds what no fit can say: see {what}")
+
+    n_terms = int(block.condition["n_predictors"]) + 1
+    nested = rows["coefs"].combine_chunks()
+    lengths = numbers(pc.fill_null(pc.list_value_length(nested), -1))
+    expect(lengths == n_terms, "coefs")
+    flat = pc.list_flatten(nested)
+    names = pa.array([*terms(n_terms - 1)] * len(rows))
+    expect(flat.field("term").equals(names), "term")
+    shape = len(rows), n_terms
+    coefs = {
+        name: numbers(flat.field(name)).reshape(shape) for name in tables.COEFFICIENT.names[1:]
+    }
+    statuses = rows["status"].to_pylist()
+    expect([text in ("ok", "warning", "failed") for text in statuses], "status")
+    engines = [strategy.engine for strategy in strategies] * len(block.sims)
+    expect(rows["engine"].to_pylist() == engines, "engine")
+
+    expect(np.isfinite(coefs["truth"]), "truth")
+    fitted = np.array([text != "failed" for text in statuses])
+    for name in ("estimate", "se"):
+        expect(np.isfinite(coefs[name]).all(axis=1) == fitted, name)
+        expect(np.isfinite(coefs[name]).any(axis=1) == fitted, name)
+    expect((coefs["se"] >= 0) | ~fitted[:, None], "se")
+    with np.errstate(all="ignore"):
+        statistic = coefs["estimate"] / coefs["se"]
+        errors = coefs["estimate"] - coefs["truth"]
+    expect(agree(coefs["statistic"], statistic), "statistic")
+    for metric, parts in zip(tables.METRICS, (errors, coefs["se"], statistic), strict=True):
+        expect(agree(numbers(rows[metric]), np.abs(parts).sum(axis=1)), metric)
+    p_value, df = coefs["p_value"], coefs["df"]
+    expect(~(df <= 0), "df")
+    expect(np.isnan(p_value) == np.isnan(df + statistic), "p_value")
+    expect(~(np.abs(p_value - 0.5) > 0.5), "p_value")
+    normal = np.array([text == "z" for text in rows["ci_type"].to_pylist()])
+    below = coefs["estimate"] - coefs["ci_low"]
+    above = coefs["ci_high"] - coefs["estimate"]
+    rounding = 1e-9 * (np.abs(coefs["estimate"]) + above)
+    expect(np.isnan(below) == (np.isnan(df) & ~normal[:, None] | ~fitted[:, None]), "ci_low")
+    expect(np.isnan(above) == np.isnan(below), "ci_high")
+    expect(~(above < 0) & ~(np.abs(above - below) > rounding), "ci_high")
+    for name in ("seconds", "cpu_seconds"):
+        expect(numbers(rows[name]) >= 0, name)
+
+
+def agree(one: Array, two: Array) -> bool:
+    """Whether numbers are the same but for rounding, which differs between machines."""
+    return bool(np.allclose(one, two, rtol=1e-9, atol=0, equal_nan=True))
 
 
 def kept(path: Path) -> Path | None:
@@ -296,10 +381,13 @@ def rows_of(shards: Shards, block: Block, path: Path) -> list[tuple[str, pa.Tabl
     try:
         table, found = load(path)
         expected, there = shards.expected(block.condition), list(found["strategies"])
-        return [
-            (name, select(table, block, there, [name]).replace_schema_metadata())
-            for name in shards.names
-            if name in there and not shards.differences(found, expected, [name])
-        ]
+        usable = []
+        for strategy in shards.study.strategies:
+            name = strategy.name
+            if name in there and not shards.differences(found, expected, [name]):
+                rows = select(table, block, there, [name]).replace_schema_metadata()
+                check_content(rows, block, [strategy])
+                usable.append((name, rows))
+        return usable
     except (OSError, DamagedError, OutdatedError):
         return []

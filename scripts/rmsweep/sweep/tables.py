@@ -10,6 +10,7 @@ column for each axis.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,6 +146,20 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_regular(path: str | Path) -> None:
+    """Refuse to wait for what a pipe or a device may say.
+
+    Raises
+    ------
+    ValueError
+        If there is something else than a file.
+    OSError
+        If there is nothing, or the system does not let this process see it.
+    """
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise ValueError("no regular file")
+
+
 def metadata(path: str | Path) -> dict[str, str]:
     """What a Parquet file of this project says of itself.
 
@@ -153,5 +168,6 @@ def metadata(path: str | Path) -> dict[str, str]:
     dict
         For a shard see `rmsweep.sweep.provenance.shard_identity`, for a table `table_identity`.
     """
+    check_regular(path)
     found = pq.read_metadata(path).metadata or {}
     return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
