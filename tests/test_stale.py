@@ -405,7 +405,9 @@ for name in [name for name in sys.modules if name.startswith("rmsweep")]:
 from rmsweep.design import Block
 from rmsweep.sweep.replication import run_block
 run_block(study, Block(study.conditions[0], range(1)))
-print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("rmsweep")))
+for name, module in sys.modules.items():
+    if name.startswith("rmsweep"):
+        print(module.__file__)
 """
 
 
@@ -442,7 +444,7 @@ class TestCode:
         )
         files = set(found.values())
         assert {path for path in files if path.suffix == ".py"} == set(
-            map(Path, run.stdout.split())
+            map(Path, run.stdout.splitlines())
         )
         assert {path.name for path in files if path.suffix == ".R"} == {"lme4.R"}
 

@@ -18,6 +18,7 @@ import pytest
 
 from rmsweep import plan
 from rmsweep.config import load_study
+from rmsweep.data.scenario import terms
 from rmsweep.design import Block, Study
 from rmsweep.sweep import progress, shard, tables
 from rmsweep.sweep.progress import Monitor, Progress, ShardReport
@@ -31,12 +32,25 @@ STUDY = load_study(CONFIG, name="test")
 BLOCKS = list(plan.blocks(STUDY))
 SLOW = ShardReport("done", fits=1, seconds=10.0, cpu_seconds=8.0)
 
+TERM = {"truth": 0.0, "estimate": 1.0, "se": 1.0, "df": 9.0, "statistic": 1.0, "p_value": 0.5}
+TERM |= {"ci_low": 0.0, "ci_high": 2.0}
+MADE_UP = {
+    "status": "ok",
+    "engine": "statsmodels",
+    "ci_type": "t",
+    "seconds": 0.5,
+    "cpu_seconds": 0.25,
+    "coefs": [{"term": term} | TERM for term in terms(3)],
+    **dict.fromkeys(tables.METRICS, 4.0),
+}
+"""What a shard says of a fit, as far as it is looked at."""
+NO_FIT = dict.fromkeys(("estimate", "se", "df", "statistic", "p_value", "ci_low", "ci_high"))
+
 
 def write(study: Study, block: Block, cells: Path, **others: str) -> Path:
     """Write a shard without a fit behind it."""
     rows = [
-        {"condition": str(block.condition), "sim": sim, "strategy": strategy.name}
-        | {"status": "ok", "seconds": 0.5, "cpu_seconds": 0.25}
+        {"condition": str(block.condition), "sim": sim, "strategy": strategy.name} | MADE_UP
         for sim in block.sims
         for strategy in study.strategies
     ]
@@ -146,6 +160,9 @@ class TestMonitor:
         table = pq.read_table(path)
         for status in ("failed", "warning"):
             row = table.to_pylist()[0] | {"status": status}
+            if status == "failed":
+                row |= dict.fromkeys(tables.METRICS)
+                row["coefs"] = [term | NO_FIT for term in row["coefs"]]
             changed = pa.Table.from_pylist([row], schema=tables.SHARD)
             shard.write(changed, path, tables.metadata(path))
             state = Monitor(STUDY, cells).look()

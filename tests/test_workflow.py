@@ -6,8 +6,13 @@ import json
 import math
 import os
 import re
+import resource
 import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,7 @@ from checkout import Checkout
 from rmsweep import plan
 from rmsweep.config import read_study
 from rmsweep.design import Study
+from rmsweep.errors import UserError
 from rmsweep.sweep import tables
 from rmsweep.sweep.merge import MergeError, merge
 from rmsweep.sweep.shard import DamagedError, OutdatedError, Shards
@@ -244,6 +250,81 @@ class TestMerge:
         metadata = tables.metadata(cells / CELL)
         write(own.drop_columns(["se_sum"]), cells / CELL, metadata)
         assert f"1 damaged: {CELL} (its columns are not" in self.refusal(study, cells)
+
+
+def no_descriptors() -> None:
+    there = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (there, there))
+
+
+def no_memory() -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(),) * 2)
+
+
+def be_nobody() -> None:
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+
+
+def no_processes() -> None:
+    be_nobody()
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+
+
+class TestUnreadable:
+    """A shard that this process can't read now may be a good one: merging touches none of them."""
+
+    @pytest.fixture
+    def cells(self, reference: Checkout) -> Iterator[Path]:
+        # a folder that an ordinary user may enter
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            shutil.copytree(reference.results() / "cells", folder / "cells")
+            for path in (folder, *folder.rglob("*")):
+                path.chmod(0o777)
+            yield folder / "cells"
+
+    @pytest.mark.parametrize("fault", ["file", "folder", "descriptors", "processes", "memory"])
+    def test_is_left_alone(self, reference: Checkout, cells: Path, fault: str) -> None:
+        study = read_study(str(reference.root / "config" / "tiny.yaml"))
+        # all that is imported on the way: others may not be allowed to read it
+        merge(study, cells, [cells.with_name("fits.parquet")])
+        before = {path: path.read_bytes() for path in cells.rglob("*.parquet")}
+        limit: Callable[[], None] = be_nobody
+        if fault in ("file", "folder"):
+            (cells / CELL if fault == "file" else (cells / CELL).parent).chmod(0)
+        else:
+            limits = {"descriptors": no_descriptors, "memory": no_memory}
+            limit = limits.get(fault, no_processes)
+
+        def child(answer: Connection) -> None:
+            limit()
+            try:
+                merge(study, cells, [cells.with_name("fits.parquet")])
+            except (UserError, OSError, MemoryError) as error:
+                answer.send_bytes(f"{type(error).__name__} {error}".encode()[:4000])
+            else:
+                answer.send_bytes(b"merged")
+
+        here, there = Pipe(duplex=False)
+        process = get_context("fork").Process(target=child, args=(there,))
+        process.start()
+        there.close()
+        said = here.recv_bytes().decode()
+        process.join()
+        (cells / CELL).parent.chmod(0o777)
+        (cells / CELL).chmod(0o777)
+        assert {path: path.read_bytes() for path in cells.rglob("*.parquet")} == before
+        assert not list(cells.rglob("*.rejected"))
+        if fault in ("file", "folder"):
+            assert said.startswith("MergeError")
+            assert "unreadable: " in said
+            assert "Permission denied" in said
+        if fault == "descriptors":
+            assert "Too many open files" in said
 
 
 @pytest.mark.parametrize("how", [(), ("--quiet", "all"), ("--dry-run",), ("--unlock",)])

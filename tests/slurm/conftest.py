@@ -32,7 +32,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory, workers: Path) -> dict[s
 
 @pytest.fixture
 def checkout(tmp_path: Path, workers: Path) -> Iterator[GatedCheckout]:
-    checkout = GatedCheckout.make(tmp_path / FOLDER, workers).write_studies()
+    checkout = GatedCheckout.make(tmp_path / FOLDER.replace("'", ""), workers).write_studies()
     yield checkout
     checkout.close()
 

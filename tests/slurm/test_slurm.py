@@ -9,6 +9,8 @@ import pytest
 from cluster import Job, wait_for
 from runs import SMALL, STUDIES, GatedCheckout, Run, Submitter
 
+from checkout import FOLDER, Checkout
+
 pytestmark = pytest.mark.slow
 
 Digests = dict[str, dict[str, str]]
@@ -38,6 +40,19 @@ def test_a_cluster_makes_the_bytes_of_a_local_run(
         run.finish()
     fresh.close()
     assert submitter.checkout.digests("plain") == fresh.digests("plain") != reference["plain"]
+
+
+@pytest.mark.parametrize("name", [FOLDER, "back\\slash", "line\nbreak"])
+def test_a_folder_that_snakemake_cannot_hand_over_is_refused(
+    name: str, tmp_path: Path, workers: Path
+):
+    checkout = Checkout.make(tmp_path / name, workers)
+    profile = ("--profile", "workflow/profiles/slurm")
+    output = checkout.snakemake(*profile, "--configfile", checkout.write_study(), check=False)
+    (error,) = (line for line in output.splitlines() if not line.startswith("Using "))
+    assert error.startswith("error: ")
+    assert "the name of the project's folder is not allowed" in error
+    assert not list(tmp_path.rglob("pwned"))
 
 
 def test_lost_jobs_are_done_again(submitter: Submitter, reference: Digests):

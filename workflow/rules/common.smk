@@ -59,6 +59,20 @@ def in_one_line(where=""):
         sys.exit(f"error: {where}{error}")
 
 
+def check_folder():
+    """Refuse a folder whose name a cluster's jobs would not get as it is, or would run a part of.
+
+    Snakemake writes the path of the Snakefile into their commands, as Python quotes it.
+    """
+    folder = workflow.basedir
+    quoted = repr(str(folder))
+    if quoted[1:-1] != str(folder) or quoted[0] == '"' and set("$`") & set(quoted):
+        sys.exit(
+            f"error: {quoted}: on a cluster, the name of the project's folder is not allowed to "
+            "have a backslash, a line break, or an apostrophe beside a dollar or a backquote"
+        )
+
+
 def checked_study():
     """The study of this run: its files' settings, with those of the command line over them.
 
@@ -75,6 +89,8 @@ def checked_study():
         return load_study(settings, name=files[-1].stem, folder=files[-1].parent)
 
 
+if on_cluster():
+    check_folder()
 STUDY = checked_study()
 NAME = STUDY.name
 RESULTS = f"results/{NAME}"

@@ -156,12 +156,16 @@ def load(path: Path) -> tuple[pa.Table, Identity]:
     """
     try:
         tables.check_regular(path)
-        table = pq.ParquetFile(path, page_checksum_verification=True).read(use_threads=False)
+        # apart from the parsing: an error of the system here is no fault of what the file holds
+        content = pa.py_buffer(path.read_bytes())
+        # without threads, which the system may refuse
+        file = pq.ParquetFile(content, page_checksum_verification=True, pre_buffer=False)
+        table = file.read(use_threads=False)
     except MemoryError:
         raise
     except (OSError, ValueError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno:
-            raise  # the system's, not the file's
+            raise
         raise DamagedError(one_line(error)) from error
     try:
         raw = table.schema.metadata or {}
