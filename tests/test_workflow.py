@@ -188,14 +188,14 @@ def test_bad_configuration_is_one_line_before_any_job(checkout: Checkout) -> Non
     assert not checkout.results().exists()
 
 
-def test_missing_r_package_stops_at_once(checkout: Checkout) -> None:
+def test_an_r_package_that_cannot_be_loaded_stops_at_once(checkout: Checkout) -> None:
     # R takes the first package of that name, and this one is an empty shell
     shell = checkout.root / "library" / "lme4"
     shell.mkdir(parents=True)
     (shell / "DESCRIPTION").write_text("Package: lme4\nVersion: 99.0\n")
     checkout.env["R_LIBS"] = str(shell.parent)
     output = checkout.sweep(checkout.write_study(), check=False)
-    assert output.count("error: R has no package lme4: run `make setup`") == 1
+    assert output.count("error: R has the package lme4, but can't load it: ") == 1
     assert "Rule: fit_cell" not in output
     assert not checkout.shards()
 
