@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from rmsweep import cli
+
+cli.begin(__name__)
+# a notebook's, in the environment of its terminal, need not be installed here
+os.environ["MPLBACKEND"] = "agg"
+
 from matplotlib.figure import Figure
 
-from rmsweep import cli
 from rmsweep.errors import UsageError
 from rmsweep.figures import coefficients, convergence, grid, metrics, style
 from rmsweep.figures.facets import read_fits
@@ -44,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; draw."""
     parser = cli.parser(__doc__)
     parser.add_argument("fits", type=Path, help="the study's fits.parquet")
-    parser.add_argument("--output", type=Path, help="folder; default, figures beside the table")
+    parser.add_argument(
+        "--output", type=cli.output_folder, help="folder; default, figures beside the table"
+    )
     parser.add_argument(
         "--only",
         nargs="+",
@@ -57,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="log",
         help="y axis of the metrics: log (default), or linear as in the post",
     )
-    parser.add_argument("--jobs", type=int, default=1, help="figures to draw at a time")
+    parser.add_argument("--jobs", type=cli.whole(1), default=1, help="figures to draw at a time")
     options = parser.parse_args(argv)
 
     table = options.fits
@@ -65,11 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in wanted:
         if name not in NAMES:
             raise UsageError(f"--only: {name!r}; allowed: {', '.join(NAMES)}")
-    study = read_fits(table, "fit_success").study
-    made_with = provenance.figure_identity(study, tables.metadata(table))
-    folder = options.output or table.parent / "figures"
+    folder = options.output or cli.output_folder(table.parent / "figures")
+    fits = read_fits(table, "fit_success")
+    made_with = provenance.figure_identity(fits.study, fits.made_with)
     one = partial(draw_one, table, folder, made_with, options.scale)
-    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("fork")) as pool:
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(min(options.jobs, len(wanted)), fork) as pool:
         drawn = set().union(*pool.map(one, wanted))
     if not options.only and folder.resolve() == (table.parent / "figures").resolve():
         remove_others(folder, drawn)
