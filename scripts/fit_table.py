@@ -109,7 +109,7 @@ def read_truth(path: Path, data: Dataset) -> Array:
     Raises
     ------
     UsageError
-        If a column or a term is missing.
+        If a column or a term is missing, or a truth is no number.
     """
     table = read_table(path)
     absent = {"term", "truth"} - set(table.columns)
@@ -119,7 +119,10 @@ def read_truth(path: Path, data: Dataset) -> Array:
     absent = set(data.terms) - set(values)
     if absent:
         raise UsageError(f"{path}: no truth for {', '.join(sorted(absent))}")
-    return np.array([float(values[term]) for term in data.terms])
+    try:
+        return np.array([float(values[term]) for term in data.terms])
+    except ValueError as error:
+        raise UsageError(f"{path}: truth: {error}") from None
 
 
 def as_text(strategy: Strategy, result: dict[str, Any]) -> str:

@@ -139,7 +139,9 @@ def test_fit_table_takes_categories_missing_values_and_odd_names(
         ),
         (["data.csv", *FORMULA, "--optimizer", "x"], "optimizer: nloptwrap, bobyqa, Nelder_Mead"),
         (["data.csv", *FORMULA, "--verdict", "mild"], "as verdict strict, published"),
+        (["data.csv", "--formula", "DV ~ 0", "--group", "Group"], "no coefficient to estimate"),
         (["data.csv", *FORMULA, "--truth", "data.csv"], "no column term, truth"),
+        (["data.csv", *FORMULA, "--truth", "words.csv"], "truth: could not convert string to"),
     ],
 )
 def test_fit_table_refuses_in_one_line(
@@ -150,6 +152,7 @@ def test_fit_table_refuses_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(study)
+    Path("words.csv").write_text("term,truth\nIntercept,large\nIV1,1\nIV2,1\nIV3,1\n")
     assert fit_table.main(command) == 2
     shown = capsys.readouterr().err
     assert message in shown
