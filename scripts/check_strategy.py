@@ -5,15 +5,15 @@ python scripts/check_strategy.py config/strategies/mine.R
 
 from __future__ import annotations
 
-import argparse
-import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# one thread, as in the sweep; read when numpy and R load their BLAS
-os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
 from rmsweep import cli
+
+cli.begin(__name__)
+
 from rmsweep.strategies.resolve import resolve
 from rmsweep.sweep.contract import CHECKS, broken
 
@@ -22,7 +22,6 @@ from rmsweep.sweep.contract import CHECKS, broken
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; check, and say what does not hold."""
     parser = cli.parser(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("strategy", help="a .py or .R file, or the name of a strategy")
     options = parser.parse_args(argv)
 

@@ -10,11 +10,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from rmsweep import cli
+
+cli.begin(__name__)
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rmsweep import cli
-from rmsweep.errors import UsageError
 from rmsweep.measures.agreement import faults, summarise
 from rmsweep.sweep import tables
 from rmsweep.sweep.provenance import measures_identity
@@ -26,20 +29,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("audit", type=Path, help="the study's audit.parquet")
     parser.add_argument(
-        "--output", type=Path, nargs="+", required=True, help="files to write: .csv, .parquet"
+        "--output", type=cli.output, nargs="+", required=True, help="files to write: .csv, .parquet"
     )
     options = parser.parse_args(argv)
 
-    audit = pq.read_table(options.audit, partitioning=None).to_pandas()
-    if not {"strategy", *tables.AUDIT.names} <= set(audit.columns):
-        raise UsageError(f"{options.audit}: not a table of audits")
+    for path in options.output:
+        if path.suffix not in (".csv", ".parquet"):
+            parser.error(f"--output: {path} is not allowed; allowed: .csv and .parquet files")
+
+    made_with = tables.made_with(options.audit, "audits", tables.AUDIT.names)
+    audit = tables.read(options.audit, "audits").to_pandas()
     summary = summarise(audit)
     # the file that says what made it comes last
     for path in sorted(options.output, key=lambda path: path.suffix):
         with tables.atomic(path) as temporary:
             if path.suffix == ".parquet":
                 table = pa.Table.from_pandas(summary, preserve_index=False)
-                identity = measures_identity(tables.metadata(options.audit))
+                identity = measures_identity(made_with)
                 pq.write_table(table.replace_schema_metadata(identity), temporary)
             else:
                 summary.to_csv(temporary, index=False)

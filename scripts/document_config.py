@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
 from rmsweep import cli
+
+cli.begin(__name__)
+
 from rmsweep.config import schema
 from rmsweep.design import MAIN
+from rmsweep.errors import UsageError
+from rmsweep.sweep.tables import atomic
 
 BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
 
@@ -30,8 +37,10 @@ def table_of_keys() -> str:
 
 def with_table(text: str) -> str:
     """The text, with the table between its two marks made anew."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise UsageError(f"a file without the marks {BEGIN} and {END} is not allowed")
     return f"{before}{BEGIN}\n{table_of_keys()}\n{END}{after}"
 
 
@@ -41,7 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("file", type=Path, help="Markdown file with the begin and end marks")
     options = parser.parse_args(argv)
-    options.file.write_text(with_table(options.file.read_text()))
+    try:
+        text = with_table(options.file.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, UsageError) as error:
+        raise UsageError(f"{options.file}: {error}") from None
+    with atomic(cli.output(options.file)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return 0
 
 

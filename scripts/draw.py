@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from rmsweep import cli
+
+cli.begin(__name__)
+# a notebook's, in the environment of its terminal, need not be installed here
+os.environ["MPLBACKEND"] = "agg"
+
 from matplotlib.figure import Figure
 
-from rmsweep import cli
-from rmsweep.errors import UsageError
+from rmsweep.errors import UsageError, UserError
 from rmsweep.figures import coefficients, convergence, grid, metrics, style
 from rmsweep.figures.facets import read_fits
 from rmsweep.sweep import provenance, tables
@@ -44,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; draw."""
     parser = cli.parser(__doc__)
     parser.add_argument("fits", type=Path, help="the study's fits.parquet")
-    parser.add_argument("--output", type=Path, help="folder; default, figures beside the table")
+    parser.add_argument(
+        "--output", type=cli.output_folder, help="folder; default, figures beside the table"
+    )
     parser.add_argument(
         "--only",
         nargs="+",
@@ -57,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="log",
         help="y axis of the metrics: log (default), or linear as in the post",
     )
-    parser.add_argument("--jobs", type=int, default=1, help="figures to draw at a time")
+    parser.add_argument("--jobs", type=cli.whole(1), default=1, help="figures to draw at a time")
     options = parser.parse_args(argv)
 
     table = options.fits
@@ -65,12 +76,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in wanted:
         if name not in NAMES:
             raise UsageError(f"--only: {name!r}; allowed: {', '.join(NAMES)}")
-    study = read_fits(table, "fit_success").study
-    made_with = provenance.figure_identity(study, tables.metadata(table))
-    folder = options.output or table.parent / "figures"
+    folder = options.output or cli.output_folder(table.parent / "figures")
+    fits = read_fits(table, "fit_success")
+    made_with = provenance.figure_identity(fits.study, fits.made_with)
     one = partial(draw_one, table, folder, made_with, options.scale)
-    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("fork")) as pool:
-        drawn = set().union(*pool.map(one, wanted))
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(min(options.jobs, len(wanted)), fork) as pool:
+        try:
+            drawn = set().union(*pool.map(one, wanted))
+        except BrokenProcessPool:
+            reason = "a process that draws was killed, perhaps for lack of memory"
+            raise UserError(f"{reason}: draw fewer at a time (--jobs)") from None
     if not options.only and folder.resolve() == (table.parent / "figures").resolve():
         remove_others(folder, drawn)
     return 0

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 
-# one thread per job; read when numpy and R load their BLAS
-os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from rmsweep import cli
 
-from rmsweep import cli, r, worker
+cli.begin(__name__)
+
 from rmsweep import config as configuration
+from rmsweep import r, worker
 from rmsweep.design import Block, parse_sims
 from rmsweep.sweep import provenance, replication
 from rmsweep.sweep.shard import Shards, reusable, write
@@ -31,6 +35,16 @@ def warm_up() -> None:
         r.collect_garbage()
 
 
+def sims(text: str) -> range:
+    """Replications, for `argparse`."""
+    try:
+        return parse_sims(text)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"{text!r} is not allowed; allowed: a replication, as 7, or several, as 0-49"
+        ) from None
+
+
 @cli.one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; write the shard."""
@@ -38,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.add_config(parser)
     parser.add_argument("--condition", metavar="KEY", help="condition as in the shard's path")
     cli.add_condition(parser, required=False)
-    parser.add_argument("--sims", type=parse_sims, help="replication 7, or replications 0-49")
-    parser.add_argument("--output", type=Path, help="shard to write (Parquet)")
+    parser.add_argument("--sims", type=sims, help="replication 7, or replications 0-49")
+    parser.add_argument("--output", type=cli.output, help="shard to write (Parquet)")
     parser.add_argument(
         "--check",
         action="store_true",
@@ -62,6 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         condition = known[options.condition]
     else:
         condition = cli.condition(options, study)
+
+    if options.sims[-1] >= study.n_sims:
+        last = study.n_sims - 1
+        parser.error(f"--sims: {options.sims[-1]} is not allowed; allowed: the study's 0 to {last}")
 
     block = Block(condition, options.sims)
     replication.warm_up(study)

@@ -5,20 +5,21 @@ python scripts/fit_table.py sleepstudy.csv --formula "Reaction ~ Days" --group S
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# one thread; read when numpy and R load their BLAS
-os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from rmsweep import cli
+
+cli.begin(__name__)
 
 import numpy as np
 import pandas as pd
 
-from rmsweep import cli, strategies
+from rmsweep import strategies
 from rmsweep.data.dataset import Array, Batch, Dataset, from_frame
 from rmsweep.design import Strategy
 from rmsweep.errors import UsageError
@@ -37,7 +38,6 @@ PRESETS = ["lm", "lm2", "lmer", "lmer_mis"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; print the tables."""
     parser = cli.parser(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("data", type=Path, help="CSV or Parquet file, one row per observation")
     parser.add_argument("--formula", required=True, help="response and fixed effects")
     parser.add_argument("--group", required=True, help="column of the groups (persons)")
@@ -109,7 +109,7 @@ def read_truth(path: Path, data: Dataset) -> Array:
     Raises
     ------
     UsageError
-        If a column or a term is missing.
+        If a column or a term is missing, or a truth is no number.
     """
     table = read_table(path)
     absent = {"term", "truth"} - set(table.columns)
@@ -119,7 +119,10 @@ def read_truth(path: Path, data: Dataset) -> Array:
     absent = set(data.terms) - set(values)
     if absent:
         raise UsageError(f"{path}: no truth for {', '.join(sorted(absent))}")
-    return np.array([float(values[term]) for term in data.terms])
+    try:
+        return np.array([float(values[term]) for term in data.terms])
+    except ValueError as error:
+        raise UsageError(f"{path}: truth: {error}") from None
 
 
 def as_text(strategy: Strategy, result: dict[str, Any]) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
 from rmsweep import cli
+
+cli.begin(__name__)
+
 from rmsweep.config import read_study
 from rmsweep.sweep.merge import TABLES, merge
 
@@ -18,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--cells", type=Path, required=True, help="folder of the shards")
     parser.add_argument(
         "--output",
-        type=Path,
+        type=cli.output,
         nargs="+",
         required=True,
         help="tables to write: fits, coefs, timings, audit, with .parquet or .csv.gz",
@@ -35,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"--output: {path}; allowed: files called {', '.join(known)}")
 
     study = read_study(options.config)
+    for path in options.output:  # of merges that were killed: these files may be large
+        for unfinished in path.parent.glob(f".{path.name}.*.tmp"):
+            unfinished.unlink(missing_ok=True)
     merge(study, options.cells, options.output, programs=not options.other_programs)
     return 0
 

@@ -10,19 +10,20 @@ R prints its own summary and messages. Exit code 1 says that the numbers differ 
 
 from __future__ import annotations
 
-import argparse
-import os
 import pdb
+import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-# one thread, as in the sweep; read when numpy and R load their BLAS
-os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from rmsweep import cli
+
+cli.begin(__name__)
 
 import pandas as pd
 
-from rmsweep import cli, lme4, strategies
+from rmsweep import lme4, strategies
 from rmsweep.config import read_study
 from rmsweep.data.scenario import simulate
 from rmsweep.design import MAIN, Study
@@ -34,22 +35,23 @@ from rmsweep.sweep.provenance import installed_r_versions, study_versions
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; fit, print and compare."""
     parser = cli.parser(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("table", type=Path, nargs="?", help="the study's fits.parquet")
     parser.add_argument("--config", help="a configuration file, where there is no table")
     cli.add_condition(parser, required=False)
-    parser.add_argument("--sim", type=cli.replication, help="replication")
+    parser.add_argument("--sim", type=cli.whole(0), help="replication")
     parser.add_argument("--strategy", help="analysis strategy")
-    parser.add_argument("--row", type=int, help="instead of these: row of the table, from 0")
+    parser.add_argument(
+        "--row", type=cli.whole(0), help="instead of these: row of the table, from 0"
+    )
     parser.add_argument(
         "--failed",
-        type=int,
+        type=cli.whole(0),
         nargs="?",
         const=20,
         metavar="N",
         help="list the first N (default 20) fits without success, with their command lines",
     )
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write the dataset as CSV")
+    parser.add_argument("--save", type=cli.output, metavar="FILE", help="write the dataset as CSV")
     parser.add_argument(
         "--pdb", action="store_true", help="step through the fit in a debugger first"
     )
@@ -76,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     condition = cli.condition(options, study)
     data = simulate(study.seed, condition, sim).data
     if options.save:
-        data.to_frame().to_csv(options.save, index=False)
+        with tables.atomic(options.save) as temporary:
+            data.to_frame().to_csv(temporary, index=False)
     if options.pdb:
         try:
             pdb.runcall(strategies.load(strategy.family).fit, data, strategy.options)

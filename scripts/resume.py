@@ -27,10 +27,14 @@ from contextlib import redirect_stderr, suppress
 from pathlib import Path
 from typing import NoReturn
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from rmsweep import cli
+
+cli.begin(__name__)
+
 from snakemake.cli import parse_args, parse_config
 from snakemake.exceptions import CliException
 
-from rmsweep import cli
 from rmsweep.config import DEFAULT_STUDY, read_settings
 from rmsweep.errors import ConfigError, UserError
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
+from rmsweep import cli
+
+cli.begin(__name__)
+
 import pandas as pd
 
-from rmsweep import cli
 from rmsweep.config import read_study
 from rmsweep.data.scenario import simulate
+from rmsweep.sweep import tables
 
 
 @cli.one_line_errors
@@ -18,10 +24,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--config", required=True, help="the study's configuration file")
     cli.add_condition(parser)
-    parser.add_argument("--sim", type=cli.replication, required=True, help="replication")
+    parser.add_argument("--sim", type=cli.whole(0), required=True, help="replication")
     parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
     parser.add_argument(
-        "--output", type=Path, required=True, help="folder for data, betas and coefficients"
+        "--output",
+        type=cli.output_folder,
+        required=True,
+        help="folder for data, betas and coefficients",
     )
     options = parser.parse_args(argv)
 
@@ -35,14 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "betas": pd.DataFrame({"term": terms, "truth": simulated.betas}),
         "coefficients": coefficients,
     }
-    options.output.mkdir(parents=True, exist_ok=True)
-    for name, frame in frames.items():
-        path = options.output / f"{name}.{options.format}"
-        if options.format == "csv":
-            frame.to_csv(path, index=False)
-        else:
-            frame.to_parquet(path, index=False)
-        print(path)
+    paths = [options.output / f"{name}.{options.format}" for name in frames]
+    for path, frame in zip(paths, frames.values(), strict=True):
+        with tables.atomic(path) as temporary:
+            if options.format == "csv":
+                frame.to_csv(temporary, index=False)
+            else:
+                frame.to_parquet(temporary, index=False)
+    print(*paths, sep="\n")
     return 0
 
 

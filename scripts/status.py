@@ -9,15 +9,34 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
 from rmsweep import cli
+
+cli.begin(__name__)
+
 from rmsweep.config import read_study
 from rmsweep.sweep import progress
 from rmsweep.sweep.judge import Judge
 
 CLEAR = "\x1b[H\x1b[J"
+DAY = 86_400
+
+
+def seconds(text: str) -> float:
+    """A time to wait, for `argparse`."""
+    try:
+        number = float(text)
+        if not 0 < number < DAY:
+            raise ValueError
+    except ValueError:
+        raise ArgumentTypeError(
+            f"{text!r} is not allowed; allowed: a number above 0 and below {DAY:,}"
+        ) from None
+    return number
 
 
 @cli.one_line_errors
@@ -30,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--watch",
-        type=float,
+        type=seconds,
         nargs="?",
         const=2.0,
         metavar="SECONDS",
@@ -42,13 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     cells = options.cells or Path("results", study.name, "cells")
     monitor = progress.Monitor(study, cells)
     state = monitor.look()
-    try:
-        while options.watch is not None and not state.complete:
-            show(state)
-            time.sleep(options.watch)
-            state = monitor.look()
-    except KeyboardInterrupt:
-        return 1
+    while options.watch is not None and not state.complete:
+        show(state)
+        time.sleep(options.watch)
+        state = monitor.look()
     show(state, whole=True)
     reason = Judge(study, cells.parent).outdated(cells.with_name("fits.parquet"))
     if reason:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -283,6 +286,38 @@ def test_figures_are_the_same_bytes_each_time_and_say_what_made_them(tmp_path: P
             assert b"<dc:date>" not in content
             found = provenance.made_with(tmp_path / "first" / name)
             assert found == provenance.figure_identity(read_fits(table, "se_sum").study, made_with)
+
+
+RC = """
+backend: module://nowhere
+figure.dpi: 50
+font.size: 30
+axes.grid: True
+axes.formatter.limits: -1, 1
+lines.linewidth: 7
+savefig.bbox: tight
+savefig.facecolor: red
+svg.fonttype: none
+"""
+
+
+def test_a_users_matplotlib_and_a_notebooks_backend_change_no_figure(tmp_path: Path) -> None:
+    table = write_fits(tmp_path / "fits.parquet")
+    (tmp_path / "matplotlibrc").write_text(RC)
+    variables = {
+        "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+    names = ["se_sum", "grid"]
+    assert draw.main([str(table), "--output", str(tmp_path / "plain"), "--only", *names]) == 0
+    command = [sys.executable, draw.__file__, str(table), "--output", "users", "--only", *names]
+    subprocess.run(command, check=True, cwd=tmp_path, env=os.environ | variables)
+    plain, users = (
+        {path.name: path.read_bytes() for path in (tmp_path / run).iterdir()}
+        for run in ("plain", "users")
+    )
+    assert len(plain) == 4
+    assert plain == users
 
 
 def test_other_files_and_figures_are_refused(

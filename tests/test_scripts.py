@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import check_study
 import compare_engines
 import document_config
+import draw
 import fit_cell
 import fit_table
 import merge_shards
+import rerun_replication
 import simulate_cell
+import status
+from checkout import TINY, until
+from rmsweep import cli
 from rmsweep.config import condition, read_study
 from rmsweep.data.scenario import simulate
 from rmsweep.sweep import tables
@@ -131,7 +142,9 @@ def test_fit_table_takes_categories_missing_values_and_odd_names(
         ),
         (["data.csv", *FORMULA, "--optimizer", "x"], "optimizer: nloptwrap, bobyqa, Nelder_Mead"),
         (["data.csv", *FORMULA, "--verdict", "mild"], "as verdict strict, published"),
+        (["data.csv", "--formula", "DV ~ 0", "--group", "Group"], "no coefficient to estimate"),
         (["data.csv", *FORMULA, "--truth", "data.csv"], "no column term, truth"),
+        (["data.csv", *FORMULA, "--truth", "words.csv"], "truth: could not convert string to"),
     ],
 )
 def test_fit_table_refuses_in_one_line(
@@ -142,6 +155,7 @@ def test_fit_table_refuses_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(study)
+    Path("words.csv").write_text("term,truth\nIntercept,large\nIV1,1\nIV2,1\nIV3,1\n")
     assert fit_table.main(command) == 2
     shown = capsys.readouterr().err
     assert message in shown
@@ -185,51 +199,267 @@ def test_fit_cell_refuses_a_condition_of_another_study(
 ) -> None:
     output = tmp_path / "shard.parquet"
     command = ["--config", CONFIG, "--condition", "n_groups=11/n_obs=5/sigma=1"]
-    with pytest.raises(SystemExit) as stop:
-        fit_cell.main([*command, "--sims", "3", "--output", str(output)])
-    assert stop.value.code == 2
+    assert fit_cell.main([*command, "--sims", "3", "--output", str(output)]) == 2
     assert "--condition: 'n_groups=11/n_obs=5/sigma=1'" in capsys.readouterr().err
     assert not output.exists()
+
+
+SIMULATE = ["--config", CONFIG, "--n-obs", "5", "--sim", "0", "--output", "x", "--n-groups"]
+HUGE = [*SIMULATE, "4e9", "--sigma", "1", "--n-predictors", "1000"]
+FIT = ["--config", CONFIG, *CELL, "--output", "x.parquet", "--sims"]
+STATUS = ["--config", CONFIG, "--watch"]
+MERGE = ["--config", CONFIG, "--cells", ".", "--output"]
 
 
 @pytest.mark.parametrize(
     ("main", "arguments", "message"),
     [
-        (
-            simulate_cell.main,
-            ["--config", CONFIG, *CELL, "--sim", "-1", "--output", "x"],
-            "whole",
-        ),
-        (
-            simulate_cell.main,
-            ["--config", CONFIG, *CELL, "--sim", "0", "--output", CONFIG],
-            "exists",
-        ),
-        (compare_engines.main, ["absent.parquet", "--output", "x.csv"], "absent.parquet"),
-        (
-            merge_shards.main,
-            ["--config", CONFIG, "--cells", ".", "--output", "x.txt"],
-            "x.txt; a",
-        ),
-        (document_config.main, ["absent.md"], "absent.md: No such file"),
+        (simulate_cell.main, [*SIMULATE, "0", "--sigma", "1"], "n_groups: 0 is not allowed"),
+        (simulate_cell.main, HUGE, "allowed: datasets of at most 200,000,000 numbers"),
+        (simulate_cell.main, [*SIMULATE, "5", "--sigma", "nan"], "sigma: 'nan' is not allowed"),
+        (simulate_cell.main, [*SIMULATE, "5"], "required: --sigma"),
+        (simulate_cell.main, [*SIMULATE, "5", "--sim", "-1"], "allowed: a whole number from 0 to"),
+        (simulate_cell.main, [*SIMULATE, "5", "--sim", str(2**63)], "--sim: '9223372036854775808'"),
+        (fit_cell.main, [*FIT, "0-99999999999999"], "--sims: 99999999999999"),
+        (fit_cell.main, [*FIT, "3-1"], "'3-1' is not allowed; allowed: a replication, as 7"),
         (fit_cell.main, ["--config", "{", "--check"], "not a study: "),
         (check_study.main, ["absent.yaml"], "absent.yaml: No such file"),
+        (status.main, [*STATUS, "nan"], "'nan' is not allowed; allowed: a number above 0"),
+        (status.main, [*STATUS, "0"], "'0' is not allowed; allowed: a number above 0"),
+        (draw.main, ["x", "--jobs", "0"], "'0' is not allowed; allowed: a whole number from 1"),
+        (compare_engines.main, ["absent.parquet", "--output", "x.csv"], "absent.parquet"),
+        (compare_engines.main, ["x", "--output", "x.txt"], "--output: x.txt is not allowed"),
+        (merge_shards.main, [*MERGE, "x.txt"], "x.txt; a"),
+        (document_config.main, ["absent.md"], "absent.md: No such file"),
+        (document_config.main, [__file__], "test_scripts.py: "),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
     main: Callable[[list[str]], int],
     arguments: list[str],
     message: str,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    try:
-        code = main(arguments)
-    except SystemExit as stop:
-        code = stop.code
-    assert code == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert "error: " in last
-    assert message in last
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert not list(tmp_path.iterdir())
+
+
+WRITERS = {
+    "simulate_cell": (simulate_cell.main, [*ONE_CELL, "--sim", "0", "--output"]),
+    "fit_cell": (fit_cell.main, [*ONE_CELL, "--sims", "0", "--output"]),
+    "rerun": (
+        rerun_replication.main,
+        [*ONE_CELL, "--sim", "0", "--strategy", "lm", "--save"],
+    ),
+    "merge_shards": (merge_shards.main, MERGE),
+    "compare_engines": (compare_engines.main, ["audit.parquet", "--output"]),
+    "draw": (draw.main, ["fits.parquet", "--output"]),
+}
+
+
+@pytest.mark.parametrize("script", WRITERS)
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("/dev/full", "can't be written"),
+        ("file/fits.parquet", "file is no folder"),
+        ("locked/new/fits.parquet", "no permission in"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    script: str,
+    place: str,
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "locked").mkdir()
+    # as for anybody but root
+    monkeypatch.setattr("os.access", lambda path, mode: "locked" not in str(path))
+    main, arguments = WRITERS[script]
+    assert main([*arguments, place]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {place}: can't be written")
+    assert message in line
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    command = [*ONE_CELL, "--sim", "0", "--output", str(tmp_path)]
+    ended = run("simulate_cell", *command, preexec_fn=small_files)
+    assert ended.returncode == 2
+    assert ended.stderr == f"error: {tmp_path / 'data.csv'} can't be written: File too large\n"
+    assert not list(tmp_path.iterdir())
+
+
+def run(script: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a script as a person does."""
+    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts" / f"{script}.py", *arguments], **settings
+    )
+
+
+@pytest.fixture
+def merged(tmp_path: Path) -> Path:
+    """A folder with what may be taken for a merged table."""
+    made_with = {"study": json.dumps({**TINY, "study": "tiny"})}
+    coefs = pa.table({"strategy": ["lm"], "estimate": [1.0]}).replace_schema_metadata(made_with)
+    pq.write_table(coefs, tmp_path / "coefs.parquet")
+    columns = {name: [0.0] * 1000 for name in ("fit_success", *tables.AUDIT.names, "sim")}
+    pq.write_table(pa.table(columns), tmp_path / "foreign.parquet")
+    whole = tmp_path / "whole.parquet"
+    pq.write_table(pa.table(columns).replace_schema_metadata(made_with), whole)
+    content = whole.read_bytes()
+    (tmp_path / "cut.parquet").write_bytes(content[:-100])
+    (tmp_path / "damaged.parquet").write_bytes(bytes(200) + content[200:])
+    (tmp_path / "empty.parquet").touch()
+    whole.unlink()
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["coefs", "foreign", "cut", "damaged", "empty", "absent"])
+@pytest.mark.parametrize(
+    ("main", "arguments"),
+    [
+        (rerun_replication.main, ["--failed"]),
+        (rerun_replication.main, ["--row", "0"]),
+        (compare_engines.main, ["--output", "x.csv"]),
+        (draw.main, []),
+    ],
+)
+def test_another_file_than_a_merged_table_is_refused(
+    main: Callable[[list[str]], int],
+    arguments: list[str],
+    name: str,
+    merged: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(merged)
+    assert main([f"{name}.parquet", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {name}.parquet: not a table of ")
+    assert not (merged / "x.csv").exists()
+
+
+def test_a_reader_that_has_seen_enough_ends_a_script_silently(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [*ONE_CELL, "--sim", "0", "--output", str(tmp_path)]
+    ended = run("simulate_cell", *command, stdout=writer)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_too_little_memory_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(argv: object) -> int:
+        raise MemoryError("Unable to allocate 1 TiB")
+
+    assert cli.one_line_errors(main)(None) == 2
+    assert capsys.readouterr().err == "error: not enough memory: Unable to allocate 1 TiB\n"
+
+
+def test_output_that_is_lost_is_said(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = run("status", "--config", CONFIG, cwd=tmp_path, stdout=full)
+    assert ended.returncode == 2
+    assert ended.stderr == "error: output: No space left on device\n"
+
+
+WAITING = """
+import time
+from pathlib import Path
+
+
+def fit(data, options):
+    Path("begun").touch()
+    time.sleep(60)
+"""
+WAITING_IN_R = """
+fit <- function(data, formula, group) {
+  file.create("begun")
+  repeat sqrt(2)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("waiting.py", WAITING), pytest.param("waiting.R", WAITING_IN_R, marks=pytest.mark.slow)],
+)
+def test_an_interrupt_ends_a_script_at_once_and_silently(
+    name: str, text: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "scripts" / "check_strategy.py", name],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # where the tests run in the background of a shell, interrupts are ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    until(lambda: process.poll() is not None or (tmp_path / "begun").exists())
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=10)
+    assert (process.returncode, output) == (-signal.SIGINT, b"")
+
+
+BY_HAND = [path for path in SCRIPTS if path.stem != "warm"]
+
+
+@pytest.mark.parametrize("script", BY_HAND, ids=lambda path: path.stem)
+def test_without_the_environment_a_script_says_how_to_activate_it(script: Path) -> None:
+    # -S leaves out what is installed
+    ended = subprocess.run([sys.executable, "-I", "-S", script], capture_output=True, text=True)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: No module named ")
+    assert ": activate the environment, by `source .venv/bin/activate`" in line
+
+
+@pytest.mark.parametrize("script", BY_HAND, ids=lambda path: path.stem)
+def test_pythons_own_variables_do_not_hide_the_library(script: Path, tmp_path: Path) -> None:
+    (tmp_path / "rmsweep").mkdir()
+    (tmp_path / "rmsweep" / "__init__.py").write_text("raise ValueError('another library')")
+    env = os.environ | {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(tmp_path)}
+    ended = run(script.stem, "--help", env=env, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_checks_that_could_not_fail_are_refused() -> None:
+    ended = run("check_strategy", "lm", env=os.environ | {"PYTHONOPTIMIZE": "2"})
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: PYTHONOPTIMIZE leaves out")
+
+
+def test_drawing_without_memory_is_said_in_one_line(
+    merged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(draw, "read_fits", lambda *_: SimpleNamespace(study=None, made_with={}))
+    monkeypatch.setattr(draw.provenance, "figure_identity", lambda *_: {})
+    monkeypatch.setattr(draw, "draw_one", killed)
+    assert draw.main([str(merged / "fits.parquet")]) == 2
+    assert capsys.readouterr().err.startswith("error: a process that draws was killed")
+
+
+def killed(*_: object) -> None:
+    """End like a process that the system ends."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_check_study_says_how_much_work_it_is(capsys: pytest.CaptureFixture[str]) -> None:

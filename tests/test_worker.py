@@ -485,3 +485,10 @@ def test_forked_r_gives_the_same_numbers(checkout: Checkout, tmp_path: Path) -> 
     assert len(set(errors)) == 3  # each job's temporary files have names of their own
     until(lambda: not checkout.processes())
     assert inside(temporary) == []
+
+
+def test_pythons_own_variables_are_a_jobs_too(checkout: Checkout, tmp_path: Path) -> None:
+    env = checkout.env | {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(tmp_path / "theirs")}
+    count = f"sys.path.count({env['PYTHONPATH']!r})"
+    assert checkout.run("exit", count, env=env) == (1, "", "")
+    assert checkout.ask(env=env)["warm"]

@@ -355,14 +355,14 @@ def test_a_study_is_yaml_1_2_under_snakemake_too(checkout: Checkout) -> None:
     assert 'tiny.yaml, line 6, column 1: found duplicate key "n_sims"' in output
 
 
-def test_missing_r_package_stops_at_once(checkout: Checkout) -> None:
+def test_an_r_package_that_cannot_be_loaded_stops_at_once(checkout: Checkout) -> None:
     # R takes the first package of that name, and this one is an empty shell
     shell = checkout.root / "library" / "lme4"
     shell.mkdir(parents=True)
     (shell / "DESCRIPTION").write_text("Package: lme4\nVersion: 99.0\n")
     checkout.env["R_LIBS"] = str(shell.parent)
     output = checkout.sweep(checkout.write_study(), check=False)
-    assert output.count("error: R has no package lme4: run `make setup`") == 1
+    assert output.count("error: R has the package lme4, but can't load it: ") == 1
     assert "Rule: fit_cell" not in output
     assert not checkout.shards()
 

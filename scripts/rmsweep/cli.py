@@ -1,39 +1,112 @@
-"""What the command lines of the scripts share."""
+"""What the scripts share: how they begin, their command lines, and how they end."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, NoReturn
 
-from rmsweep.config import axis_keys, condition_of, schema
-from rmsweep.design import MAIN, Condition, Study
-from rmsweep.errors import UserError
+from rmsweep.errors import UsageError, UserError
+
+if TYPE_CHECKING:
+    from rmsweep.design import Condition, Study
 
 Main = Callable[[Sequence[str] | None], int]
+
+LARGEST = 2**63 - 1
+"""The largest number that a column of a table holds."""
+
+
+def begin(name: str) -> None:
+    """Begin a script, before it imports anything that is not Python's own.
+
+    Parameters
+    ----------
+    name : str
+        The script's ``__name__``.
+    """
+    # one thread, as jobs share the machine; read when numpy and R load their BLAS
+    os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    if name == "__main__":
+        sys.excepthook = last_words
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, end)
+
+
+def end(number: int, frame: FrameType | None) -> None:
+    """End by a signal, as Python does of an exception: which R would lose, and libraries print."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+
+
+def last_words(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """What a script says of an error that nothing catches: a traceback, as it is the code's own."""
+    if not isinstance(error, ModuleNotFoundError):
+        sys.__excepthook__(kind, error, trace)
+        return
+    print(
+        f"error: {error}: activate the environment, by `source .venv/bin/activate` or "
+        "`conda activate ./.conda`; `make setup` makes it",
+        file=sys.stderr,
+    )
+    raise SystemExit(2)
 
 
 def one_line_errors(main: Main) -> Main:
     """Turn the errors that a user can mend into one line and exit code 2."""
 
+    @wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> int:
         try:
-            return main(argv)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            words = " ".join((error.strerror or f"{type(error).__name__}: {error}").split())
-            print(f"error: {where}{words}", file=sys.stderr)
-        return 2
+            try:
+                return main(argv)
+            finally:
+                print(end="", flush=True)  # what is lost is to be said
+        except BrokenPipeError:  # whoever reads has seen enough
+            code = 128 + signal.SIGPIPE
+        except (UserError, OSError, MemoryError) as error:
+            print(f"error: {in_words(error)}", file=sys.stderr)
+            code = 2
+        try:
+            print(end="", flush=True)
+        except OSError:  # Python would try once more, and complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return code
 
     return wrapped
 
 
+def in_words(error: Exception) -> str:
+    """An error that a user can mend, in one line."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename or 'output'}: {error.strerror}"
+    elif isinstance(error, MemoryError):
+        text = f"not enough memory: {text}"
+    return " ".join(text.split()).removesuffix(":")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        raise UsageError(message)
+
+
 def parser(doc: str | None) -> argparse.ArgumentParser:
     """A parser that shows the script's docstring."""
-    return argparse.ArgumentParser(description=doc, allow_abbrev=False)
+    return Parser(
+        description=doc, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def add_config(arguments: argparse.ArgumentParser) -> None:
@@ -45,6 +118,9 @@ def add_config(arguments: argparse.ArgumentParser) -> None:
 
 def add_condition(arguments: argparse.ArgumentParser, required: bool = True) -> None:
     """Add the options that name a condition: one for every key that describes the data."""
+    from rmsweep.config import axis_keys, schema
+    from rmsweep.design import MAIN
+
     for key in axis_keys():
         arguments.add_argument(
             f"--{key.replace('_', '-')}",
@@ -54,11 +130,55 @@ def add_condition(arguments: argparse.ArgumentParser, required: bool = True) -> 
         )
 
 
-def replication(text: str) -> int:
-    """The number of a replication, for `argparse`."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 up")
-    return int(text)
+def whole(least: int) -> Callable[[str], int]:
+    """A whole number from `least` up, for `argparse`."""
+
+    def read(text: str) -> int:
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
+        if not least <= number <= LARGEST:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not allowed; allowed: a whole number from {least} to 2^63 - 1"
+            )
+        return number
+
+    return read
+
+
+def output(text: str | Path) -> Path:
+    """A file to write, for `argparse`: it is refused before the work is done, not after it.
+
+    Raises
+    ------
+    UsageError
+        If it can't be written.
+    """
+    path = Path(text)
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path}: can't be written; allowed: an ordinary file")
+    _check_folder(path.parent, path)
+    return path
+
+
+def output_folder(text: str | Path) -> Path:
+    """A folder to write into, for `argparse`; it need not be there.
+
+    Raises
+    ------
+    UsageError
+        If it can't be made or written.
+    """
+    path = Path(text)
+    _check_folder(path, path)
+    return path
+
+
+def _check_folder(folder: Path, path: Path) -> None:
+    """Refuse a path that is to be in a folder, or is one, that can't be made or written."""
+    place = next(it for it in (folder, *folder.absolute().parents) if it.exists())
+    if not place.is_dir():
+        raise UsageError(f"{path}: can't be written: {place} is no folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError(f"{path}: can't be written: no permission in {place}")
 
 
 def condition(options: argparse.Namespace, study: Study) -> Condition:
@@ -69,5 +189,7 @@ def condition(options: argparse.Namespace, study: Study) -> Condition:
     ConfigError
         If a value is not allowed, or none is given where the study has several.
     """
+    from rmsweep.config import axis_keys, condition_of
+
     given = {key: getattr(options, key) for key in axis_keys()}
     return condition_of(study, {key: text for key, text in given.items() if text is not None})

@@ -2,25 +2,55 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rmsweep import rscript
 from rmsweep.data.dataset import Dataset
 from rmsweep.errors import UserError
+
+SET_BY_R = ("LD_LIBRARY_PATH", "R_DEFAULT_PACKAGES", "R_LIBS", "R_LIBS_SITE", "R_LIBS_USER")
+"""What rpy2 sets as R does; other programs, and another R, would take it for the user's."""
 
 
 class BrokenEnvironmentError(UserError):
     """R, or a package of it, is not there: every fit would fail, so the run has to stop."""
 
 
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Let R start without the start-up files of its user and its site, and undo that afterwards."""
+    before = {name: os.environ.get(name) for name in (*rscript.START_UP_FILES, *SET_BY_R)}
+    os.environ |= dict.fromkeys(rscript.START_UP_FILES, os.devnull)
+    os.environ.pop("R_DEFAULT_PACKAGES", None)
+    # rpy2 starts R as a program, too, which would complain of an interrupt; and it sets a handler
+    handler = signal.getsignal(signal.SIGINT)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
 @cache
 def start() -> Any:
     """Start R inside this process, once.
+
+    Of the start-up files of its user and its site, such as ``.Rprofile``, only the library paths
+    count: whatever else they set, print or mask, the numbers are the same.
 
     Returns
     -------
@@ -34,21 +64,26 @@ def start() -> Any:
     """
     # read when R starts: the BLAS of a job must not spread over its neighbours' cores
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    library_path = os.environ.get("LD_LIBRARY_PATH")
-    try:
-        import rpy2.rinterface as ri
+    # of its two ways to reach R: that both fail is said below
+    logging.getLogger("rpy2.rinterface_lib.openrlib").setLevel(logging.ERROR)
+    libraries = rscript.ask(".libPaths()")  # meanwhile
+    with isolated():
+        try:
+            import rpy2.rinterface
+            from rpy2.rinterface_lib import embedded
 
-        ri.initr()
-    except Exception as error:
-        raise BrokenEnvironmentError(
-            f"R can't be started ({' '.join(str(error).split())}): run `make setup`, "
-            "or install R and rpy2"
-        ) from None
-    # rpy2 sets it for R, which is loaded by now; other programs would load R's libraries
-    if library_path is None:
-        os.environ.pop("LD_LIBRARY_PATH", None)
-    else:
-        os.environ["LD_LIBRARY_PATH"] = library_path
+            embedded.set_initoptions(("rpy2", "--quiet", "--vanilla"))  # type: ignore[arg-type]
+            rpy2.rinterface.initr()
+        except Exception as error:
+            raise BrokenEnvironmentError(
+                f"R can't be started ({' '.join(str(error).split())}): run `make setup`, "
+                "or install R and rpy2"
+            ) from None
+    ri: Any = rpy2.rinterface
+    if found := libraries():
+        # not one more, nor one less, as `.libPaths(found)` may have it
+        use = ri.evalr("function(found) assign('.lib.loc', found, environment(.libPaths))")
+        use(ri.StrSexpVector(found))
     return ri
 
 
@@ -61,9 +96,18 @@ def load(package: str) -> None:
     BrokenEnvironmentError
         If it can't be loaded.
     """
-    if not start().evalr(f"suppressPackageStartupMessages(requireNamespace('{package}'))")[0]:
+    ri = start()
+    problem = ri.evalr(f"""tryCatch({{
+      suppressPackageStartupMessages(loadNamespace("{package}"))
+      ""
+    }}, error = function(e) if (nzchar(system.file(package = "{package}"))) conditionMessage(e))""")
+    if problem is ri.NULL:
         raise BrokenEnvironmentError(
             f'R has no package {package}: run `make setup`, or in R: install.packages("{package}")'
+        )
+    if problem[0]:
+        raise BrokenEnvironmentError(
+            f"R has the package {package}, but can't load it: {' '.join(problem[0].split())}"
         )
 
 

@@ -274,7 +274,7 @@ def main(path: str) -> None:
 
 if __name__ == "__main__":
     # As a library module, so that a job finds `warm` in `rmsweep.worker`.
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    sys.path[: not sys.flags.safe_path] = [str(Path(__file__).resolve().parents[1])]
     from rmsweep import worker
 
     worker.main(sys.argv[1])

@@ -202,6 +202,8 @@ def from_frame(frame: pd.DataFrame, formula: str, group: str) -> Dataset:
         ) from None
     if response.shape[1] != 1:
         raise ValueError(f"formula: the response of {formula!r} is not one numeric column")
+    if predictors.shape[1] == 0:
+        raise ValueError(f"formula: {formula!r} has no coefficient to estimate")
     codes, _ = pd.factorize(complete[group], sort=True)
     return Dataset(
         y=response.to_numpy(dtype=float)[:, 0],

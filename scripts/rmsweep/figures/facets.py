@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rmsweep.config import read_study
 from rmsweep.design import MAIN, Strategy, Study, plain
-from rmsweep.errors import ConfigError, UsageError
 from rmsweep.figures import style
 from rmsweep.sweep import tables
 
@@ -36,14 +33,19 @@ class Fits:
     slice : str
         Its levels of the axes beyond the main ones, such as ``noise_sd=1``; empty where it has
         none.
-    incomplete : str
-        What is there, if not all is.
+    made_with : mapping of str to str
+        What the table says of itself.
     """
 
     frame: pd.DataFrame
     study: Study
     slice: str
-    incomplete: str
+    made_with: Mapping[str, str]
+
+    @property
+    def incomplete(self) -> str:
+        """What is there, if not all is."""
+        return self.made_with.get("incomplete", "")
 
     @property
     def strategies(self) -> tuple[Strategy, ...]:
@@ -89,25 +91,20 @@ def read_fits(path: Path, column: str) -> Fits:
     Raises
     ------
     UsageError
-        If the file is no merged table.
+        If the file is no merged table of fits.
     """
-    try:
-        # the file's own: what was added when it was closed is not in the table's schema
-        metadata = tables.metadata(path)
-        study = read_study(metadata["study"])
-        further = [axis.name for axis in study.further_axes]
-        table = pq.read_table(
-            path, columns=[*KEYS, *further, column], use_threads=False, read_dictionary=["strategy"]
-        )
-    except (OSError, pa.ArrowInvalid, KeyError, ConfigError) as error:
-        words = " ".join(str(error).split())
-        raise UsageError(f"{path}: not a merged table of fits: {words}") from None
+    made_with = tables.made_with(path, "fits", [column])
+    study = read_study(made_with["study"])
+    columns = [*KEYS, *(axis.name for axis in study.further_axes), column]
+    table = tables.read(
+        path, "fits", columns=columns, use_threads=False, read_dictionary=["strategy"]
+    )
     frame = table.to_pandas().rename(columns={column: "value"})
     frame["sigma"] = frame["sigma"].astype("category").cat.rename_categories(plain)
     frame["strategy"] = frame["strategy"].cat.set_categories(
         [strategy.name for strategy in study.strategies]
     )
-    return Fits(frame, study, "", metadata.get("incomplete", ""))
+    return Fits(frame, study, "", made_with)
 
 
 @dataclass(frozen=True, slots=True)

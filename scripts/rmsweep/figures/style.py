@@ -50,6 +50,8 @@ THEME: Any = {
     "hatch.linewidth": 0.5,
     "svg.hashsalt": "rmsweep",
 }
+# what a user's matplotlibrc says is for figures of the user's own
+matplotlib.rcdefaults()
 matplotlib.rcParams.update(THEME)
 
 DPI = 200

@@ -20,8 +20,10 @@ read_strategy <- function(path) {
   ))
 }
 
+# of several lines the first, and those that it announces by a colon
 first_line <- function(condition) {
-  strsplit(conditionMessage(condition), "\n", fixed = TRUE)[[1]][1]
+  lines <- trimws(strsplit(conditionMessage(condition), "\n", fixed = TRUE)[[1]])
+  paste(lines[seq_len(match(FALSE, endsWith(lines, ":"), nomatch = length(lines)))], collapse = " ")
 }
 
 call_strategy <- function(fit, columns, factors, formula, group) {

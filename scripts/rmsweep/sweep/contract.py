@@ -12,6 +12,7 @@ from rmsweep.config import condition
 from rmsweep.data.dataset import Batch, Dataset
 from rmsweep.data.scenario import Simulated, simulate
 from rmsweep.design import Strategy
+from rmsweep.errors import UsageError
 from rmsweep.strategies import Fit
 from rmsweep.sweep.replication import Outcome, fit_datasets
 
@@ -123,7 +124,15 @@ CHECKS: tuple[Callable[[Strategy], None], ...] = (
 
 
 def broken(strategy: Strategy) -> dict[str, str]:
-    """The checks that a strategy does not pass, and why."""
+    """The checks that a strategy does not pass, and why.
+
+    Raises
+    ------
+    UsageError
+        If Python was told to leave assertions out: nothing would fail.
+    """
+    if not __debug__:
+        raise UsageError("PYTHONOPTIMIZE leaves out what a check is made of; allowed: none")
     strategies.warm_up(strategy.family)
     found = {}
     for check in CHECKS:

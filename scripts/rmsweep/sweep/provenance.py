@@ -7,11 +7,8 @@ import hashlib
 import html
 import itertools
 import json
-import os
 import platform
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -19,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rmsweep import strategies
+from rmsweep import rscript, strategies
 from rmsweep.design import Condition, Strategy, Study
 from rmsweep.sweep import tables
 
@@ -366,21 +363,15 @@ def study_versions(
     return dict(sorted(found.items()))
 
 
-R_VERSIONS = """
-of <- function(package) tryCatch(as.character(packageVersion(package)), error = function(e) "none")
-cat(c(as.character(getRversion()), basename(extSoftVersion()[["BLAS"]]),
-      vapply(commandArgs(TRUE), of, "")), sep = "\n")
-"""
+R_VERSIONS = """c(
+  as.character(getRversion()), basename(extSoftVersion()[["BLAS"]]),
+  vapply(commandArgs(TRUE), function(package) {
+    tryCatch(as.character(utils::packageVersion(package)), error = function(e) "none")
+  }, "")
+)"""
 
 
 def installed_r_versions(packages: tuple[str, ...]) -> dict[str, str]:
     """Versions of R, its BLAS and packages, as an R of its own says; nothing without an R."""
-    home = os.environ.get("R_HOME")
-    program = shutil.which("Rscript", path=f"{home}/bin" if home else None)
-    if program is None:
-        return {}
-    command = [program, "-e", R_VERSIONS, *packages]
-    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     names = ("R", "R_BLAS", *packages)
-    # a user's profile may print something first
-    return dict(zip(names, output.splitlines()[-len(names) :], strict=False))
+    return dict(zip(names, rscript.ask(R_VERSIONS, *packages)(), strict=False))

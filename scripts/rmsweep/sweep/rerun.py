@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from rmsweep.config import read_study
 from rmsweep.design import Block, Condition, Strategy, Study
@@ -19,7 +18,6 @@ from rmsweep.sweep import tables
 from rmsweep.sweep.merge import identified, rerun_commands
 from rmsweep.sweep.provenance import table_identity
 from rmsweep.sweep.replication import run_block
-from rmsweep.sweep.shard import one_line
 
 Row = dict[str, Any]
 
@@ -29,22 +27,16 @@ def study_of(path: Path) -> Study:
 
     Raises
     ------
-    ConfigError
+    UsageError
         If the file can't be read or is no such table.
     """
-    try:
-        source = tables.metadata(path)["study"]
-        if "fit_success" not in pq.read_schema(path).names:
-            raise ValueError("it has no column fit_success")
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"{path}: not a table of fits ({one_line(error)})") from None
-    return read_study(source)
+    return read_study(tables.made_with(path, "fits", ["fit_success"])["study"])
 
 
 def unsuccessful(path: Path) -> pa.Table:
     """The rows of ``fits`` that were no success: row, status, command; failed ones first."""
     keys = tables.keys(study_of(path).axes)
-    fits = pq.read_table(path, columns=[*keys.names, "fit_success", "status"])
+    fits = tables.read(path, "fits", columns=[*keys.names, "fit_success", "status"])
     numbers = pa.array(range(len(fits)))
     commands = rerun_commands(fits, keys)
     rows = pa.table({"row": numbers, "status": fits["status"], "command": commands})
@@ -60,7 +52,7 @@ def levels_of(path: Path, number: int) -> dict[str, str]:
     ConfigError
         If there are fewer rows.
     """
-    keys = pq.read_table(path, columns=tables.keys(study_of(path).axes).names[1:])
+    keys = tables.read(path, "fits", columns=tables.keys(study_of(path).axes).names[1:])
     if not 0 <= number < len(keys):
         raise ConfigError(f"{path} has no row {number}; allowed: 0 to {len(keys) - 1}")
     row = keys.slice(number, 1)
@@ -84,14 +76,14 @@ def differences(row: Row, path: Path) -> list[str] | None:
         A line per column that is not the same to the bit; None if the table has no such row.
     """
     chosen = [(key, "=", row[key]) for key in tables.keys(study_of(path).axes).names[1:]]
-    stored = pq.read_table(path, filters=chosen).to_pylist()
+    stored = tables.read(path, "fits", filters=chosen).to_pylist()
     if not stored:
         return None
     expected = stored[0]
     coefs = path.with_name("coefs.parquet")
     if coefs.exists():
         names = tables.COEFFICIENT.names
-        expected["coefs"] = pq.read_table(coefs, columns=names, filters=chosen).to_pylist()
+        expected["coefs"] = tables.read(coefs, "coefs", columns=names, filters=chosen).to_pylist()
     return [
         f"{key}: {row[key]!r} here, {expected[key]!r} there"
         for key in row.keys() & expected.keys()

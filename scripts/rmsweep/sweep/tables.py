@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rmsweep.design import Axis, Condition, Level, plain
-from rmsweep.errors import UserError
+from rmsweep.errors import UsageError, UserError
 
 SCHEMA_VERSION = "2"
 
@@ -133,17 +134,20 @@ def atomic(path: str | Path) -> Iterator[Path]:
         If the disk is full, or there is no right to write.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
     try:
+        if path.exists() and not path.is_file():  # a device is not to be replaced, nor a folder
+            raise OSError("it is no ordinary file")
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise WriteError(f"{path} can't be written: {' '.join(str(error).split())}") from error
+        raise WriteError(f"{path} can't be written: {in_words(error)}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # no right to: then there is none
+            temporary.unlink(missing_ok=True)
 
 
 def check_regular(path: str | Path) -> None:
@@ -171,3 +175,64 @@ def metadata(path: str | Path) -> dict[str, str]:
     check_regular(path)
     found = pq.read_metadata(path).metadata or {}
     return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+
+
+def in_words(error: Exception) -> str:
+    """Why a file can't be read or written, in one line that does not name the file once more."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return " ".join(str(error).split())
+
+
+@contextmanager
+def naming(path: Path, kind: str) -> Iterator[None]:
+    """Refuse what can't be read as a merged table of a kind, such as ``fits``.
+
+    Raises
+    ------
+    UsageError
+        That names the file, and says what is wrong with it.
+    """
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise UsageError(f"{path}: not a table of {kind}: {in_words(error)}") from None
+
+
+def made_with(path: Path, kind: str, columns: Iterable[str]) -> dict[str, str]:
+    """What a merged table says of itself.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        What it is taken for.
+    columns : iterable of str
+        The columns that such a table has, and no other one.
+
+    Raises
+    ------
+    UsageError
+        If it can't be read, or is of another kind.
+    """
+    with naming(path, kind):
+        absent = set(columns) - set(pq.read_schema(path).names)
+        found = metadata(path)
+        if absent:
+            raise ValueError(f"it has no column {', '.join(sorted(absent))}")
+        if "study" not in found:
+            raise ValueError("it does not say what study made it")
+    return found
+
+
+def read(path: Path, kind: str, **options: Any) -> pa.Table:
+    """Read a merged table, with options of `pyarrow.parquet.read_table`.
+
+    Raises
+    ------
+    UsageError
+        If it can't be read.
+    """
+    with naming(path, kind):
+        # the columns say all, whatever the names of the folders
+        return pq.read_table(path, partitioning=None, **options)
