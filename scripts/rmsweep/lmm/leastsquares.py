@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rmsweep.lmm.crossproducts import CrossProducts
+from rmsweep.lmm.crossproducts import CrossProducts, uncentred
 from rmsweep.lmm.smallmatrix import Array
 
 
@@ -50,11 +50,11 @@ def cluster_robust_ols(data: CrossProducts) -> LeastSquaresFit:
     scores = np.ascontiguousarray(data.xr[:, index].transpose(1, 0, 2))
     # What rounding has left of X'r corrects the coefficients.
     correction = np.matmul(A, scores.sum(axis=-1)[:, :, None])[:, :, 0]
-    half = np.matmul(A, scores)
+    half = uncentred(np.matmul(A, scores), data.x_centre[index])
     variance = (half * half).sum(axis=-1) * (G / (G - 1) * n / (n - p))
     unit = data.y_unit[index, None] / data.x_unit[index]
     estimate, se = np.full((2, data.n_datasets, p), np.nan)
-    estimate[index] = (data.pooled[index] + correction) * unit
+    estimate[index] = uncentred(data.pooled[index] + correction, data.x_centre[index]) * unit
     se[index] = np.sqrt(variance) * unit
     return LeastSquaresFit(estimate, se, float(G - p), None, data.problems)
 
@@ -79,6 +79,7 @@ def two_stage(data: CrossProducts) -> LeastSquaresFit:
     full_rank: list[bool] = np.all(data.blocks.determined, axis=(0, 2)).tolist()
     by_group = np.ascontiguousarray(data.blocks.group_coefficients.transpose(1, 0, 2))
     by_group += data.pooled[:, :, None]
+    by_group = uncentred(by_group, data.x_centre)
     by_group *= (data.y_unit[:, None] / data.x_unit)[:, :, None]
     messages = []
     for problem, full in zip(data.problems, full_rank, strict=True):
