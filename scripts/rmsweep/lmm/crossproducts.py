@@ -261,11 +261,18 @@ class CrossProducts:
         )
 
 
-def uncentred(centred: Array, centre: Array) -> Array:
+def centred(X: Array) -> tuple[Array, Array]:
+    """Columns (n, p), those far from zero as deviations from centre · first; and the centres."""
+    columns = np.moveaxis(X[None], 2, 0).copy()
+    centre = _centre(columns)
+    return columns[:, 0].T.copy(), centre[:, 0]
+
+
+def uncentred(coefficients: Array, centre: Array) -> Array:
     """Coefficients (R, p, ...) of the columns themselves from those of centred ones."""
-    shape = (*centre.shape, *[1] * (centred.ndim - 2))
-    as_given = centred.copy()
-    as_given[:, 0] -= (centre.reshape(shape) * centred).sum(axis=1)
+    shape = (*centre.shape, *[1] * (coefficients.ndim - 2))
+    as_given = coefficients.copy()
+    as_given[:, 0] -= (centre.reshape(shape) * coefficients).sum(axis=1)
     return as_given
 
 
@@ -294,8 +301,8 @@ def crossproducts(
     Raises
     ------
     ValueError
-        If shapes don't match, or there are fewer than two groups, no more rows than fixed
-        effects, or as many groups as rows.
+        If shapes don't match, or there are fewer than two groups or no more rows than fixed
+        effects.
     """
     y = np.asarray(y, dtype=np.float64)
     X = np.asarray(X, dtype=np.float64)
@@ -340,11 +347,6 @@ def _runs(
     sizes = np.diff(np.r_[starts, len(groups)])
     if len(starts) < 2:
         raise ValueError("the grouping factor must have at least 2 levels")
-    if len(starts) == len(groups):
-        raise ValueError(
-            f"number of levels of the grouping factor (={len(starts)}) must be < number of "
-            f"observations (={len(groups)})"
-        )
     return order, starts, sizes
 
 

@@ -9,6 +9,9 @@ import numpy as np
 from rmsweep.lmm.crossproducts import CrossProducts, uncentred
 from rmsweep.lmm.smallmatrix import Array
 
+# Standard deviation of the groups' coefficients, in working units, that is rounding.
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class LeastSquaresFit:
@@ -76,17 +79,22 @@ def two_stage(data: CrossProducts) -> LeastSquaresFit:
         raise ValueError("the two-stage fit needs cross-products with Z = X")
     p, G = data.n_fixed, data.n_groups
     short = int((data.group_sizes < p).sum())
-    full_rank: list[bool] = np.all(data.blocks.determined, axis=(0, 2)).tolist()
+    full_rank = np.all(data.blocks.determined, axis=0)
     by_group = np.ascontiguousarray(data.blocks.group_coefficients.transpose(1, 0, 2))
+    same = (by_group.std(axis=-1) <= _ROUNDING).any(axis=1)
     by_group += data.pooled[:, :, None]
     by_group = uncentred(by_group, data.x_centre)
     by_group *= (data.y_unit[:, None] / data.x_unit)[:, :, None]
     messages = []
-    for problem, full in zip(data.problems, full_rank, strict=True):
+    for problem, full, first, alike in zip(
+        data.problems, full_rank.all(axis=1), full_rank.argmin(axis=1), same, strict=True
+    ):
         if short:
             problem = f"{short} of {G} groups have fewer observations than the {p} coefficients"
         elif not problem and not full:
-            problem = "the predictors of a group are collinear, so it has no first-stage fit"
+            problem = f"group {first + 1}: its predictors are collinear, so it has no fit"
+        elif not problem and alike:
+            problem = "a coefficient is the same in all groups, to within rounding"
         messages.append(problem)
     failed = np.array([bool(message) for message in messages])
     by_group[failed] = np.nan
