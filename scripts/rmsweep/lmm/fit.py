@@ -20,7 +20,7 @@ from rmsweep.lmm.covariance import (
 from rmsweep.lmm.criterion import Criterion, conditional_modes, criterion
 from rmsweep.lmm.crossproducts import Blocks, CrossProducts, uncentred
 from rmsweep.lmm.optimise import CURVATURE, DECREMENT, minimise
-from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite
+from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite, from_eigen
 
 OnError = Literal["raise", "report"]
 
@@ -166,7 +166,9 @@ def fit(
         unit = data.z_unit / data.z_unit.max(axis=1, initial=0.0)[:, None]
     blocks = data.blocks.take(index)
     balanced = bool((data.group_sizes == data.group_sizes[0]).all())
-    optimum = minimise(blocks, Model(data.n_obs, reml, covariance, balanced), unit[index])
+    model = Model(data.n_obs, reml, covariance, balanced)
+    lme4_start = None if balanced else _lme4_start(data, index, unit[index])
+    optimum = minimise(blocks, model, unit[index], lme4_start)
     noisy = _noisy(blocks, data.n_obs, optimum.at.rho)
     messages = list(data.problems)
     for row in index[~noisy]:
@@ -289,6 +291,13 @@ def _frame(data: CrossProducts, index: NDArray[np.intp]) -> Array:
     frame = unit[:, :, None] * np.eye(data.n_random)
     frame[:, 0] += centre * unit
     return frame
+
+
+def _lme4_start(data: CrossProducts, index: NDArray[np.intp], unit: Array) -> Array:
+    """Symmetric root, in the optimiser's units, of the covariance with Λ = I."""
+    frame = _frame(data, index) / unit[:, :, None]
+    U, values, _ = np.linalg.svd(frame)
+    return from_eigen(values, U)
 
 
 def _nu(data: CrossProducts, reml: bool) -> int:
