@@ -15,6 +15,7 @@ from rmsweep.lmm import (
     fit,
     inference_at,
     optimise,
+    two_stage,
 )
 from rmsweep.lmm.covariance import Model
 
@@ -105,6 +106,18 @@ def test_a_response_that_groups_explain_exactly_has_no_fit(block):
     assert list(np.isnan(report.estimate).all(axis=1)) == [False, True, False]
     with pytest.raises(ValueError, match="dataset 1: the response is an exact function"):
         fit(crossproducts(y, X, None, groups))
+
+
+def test_a_response_of_group_means_alone_has_no_two_stage_fit(block):
+    y, X, groups = block
+    y[1] = X[1] @ [1.0, 2.0, -1.0, 0.3] + np.random.default_rng(0).normal(size=10)[groups]
+    products = crossproducts(y, X, None, groups)
+    assert two_stage(products).messages == (
+        "",
+        "a coefficient is the same in all groups, to within rounding",
+        "",
+    )
+    assert np.isfinite(cluster_robust_ols(products).se).all()
 
 
 def simulated(noise, n_datasets=60, n_groups=10, n_obs=5):
