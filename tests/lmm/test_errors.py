@@ -36,6 +36,17 @@ def test_rank_deficient_predictors_are_refused(block):
     assert list(report.converged) == [True, False, True]
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e9])
+@pytest.mark.parametrize("mean", [0.0, 1e6, 1e9])
+def test_collinear_predictors_are_told_from_far_ones_in_any_unit(block, unit, mean):
+    y, X, groups = block
+    X[:, :, 1:] = unit * (X[:, :, 1:] + mean)
+    X[1, :, 3] = X[1, :, 1] - 2 * X[1, :, 2]
+    X[2, :, 2] = 0.1 * unit
+    problems = crossproducts(y, X, None, groups).problems
+    assert [("rank deficient" in problem) for problem in problems] == [False, True, True]
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_refused(block, value):
     y, X, groups = block
