@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rmsweep.lmm import cluster_robust_ols, crossproducts, fit, inference_at, two_stage
@@ -94,6 +94,22 @@ def test_scaling_a_predictor_scales_its_estimate(data, scale, covariance):
     assert other.estimate * scales == pytest.approx(one.estimate, abs=RELATIVE * one.se.max())
     assert other.se * scales == pytest.approx(one.se, rel=RELATIVE)
     assert other.df == pytest.approx(one.df, rel=20 * RELATIVE)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(datasets(), st.sampled_from([1e-6, 0.3, 1e5]), st.sampled_from([1e-8, 7.0, 1e6]))
+def test_df_beside_an_optimum_depend_on_no_units_if_the_hessian_is_positive(data, of_x, of_y):
+    y, X, groups = data
+    products = crossproducts(y[None], X[None], None, groups)
+    theta = 1.001 * fit(products).theta
+    at = inference_at(products, theta)
+    assume((np.linalg.eigvalsh(at.hessian_theta_sigma) > 1e-3).all())
+    scales = np.array([1.0, of_x, 1.0])
+    _, rows = np.triu_indices(N_COEFS)
+    other = inference_at(
+        crossproducts(of_y * y[None], scales * X[None], None, groups), theta / scales[rows]
+    )
+    assert other.df == pytest.approx(at.df, rel=1e-7)
 
 
 # A mean in standard deviations: years, dollars, seconds since 1970, and beyond.
