@@ -141,6 +141,30 @@ def test_both_engines_judge_an_exact_response_alike(kind: str) -> None:
             assert "rounding" in tried[0].error
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("mean", [225.0, 2e4])
+def test_years_are_fitted_as_lme4_fits_them_centred(mean: float) -> None:
+    strategies = [
+        a_study(strategies=["lmer"], engine=engine).strategies[0] for engine in ("native", "lme4")
+    ]
+    compared = 0
+    for sim in range(4):
+        data = simulate(0, of(30, 25, 1.0), sim).data
+        far = replace(data, X=data.X + np.array([0.0, mean, 0.0, -mean]))
+        native = outcomes(strategies[0], [far])[0].fit
+        reference = outcomes(strategies[1], [data])[0].fit
+        assert native
+        assert reference
+        assert native.criterion <= reference.criterion + agreement.CRITERION_TOLERANCE
+        if reference.convergence.clean:
+            off = (native.estimate - reference.estimate)[1:] / reference.se[1:]
+            assert np.abs(off).max() < STOPPING
+            np.testing.assert_allclose(native.se[1:], reference.se[1:], rtol=STOPPING)
+            np.testing.assert_allclose(native.df[1:], reference.df[1:], rtol=2 * STOPPING)
+            compared += 1
+    assert compared
+
+
 @pytest.mark.parametrize("name", ["lm", "lm2"])
 @pytest.mark.parametrize("mean", [225.0, 1e6])
 def test_engines_agree_on_predictors_far_from_zero(name: str, mean: float) -> None:
