@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,86 @@ def test_closed_derivatives_give_what_lme4s_and_lmertests_own_do(name: str) -> N
         )
         for verdict in (merge.converged, merge.converged_published):
             assert verdict(here).to_pylist() == verdict(there).to_pylist()
+
+
+def exact_response(kind: str, data: Dataset) -> Dataset:
+    """A dataset of which a model can explain the response to the last digit."""
+    betas = np.random.default_rng(0).normal(size=(data.n_groups, len(data.terms)))
+    X = data.X.copy()
+    match kind:
+        case "constant":
+            betas[:] = [3.7, 0, 0, 0]
+        case "linear":
+            betas[:] = [1, 2.7, 0.3, -4]
+        case "years":
+            X[:, 1] = np.round(2005 + 9 * X[:, 1])
+            betas[:] = [1, 2.7, 0.3, -4]
+        case "group means":
+            betas[:, 1:] = [2.7, 0.3, -4]
+    return replace(data, X=X, y=(X * betas[data.groups]).sum(axis=1))
+
+
+EXACT = {
+    "constant": {"lm": "failed", "lm2": "failed", "lmer": "failed", "lmer_mis": "failed"},
+    "linear": {"lm": "failed", "lm2": "failed", "lmer": "failed", "lmer_mis": "failed"},
+    "years": {"lm": "failed", "lm2": "failed", "lmer": "failed", "lmer_mis": "failed"},
+    "group means": {"lm": "ok", "lm2": "failed", "lmer": "failed", "lmer_mis": "failed"},
+    "group lines": {"lm": "ok", "lm2": "ok", "lmer": "failed", "lmer_mis": "ok"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", EXACT)
+def test_both_engines_judge_an_exact_response_alike(kind: str) -> None:
+    data = exact_response(kind, simulate(0, of(10, 8, 1.0), 0).data)
+    for name, expected in EXACT[kind].items():
+        tried = [
+            outcomes(a_study(strategies=[name], engine=engine).strategies[0], [data])[0]
+            for engine in ("native", "lme4")
+        ]
+        assert [replication.status(one.fit) for one in tried] == [expected] * 2
+        assert len({one.error for one in tried}) == 1
+        if expected == "failed":
+            assert "rounding" in tried[0].error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mean", [225.0, 2e4])
+def test_years_are_fitted_as_lme4_fits_them_centred(mean: float) -> None:
+    strategies = [
+        a_study(strategies=["lmer"], engine=engine).strategies[0] for engine in ("native", "lme4")
+    ]
+    compared = 0
+    for sim in range(4):
+        data = simulate(0, of(30, 25, 1.0), sim).data
+        far = replace(data, X=data.X + np.array([0.0, mean, 0.0, -mean]))
+        native = outcomes(strategies[0], [far])[0].fit
+        reference = outcomes(strategies[1], [data])[0].fit
+        assert native
+        assert reference
+        assert native.criterion <= reference.criterion + agreement.CRITERION_TOLERANCE
+        if reference.convergence.clean:
+            off = (native.estimate - reference.estimate)[1:] / reference.se[1:]
+            assert np.abs(off).max() < STOPPING
+            np.testing.assert_allclose(native.se[1:], reference.se[1:], rtol=STOPPING)
+            np.testing.assert_allclose(native.df[1:], reference.df[1:], rtol=2 * STOPPING)
+            compared += 1
+    assert compared
+
+
+@pytest.mark.parametrize("name", ["lm", "lm2"])
+@pytest.mark.parametrize("mean", [225.0, 1e6])
+def test_engines_agree_on_predictors_far_from_zero(name: str, mean: float) -> None:
+    data = simulate(0, of(10, 8, 1.0), 0).data
+    data = replace(data, X=data.X + np.array([0.0, mean, 0.0, -mean]))
+    native, reference = (
+        outcomes(a_study(strategies=[name], engine=engine).strategies[0], [data])[0].fit
+        for engine in ("native", "lme4")
+    )
+    assert native
+    assert reference
+    np.testing.assert_allclose(native.estimate, reference.estimate, rtol=ROUNDING)
+    np.testing.assert_allclose(native.se, reference.se, rtol=ROUNDING)
 
 
 @pytest.mark.slow

@@ -7,7 +7,16 @@ import pytest
 from lmm_cases import CASES, Case
 from lmm_support import case_products, stacked
 
-from rmsweep.lmm import blups, crossproducts, fit, inference_at, optimise
+from rmsweep.lmm import (
+    EXACT_BY_GROUP,
+    blups,
+    cluster_robust_ols,
+    crossproducts,
+    fit,
+    inference_at,
+    optimise,
+    two_stage,
+)
 from rmsweep.lmm.covariance import Model
 
 
@@ -25,6 +34,17 @@ def test_rank_deficient_predictors_are_refused(block):
     report = fit(products, on_error="report")
     assert "rank deficient" in report.messages[1]
     assert list(report.converged) == [True, False, True]
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e9])
+@pytest.mark.parametrize("mean", [0.0, 1e6, 1e9])
+def test_collinear_predictors_are_told_from_far_ones_in_any_unit(block, unit, mean):
+    y, X, groups = block
+    X[:, :, 1:] = unit * (X[:, :, 1:] + mean)
+    X[1, :, 3] = X[1, :, 1] - 2 * X[1, :, 2]
+    X[2, :, 2] = 0.1 * unit
+    problems = crossproducts(y, X, None, groups).problems
+    assert [("rank deficient" in problem) for problem in problems] == [False, True, True]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -55,8 +75,10 @@ def test_one_group_and_groups_of_one_row_are_refused(block):
     y, X, groups = block
     with pytest.raises(ValueError, match="at least 2 levels"):
         crossproducts(y, X, None, np.zeros_like(groups))
-    with pytest.raises(ValueError, match="must be < number of observations"):
-        crossproducts(y, X, None, np.arange(len(groups)))
+    alone = crossproducts(y, X, None, np.arange(len(groups)))
+    with pytest.raises(ValueError, match=r"=50\) <= number of random effects \(=50"):
+        fit(alone.with_leading_random_effects(1))
+    assert np.isfinite(cluster_robust_ols(alone).se).all()
 
 
 def test_shapes_are_checked(block):
@@ -85,14 +107,28 @@ def test_options_are_checked(block):
         products.with_leading_random_effects(5)
 
 
-def test_a_fit_without_residual_variance_is_not_called_converged(block):
+def test_a_response_that_groups_explain_exactly_has_no_fit(block):
     y, X, groups = block
     b = np.random.default_rng(0).normal(size=(10, 4))
     y[1] = (X[1] * b[groups]).sum(axis=1)
     report = fit(crossproducts(y, X, None, groups), on_error="report")
     assert list(report.converged) == [True, False, True]
-    assert report.messages[1]
-    assert report.messages[0] == report.messages[2] == ""
+    assert report.messages == ("", EXACT_BY_GROUP, "")
+    assert list(np.isnan(report.estimate).all(axis=1)) == [False, True, False]
+    with pytest.raises(ValueError, match="dataset 1: the response is an exact function"):
+        fit(crossproducts(y, X, None, groups))
+
+
+def test_a_response_of_group_means_alone_has_no_two_stage_fit(block):
+    y, X, groups = block
+    y[1] = X[1] @ [1.0, 2.0, -1.0, 0.3] + np.random.default_rng(0).normal(size=10)[groups]
+    products = crossproducts(y, X, None, groups)
+    assert two_stage(products).messages == (
+        "",
+        "a coefficient is the same in all groups, to within rounding",
+        "",
+    )
+    assert np.isfinite(cluster_robust_ols(products).se).all()
 
 
 def simulated(noise, n_datasets=60, n_groups=10, n_obs=5):
@@ -107,11 +143,10 @@ def simulated(noise, n_datasets=60, n_groups=10, n_obs=5):
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-9])
-def test_noise_that_is_rounding_leaves_no_optimum_and_no_infinite_criterion(noise):
-    report = fit(simulated(noise))
-    assert not report.converged.any()
-    assert all(report.messages)
-    assert not np.isinf(report.criterion).any()
+def test_noise_that_is_rounding_leaves_no_fit(noise):
+    report = fit(simulated(noise), on_error="report")
+    assert set(report.messages) == {EXACT_BY_GROUP}
+    assert np.isnan(report.criterion).all()
 
 
 def test_random_effects_far_above_the_noise_are_found():

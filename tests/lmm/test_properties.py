@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rmsweep.lmm import cluster_robust_ols, crossproducts, fit, inference_at, two_stage
@@ -94,6 +94,84 @@ def test_scaling_a_predictor_scales_its_estimate(data, scale, covariance):
     assert other.estimate * scales == pytest.approx(one.estimate, abs=RELATIVE * one.se.max())
     assert other.se * scales == pytest.approx(one.se, rel=RELATIVE)
     assert other.df == pytest.approx(one.df, rel=20 * RELATIVE)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(datasets(), st.sampled_from([1e-6, 0.3, 1e5]), st.sampled_from([1e-8, 7.0, 1e6]))
+def test_df_beside_an_optimum_depend_on_no_units_if_the_hessian_is_positive(data, of_x, of_y):
+    y, X, groups = data
+    products = crossproducts(y[None], X[None], None, groups)
+    theta = 1.001 * fit(products).theta
+    at = inference_at(products, theta)
+    assume((np.linalg.eigvalsh(at.hessian_theta_sigma) > 1e-3).all())
+    scales = np.array([1.0, of_x, 1.0])
+    _, rows = np.triu_indices(N_COEFS)
+    other = inference_at(
+        crossproducts(of_y * y[None], scales * X[None], None, groups), theta / scales[rows]
+    )
+    assert other.df == pytest.approx(at.df, rel=1e-7)
+
+
+# A mean in standard deviations: years, dollars, seconds since 1970, and beyond.
+MEANS = [-3.0, 225.0, 3e3, 1e4, 1e6, -1e8]
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(datasets(), st.sampled_from(MEANS), st.booleans())
+def test_the_mean_of_a_predictor_moves_only_the_intercept(data, mean, reml):
+    y, X, groups = data
+    # so few digits that adding the mean loses none
+    X[:, 1:] = np.round(X[:, 1:] * 2**20) / 2**20
+    one = fitted(y, X, groups, reml=reml)
+    other = fitted(y, X + np.array([0.0, mean, -mean / 4]), groups, reml=reml)
+    assert other.converged.all()
+    assert other.criterion == pytest.approx(one.criterion, abs=CRITERION)
+    slopes = slice(1, None)
+    error = (other.estimate - one.estimate)[:, slopes] / one.se[:, slopes]
+    assert np.abs(error).max() < RELATIVE
+    assert other.se[:, slopes] == pytest.approx(one.se[:, slopes], rel=RELATIVE)
+    assert other.df[:, slopes] == pytest.approx(one.df[:, slopes], rel=20 * RELATIVE)
+
+
+@pytest.mark.parametrize("mean", MEANS)
+def test_cluster_robust_and_two_stage_fits_at_any_mean_of_a_predictor(mean):
+    rng = np.random.default_rng(5)
+    groups = np.repeat(np.arange(8), 9)
+    X = np.ones((1, len(groups), N_COEFS))
+    X[:, :, 1:] = np.round(rng.normal(size=(1, len(groups), 2)) * 2**20) / 2**20
+    y = rng.normal(size=(1, len(groups)))
+    one = crossproducts(y, X, None, groups)
+    other = crossproducts(y, X + np.array([0.0, mean, -mean / 4]), None, groups)
+    for strategy in (cluster_robust_ols, two_stage):
+        expected, found = strategy(one), strategy(other)
+        for name in ("estimate", "se"):
+            slopes = getattr(expected, name)[:, 1:]
+            assert getattr(found, name)[:, 1:] == pytest.approx(slopes, rel=1e-10)
+        shift = expected.estimate @ [1.0, -mean, mean / 4]
+        assert found.estimate[:, 0] == pytest.approx(shift, rel=1e-10)
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "scalar"])
+def test_uncorrelated_random_effects_are_those_of_the_predictors_as_given(covariance):
+    """Their model changes with the mean: where it is moderate, the criterion says by how much."""
+    rng = np.random.default_rng(6)
+    groups = np.repeat(np.arange(12), 9)
+    X = np.ones((len(groups), N_COEFS))
+    X[:, 1:] = rng.normal([20.0, -8.0], size=(len(groups), 2))
+    y = (X * rng.normal(size=(12, N_COEFS))[groups]).sum(axis=1) + rng.normal(size=len(groups))
+    found = fitted(y, X, groups, covariance=covariance)
+    assert found.converged.all()
+    root = np.diag(np.broadcast_to(found.theta[0], N_COEFS))
+    Z = np.where(groups[:, None, None] == np.arange(12)[:, None], X[:, None], 0.0)
+    Z = Z.reshape(len(y), -1) @ np.kron(np.eye(12), root)
+    V = np.eye(len(y)) + Z @ Z.T
+    XVX, XVy = X.T @ np.linalg.solve(V, X), X.T @ np.linalg.solve(V, y)
+    r = y - X @ np.linalg.solve(XVX, XVy)
+    rho, nu = r @ np.linalg.solve(V, r), len(y) - N_COEFS
+    log_determinants = np.linalg.slogdet(V)[1] + np.linalg.slogdet(XVX)[1]
+    criterion = log_determinants + nu * (1 + np.log(2 * np.pi * rho / nu))
+    assert found.criterion[0] == pytest.approx(criterion, abs=1e-6)
+    assert found.estimate[0] == pytest.approx(np.linalg.solve(XVX, XVy), rel=1e-7)
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)

@@ -21,11 +21,13 @@ Statistical Computing 4, 553-572.
 
 from rmsweep.lmm.checks import Checks, lme4_check, lme4_checks, lmertest_warnings
 from rmsweep.lmm.covariance import Covariance
-from rmsweep.lmm.crossproducts import CrossProducts, crossproducts
-from rmsweep.lmm.fit import Estimates, LmmFit, blups, fit, inference_at
+from rmsweep.lmm.crossproducts import EXACT, CrossProducts, centred, crossproducts, uncentred
+from rmsweep.lmm.fit import EXACT_BY_GROUP, Estimates, LmmFit, blups, fit, inference_at
 from rmsweep.lmm.leastsquares import LeastSquaresFit, cluster_robust_ols, two_stage
 
 __all__ = [
+    "EXACT",
+    "EXACT_BY_GROUP",
     "Checks",
     "Covariance",
     "CrossProducts",
@@ -33,6 +35,7 @@ __all__ = [
     "LeastSquaresFit",
     "LmmFit",
     "blups",
+    "centred",
     "cluster_robust_ols",
     "crossproducts",
     "fit",
@@ -41,4 +44,5 @@ __all__ = [
     "lme4_checks",
     "lmertest_warnings",
     "two_stage",
+    "uncentred",
 ]

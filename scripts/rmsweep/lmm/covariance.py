@@ -98,7 +98,9 @@ class Root:
         parameters: Array = rows[:, 0]
         return parameters
 
-    def derivatives(self, at: Criterion, roots: Array, nu: int) -> Derivatives:
+    def derivatives(
+        self, at: Criterion, roots: Array, nu: int, frame: Array | None = None
+    ) -> Derivatives:
         """Carry the derivatives with respect to G to the parameters, by the chain rule.
 
         Parameters
@@ -108,13 +110,19 @@ class Root:
         roots : (R, q, q) array
         nu : int
             n − p for REML, n for ML.
+        frame : (R, q, q) array, optional
+            Where `at` is that of the covariance FGF', not of G itself, F.
         """
         n_datasets, m = len(roots), len(self.basis)
         jacobian = np.matmul(roots.reshape(n_datasets, 1, len(self.first)), self.first)
         jacobian = jacobian.reshape(n_datasets, len(self.second), m)
+        to_G = at.gradient[:, None, :]
+        if frame is not None:
+            entries = _congruence(frame)
+            jacobian, to_G = np.matmul(entries, jacobian), np.matmul(to_G, entries)
         transposed = jacobian.transpose(0, 2, 1)
         fixed = np.matmul(np.matmul(transposed, at.hessian), jacobian)
-        fixed += np.matmul(at.gradient[:, None, :], self.second).reshape(n_datasets, m, m)
+        fixed += np.matmul(to_G, self.second).reshape(n_datasets, m, m)
         rho = np.matmul(at.rho_gradient[:, None, :], jacobian)[:, 0]
         profiled = (nu / (at.rho * at.rho))[:, None, None] * rho[:, :, None] * rho[:, None, :]
         return Derivatives(
@@ -124,6 +132,14 @@ class Root:
             rho_gradient=rho,
             jacobian=jacobian,
         )
+
+
+def _congruence(frame: Array) -> Array:
+    """Entries of FGF' (lower triangle, row by row) as a linear map (R, k, k) of those of G."""
+    rows, columns, _ = triangle(frame.shape[1])
+    by_row, by_column = frame[:, rows], frame[:, columns]
+    twice = by_row[:, :, columns] * by_column[:, :, rows]
+    return by_row[:, :, rows] * by_column[:, :, columns] + np.where(rows == columns, 0.0, twice)
 
 
 def _root(basis: Array) -> Root:
@@ -193,6 +209,6 @@ def theta_of(G: Array, covariance: Covariance) -> Array:
         standard = np.sqrt(np.diagonal(G, axis1=1, axis2=2))
         return standard[:, : 1 if covariance == "scalar" else q].copy()
     L = entries_first(G)
-    cholesky(L, _SINGULAR_PIVOT)
+    cholesky(L, np.full(q, _SINGULAR_PIVOT))
     columns, rows = np.triu_indices(q)
     return datasets_first(L[rows, columns])

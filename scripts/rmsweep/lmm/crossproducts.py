@@ -28,9 +28,21 @@ from rmsweep.lmm.smallmatrix import (
 # lme4 draws the line at 1e-14 of the sum of squares, by a QR of X, which cross-products can't see.
 RANK_TOLERANCE = 1e-12
 
+# Beside an intercept, a predictor is taken from its mean where that is more than so many standard
+# deviations from zero: cross-products lose the square of that ratio. Nearer ones need no centring,
+# and keep their digits as they are.
+FAR = 4.0
+
+# What is left of a centred predictor is rounding up to this fraction of its mean.
+_MEAN_ROUNDING = 1e-14
+
 # A response whose residuals have no more than this fraction of its sum of squares is constant
 # or an exact function of X.
 EXACT_FIT = 1e-24
+EXACT = (
+    "the response is constant or an exact function of the predictors: its residuals can't be told "
+    "from rounding"
+)
 
 # Elements (datasets × rows) that are worked on at once; more would fall out of the cache.
 _ELEMENTS_AT_ONCE = 60_000
@@ -107,7 +119,9 @@ class CrossProducts:
     """Cross-products of R datasets with the same groups: all that the fits need.
 
     Columns of X and Z and the response are held in working units, which are powers of two near
-    their root mean square, so that scaling costs no rounding.
+    their root mean square, so that scaling costs no rounding. Where the first column is constant,
+    predictors far from zero are held as deviations from a centre, x − centre · first. Fixed
+    effects of the deviations are ``β + e₀ centre'β``: the same model in other words.
 
     Attributes
     ----------
@@ -122,6 +136,9 @@ class CrossProducts:
     z_unit : (R, q) array
     y_unit : (R,) array
         Size of the working units.
+    x_centre : (R, p) array
+    z_centre : (R, q) array
+        What was subtracted, in working units; zero for the first column.
     pooled : (R, p) array
         Pooled OLS coefficients, in working units.
     xx : (R, p, p) array
@@ -139,6 +156,8 @@ class CrossProducts:
     x_unit: Array
     z_unit: Array
     y_unit: Array
+    x_centre: Array
+    z_centre: Array
     pooled: Array
     xx: Array
     xr: Array
@@ -207,7 +226,54 @@ class CrossProducts:
             xr_rest=xr_rest,
             rr_rest=rr_rest,
         )
-        return replace(self, x_is_z=False, blocks=blocks, z_unit=self.z_unit[:, :q].copy())
+        return replace(
+            self,
+            x_is_z=False,
+            blocks=blocks,
+            z_unit=self.z_unit[:, :q].copy(),
+            z_centre=self.z_centre[:, :q].copy(),
+        )
+
+    def with_random_effects_as_given(self) -> CrossProducts:
+        """Cross-products with columns of Z that are not centred, for structures that this changes.
+
+        Z = Z_c A adds to T = A'T_c a multiple of its first row, and leaves T⁻¹Z' as it is.
+        """
+        if not self.z_centre.any():
+            return self
+        q = self.n_random
+        rows, columns, _ = triangle(q)
+        z = self.blocks.z.copy()
+        z[columns == 0] += self.z_centre.T[..., None] * z[0]
+        # a power of two, as all working units
+        larger = np.ldexp(1.0, np.frexp(np.hypot(1.0, self.z_centre))[1] - 1)
+        z /= larger.T[rows][..., None]
+        x = self.blocks.x
+        if x is None:
+            x = np.zeros((q, q, *z.shape[1:]))
+            x[columns, rows] = self.blocks.z
+        return replace(
+            self,
+            x_is_z=False,
+            blocks=replace(self.blocks, z=z, x=x),
+            z_unit=self.z_unit * larger,
+            z_centre=np.zeros_like(self.z_centre),
+        )
+
+
+def centred(X: Array) -> tuple[Array, Array]:
+    """Columns (n, p), those far from zero as deviations from centre · first; and the centres."""
+    columns = np.moveaxis(X[None], 2, 0).copy()
+    centre = _centre(columns)
+    return columns[:, 0].T.copy(), centre[:, 0]
+
+
+def uncentred(coefficients: Array, centre: Array) -> Array:
+    """Coefficients (R, p, ...) of the columns themselves from those of centred ones."""
+    shape = (*centre.shape, *[1] * (coefficients.ndim - 2))
+    as_given = coefficients.copy()
+    as_given[:, 0] -= (centre.reshape(shape) * coefficients).sum(axis=1)
+    return as_given
 
 
 def crossproducts(
@@ -235,8 +301,8 @@ def crossproducts(
     Raises
     ------
     ValueError
-        If shapes don't match, or there are fewer than two groups, no more rows than fixed
-        effects, or as many groups as rows.
+        If shapes don't match, or there are fewer than two groups or no more rows than fixed
+        effects.
     """
     y = np.asarray(y, dtype=np.float64)
     X = np.asarray(X, dtype=np.float64)
@@ -281,11 +347,6 @@ def _runs(
     sizes = np.diff(np.r_[starts, len(groups)])
     if len(starts) < 2:
         raise ValueError("the grouping factor must have at least 2 levels")
-    if len(starts) == len(groups):
-        raise ValueError(
-            f"number of levels of the grouping factor (={len(starts)}) must be < number of "
-            f"observations (={len(groups)})"
-        )
     return order, starts, sizes
 
 
@@ -294,6 +355,25 @@ def _columns(A: Array, order: NDArray[np.intp] | None) -> Array:
     columns = np.empty((A.shape[2], *A.shape[:2]))
     columns[...] = np.moveaxis(A if order is None else A[:, order], 2, 0)
     return columns
+
+
+def _centre(columns: Array) -> Array:
+    """Subtract from (k, R, n) columns, in place, what is far from zero; give it as (k, R).
+
+    It is a multiple of the first column, which must be constant, and is given as such.
+    """
+    centre = np.zeros(columns.shape[:2])
+    first = columns[0, :, 0]
+    constant = (columns[0] == first[:, None]).all(axis=1) & (first != 0.0)
+    for column, out in zip(columns[1:], centre[1:], strict=True):
+        mean = column.mean(axis=1)
+        square = mean * mean
+        # also where the variance is lost in rounding
+        far = FAR**2 * (np.vecdot(column, column) / column.shape[1] - square) < square
+        index = np.flatnonzero(constant & far)
+        column[index] -= mean[index, None]
+        out[index] = mean[index] / first[index]
+    return centre
 
 
 def _unit(columns: Array) -> Array:
@@ -332,12 +412,9 @@ def _reduce(
         return np.add.reduceat(np.multiply(a, b, out=scratch), starts, axis=-1)
 
     with np.errstate(all="ignore"):
-        x_unit, y_unit = _unit(X), _unit(y_column)[0]
-        X /= x_unit[..., None]
+        (x_centre, x_unit), y_unit = _standardise(X), _unit(y_column)[0]
         y /= y_unit[:, None]
-        z_unit = x_unit if Z is None else _unit(Z)
-        if Z is not None:
-            Z /= z_unit[..., None]
+        z_centre, z_unit = (x_centre, x_unit) if Z is None else _standardise(Z)
         W = X if Z is None else Z
         p, q = len(X), len(W)
 
@@ -354,7 +431,7 @@ def _reduce(
         XX = datasets_first(xx)
         xy = np.array([[np.vecdot(x, y)] for x in X])
         yy = np.vecdot(y, y)
-        reciprocals, _ = cholesky(xx, RANK_TOLERANCE)
+        reciprocals, _ = cholesky(xx, _rank_tolerance(x_centre))
         pooled = back_substitute(xx, reciprocals, forward_substitute(xx, reciprocals, xy))[:, 0]
         for x, b in zip(X, pooled, strict=True):
             np.multiply(x, b[:, None], out=scratch)
@@ -365,7 +442,7 @@ def _reduce(
         zr = xr.copy() if Z is None else np.array([by_group(z, r) for z in Z])
 
         T = zz
-        T_reciprocals, _ = cholesky(T, RANK_TOLERANCE)
+        T_reciprocals, _ = cholesky(T, _rank_tolerance(z_centre)[..., None])
         r_part = forward_substitute(T, T_reciprocals, zr[:, None])[:, 0]
         x_part = None if zx is None else forward_substitute(T, T_reciprocals, zx)
         xx_rest, xr_rest = np.zeros_like(XX), np.zeros((n_datasets, p))
@@ -382,7 +459,7 @@ def _reduce(
         elif not full_rank[i]:
             problems.append("the fixed-effects model matrix is rank deficient")
         elif rr[i] <= EXACT_FIT * yy[i]:
-            problems.append("the response is constant or an exact function of the predictors")
+            problems.append(EXACT)
         else:
             problems.append("")
     return CrossProducts(
@@ -400,11 +477,27 @@ def _reduce(
         x_unit=x_unit.T.copy(),
         z_unit=z_unit.T.copy(),
         y_unit=y_unit,
+        x_centre=x_centre.T.copy(),
+        z_centre=z_centre.T.copy(),
         pooled=datasets_first(pooled),
         xx=XX,
         xr=xr,
         problems=tuple(problems),
     )
+
+
+def _standardise(columns: Array) -> tuple[Array, Array]:
+    """Bring (k, R, n) columns to working units, in place; give their centres and units, (k, R)."""
+    centre = _centre(columns)
+    unit = _unit(columns)
+    columns /= unit[..., None]
+    return centre * unit[0] / unit, unit
+
+
+def _rank_tolerance(centre: Array) -> Array:
+    """Fractions of (k, R) columns' sums of squares that are rounding."""
+    rounding = _MEAN_ROUNDING * centre
+    return np.maximum(RANK_TOLERANCE, rounding * rounding)
 
 
 def _rest_products(x: Array, r: Array) -> tuple[Array, Array, Array]:
@@ -444,6 +537,8 @@ def _join(parts: list[CrossProducts]) -> CrossProducts:
         x_unit=along(0, (part.x_unit for part in parts)),
         z_unit=along(0, (part.z_unit for part in parts)),
         y_unit=along(0, (part.y_unit for part in parts)),
+        x_centre=along(0, (part.x_centre for part in parts)),
+        z_centre=along(0, (part.z_centre for part in parts)),
         pooled=along(0, (part.pooled for part in parts)),
         xx=along(0, (part.xx for part in parts)),
         xr=along(1, (part.xr for part in parts)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from rmsweep.lmm.covariance import (
     Covariance,
+    Derivatives,
     Model,
     diagonal_parameters,
     lower_root,
+    symmetric_root,
     theta_of,
 )
 from rmsweep.lmm.criterion import Criterion, conditional_modes, criterion
-from rmsweep.lmm.crossproducts import Blocks, CrossProducts
+from rmsweep.lmm.crossproducts import Blocks, CrossProducts, uncentred
 from rmsweep.lmm.optimise import CURVATURE, DECREMENT, minimise
-from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite
+from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite, from_eigen
 
 OnError = Literal["raise", "report"]
 
@@ -29,9 +31,19 @@ SINGULAR_THETA = 1e-4
 # lmerTest's as_lmerModLmerTest: eigenvalues of the Hessian in (θ, σ) up to here have no inverse.
 SATTERTHWAITE_TOLERANCE = 1e-8
 
+# Scaled to a diagonal of ones, a Hessian whose smallest eigenvalue is above this is positive
+# definite whatever the units, and has an inverse.
+_POSITIVE = 1e-12
+
 # Residuals can't be told from rounding when their sum of squares is no more than this fraction of
 # that of OLS, a thousand times its rounding.
 NO_RESIDUALS = 1e-12
+
+# Why a model whose criterion has no minimum has no fit.
+EXACT_BY_GROUP = (
+    "the response is an exact function of the predictors within the groups: random effects can "
+    "leave residuals that can't be told from rounding"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,8 @@ class Estimates:
         Estimated covariance of the estimates.
     se : (R, p) array
     df : (R, p) array
-        Satterthwaite degrees of freedom, as lmerTest defines them.
+        Satterthwaite degrees of freedom, as lmerTest defines them. Only where the Hessian isn't
+        positive definite do they depend on the units of the predictors, like lmerTest's.
     gradient : (R, m) array
         Of the criterion with respect to θ.
     hessian : (R, m, m) array
@@ -64,8 +77,9 @@ class Estimates:
     singular : (R,) array of bool
         lme4's rule: a diagonal entry of Λ below 1e-4.
     singular_eigen : (R,) array of bool
-        The smallest eigenvalue of G is below 1e-8, columns of Z being scaled to a root mean
-        square near 1. Unlike lme4's rule it doesn't depend on the order of the random effects.
+        The smallest eigenvalue of G is below 1e-8, columns of Z being centred and scaled to a
+        root mean square near 1. Unlike lme4's rule it doesn't depend on the order of the random
+        effects.
     messages : tuple of str
         For each dataset what went wrong, or an empty string.
     """
@@ -143,35 +157,44 @@ def fit(
         fitted (see `crossproducts`) and `on_error` is ``"raise"``.
     """
     _check(data, covariance, on_error)
+    if covariance != "full":
+        data = data.with_random_effects_as_given()
     index = data.usable
-    z_unit = data.z_unit[index]
     # Z's columns have units of their own, which one variance for all of them must undo.
-    unit = np.ones_like(z_unit)
+    unit = np.ones_like(data.z_unit)
     if covariance == "scalar":
-        unit = z_unit / z_unit.max(axis=1, initial=0.0)[:, None]
+        unit = data.z_unit / data.z_unit.max(axis=1, initial=0.0)[:, None]
     blocks = data.blocks.take(index)
     balanced = bool((data.group_sizes == data.group_sizes[0]).all())
-    optimum = minimise(blocks, Model(data.n_obs, reml, covariance, balanced), unit)
-    root = optimum.root * (unit / z_unit)[:, :, None]
-    G = np.matmul(root, root.transpose(0, 2, 1))
-    found = _infer(data, index, optimum.at, theta_of(G, covariance), reml, covariance)
+    model = Model(data.n_obs, reml, covariance, balanced)
+    lme4_start = None if balanced else _lme4_start(data, index, unit[index])
+    optimum = minimise(blocks, model, unit[index], lme4_start)
     noisy = _noisy(blocks, data.n_obs, optimum.at.rho)
-    messages = list(found.messages)
+    messages = list(data.problems)
+    for row in index[~noisy]:
+        messages[row] = EXACT_BY_GROUP
+        if on_error == "raise":
+            raise ValueError(f"dataset {row}: {messages[row]}")
+    index, optimum = index[noisy], optimum.take(np.flatnonzero(noisy))
+    unit = unit[index]
     for row in np.flatnonzero(~optimum.converged):
         messages[index[row]] = (
             f"no optimum after {optimum.n_evaluations[row]} evaluations: "
             f"Newton decrement {optimum.decrement[row]:.1e} (< {DECREMENT:g} wanted), "
             f"relative curvature {optimum.curvature[row]:.1e} (> {-CURVATURE:g})"
         )
-    for row in np.flatnonzero(~noisy):
-        messages[index[row]] = (
-            "random effects can leave residuals that can't be told from rounding: their sum of "
-            f"squares is no more than {NO_RESIDUALS:g} of that of OLS"
-        )
+    root = uncentred(unit[:, :, None] * optimum.root, data.z_centre[index])
+    root /= data.z_unit[index][:, :, None]
+    theta = theta_of(np.matmul(root, root.transpose(0, 2, 1)), covariance)
+    # At an optimum all parameters of G give the same degrees of freedom, these with least rounding.
+    in_Y = symmetric_root(data.n_random, covariance).derivatives(
+        optimum.at, optimum.root, _nu(data, reml), unit[:, :, None] * np.eye(data.n_random)
+    )
+    found = _infer(data, index, optimum.at, theta, reml, covariance, in_Y)
     values = {field.name: getattr(found, field.name) for field in fields(found)}
     return LmmFit(
         **(values | {"messages": tuple(messages)}),
-        converged=_spread(optimum.converged & noisy, index, data.n_datasets),
+        converged=_spread(optimum.converged, index, data.n_datasets),
         decrement=_spread(optimum.decrement, index, data.n_datasets),
         curvature=_spread(optimum.curvature, index, data.n_datasets),
         n_evaluations=_spread(optimum.n_evaluations, index, data.n_datasets),
@@ -211,7 +234,9 @@ def inference_at(
             f"theta of shape {theta.shape}: it must be {(data.n_datasets, len(form.basis))}"
         )
     index = data.usable
-    G = _working_covariance(data, theta, covariance, index)
+    frame = _frame(data, index)
+    root = np.matmul(frame, form.matrices(theta[index]))
+    G = np.matmul(root, root.transpose(0, 2, 1))
     at = criterion(data.blocks.take(index), G, data.n_obs, reml, Workspace())
     return _infer(data, index, at, theta[index], reml, covariance)
 
@@ -234,8 +259,11 @@ def blups(data: CrossProducts, fitted: Estimates) -> Array:
         GZ'V⁻¹(y − Xβ) (Bates et al. 2015, section 5.2), groups in the order of their codes.
     """
     index = data.usable
-    G = _working_covariance(data, fitted.theta, fitted.covariance, index)
+    form = lower_root(data.n_random, fitted.covariance)
+    root = np.matmul(_frame(data, index), form.matrices(fitted.theta[index]))
+    G = np.matmul(root, root.transpose(0, 2, 1))
     modes = conditional_modes(data.blocks.take(index), G, data.n_obs, fitted.reml, Workspace())
+    modes = uncentred(modes.transpose(0, 2, 1), data.z_centre[index]).transpose(0, 2, 1)
     modes = modes * (data.y_unit[index, None] / data.z_unit[index])[:, None, :]
     return _spread(modes, index, data.n_datasets)
 
@@ -257,14 +285,23 @@ def _check(data: CrossProducts, covariance: Covariance, on_error: OnError) -> No
                 raise ValueError(f"dataset {i}: {problem}")
 
 
-def _working_covariance(
-    data: CrossProducts, theta: Array, covariance: Covariance, index: NDArray[np.intp]
-) -> Array:
-    """G of the usable datasets in working units."""
-    root = lower_root(data.n_random, covariance).matrices(theta[index])
-    root = root * data.z_unit[index][:, :, None]
-    G: Array = np.matmul(root, root.transpose(0, 2, 1))
-    return G
+def _frame(data: CrossProducts, index: NDArray[np.intp]) -> Array:
+    """What takes the random effects of the usable datasets to working units, (R, q, q)."""
+    unit, centre = data.z_unit[index], data.z_centre[index]
+    frame = unit[:, :, None] * np.eye(data.n_random)
+    frame[:, 0] += centre * unit
+    return frame
+
+
+def _lme4_start(data: CrossProducts, index: NDArray[np.intp], unit: Array) -> Array:
+    """Symmetric root, in the optimiser's units, of the covariance with Λ = I."""
+    frame = _frame(data, index) / unit[:, :, None]
+    U, values, _ = np.linalg.svd(frame)
+    return from_eigen(values, U)
+
+
+def _nu(data: CrossProducts, reml: bool) -> int:
+    return data.n_obs - data.n_fixed if reml else data.n_obs
 
 
 def _infer(
@@ -274,56 +311,30 @@ def _infer(
     theta: Array,
     reml: bool,
     covariance: Covariance,
+    for_df: Derivatives | None = None,
 ) -> Estimates:
-    """Carry the criterion of the usable datasets from working units to lme4's scale."""
-    n_datasets, p, q = data.n_datasets, data.n_fixed, data.n_random
-    nu = data.n_obs - p if reml else data.n_obs
-    y_unit, x_unit, z_unit = data.y_unit[index], data.x_unit[index], data.z_unit[index]
-    form = lower_root(q, covariance)
+    """Carry the criterion of the usable datasets from working units to lme4's scale.
+
+    `for_df` has the derivatives that the degrees of freedom rest on, if not those in θ.
+    """
+    n_datasets, q, nu = data.n_datasets, data.n_random, _nu(data, reml)
+    y_unit, x_unit, x_centre = data.y_unit[index], data.x_unit[index], data.x_centre[index]
+    form, frame = lower_root(q, covariance), _frame(data, index)
     roots = form.matrices(theta)
-    scaled = at.in_units(z_unit)
-    derivatives = form.derivatives(scaled, roots, nu)
-    m = theta.shape[1]
+    derivatives = form.derivatives(at, roots, nu, frame)
 
     value = np.where(np.isfinite(at.value), at.value, np.nan) + 2.0 * nu * np.log(y_unit)
     if reml:
         value = value + 2.0 * np.log(x_unit).sum(axis=1)
     sigma = np.sqrt(at.rho / nu)
-    C = np.matmul(at.root, at.root.transpose(0, 2, 1))
-    C_diagonal = np.ascontiguousarray(np.diagonal(C, axis1=1, axis2=2))
+    F = uncentred(at.root, x_centre)
+    C = np.matmul(F, F.transpose(0, 2, 1))
     scale = (y_unit[:, None] / x_unit) * sigma[:, None]
-
-    # Giesbrecht & Burns (1985), with lmerTest's parameters (Kuznetsova et al. 2017, section 2.1):
-    # df = 2 v² / (J' A J), v = σ²C_jj, A = 2 H⁻¹, H and J the derivatives in (θ, σ).
-    hessian = np.empty((len(index), m + 1, m + 1))
-    hessian[:, :m, :m] = derivatives.hessian_fixed_sigma
-    hessian[:, :m, m] = -2.0 * derivatives.rho_gradient / (sigma**3)[:, None]
-    hessian[:, m, :m] = hessian[:, :m, m]
-    hessian[:, m, m] = 4.0 * nu / (sigma * sigma)
-    dC = np.zeros((len(index), scaled.information.shape[1], p))
-    left = np.matmul(scaled.information.swapaxes(-1, -2), at.root.swapaxes(1, 2)[:, None])
-    for a in range(p):
-        dC += left[:, :, a] * at.root[:, None, :, a]
-    J = np.empty((len(index), p, m + 1))
-    J[:, :, :m] = np.matmul(dC.transpose(0, 2, 1), derivatives.jacobian)
-    J[:, :, :m] *= (sigma * sigma)[:, None, None]
-    J[:, :, m] = 2.0 * sigma[:, None] * C_diagonal
-    # In working units the pseudo-inverse doesn't depend on the units of the data.
-    unit = np.ones((len(index), m + 1))
-    unit[:, :m] = np.abs(np.matmul(z_unit[:, None, :], np.abs(form.basis).max(axis=2).T))[:, 0]
-    working = hessian / (unit[:, :, None] * unit[:, None, :])
-    finite = all_finite(working)
-    eigenvalues, vectors = np.linalg.eigh(np.where(finite[:, None, None], working, 0.0))
-    kept = eigenvalues > SATTERTHWAITE_TOLERANCE
-    inverse = np.where(kept, 1.0 / np.where(kept, eigenvalues, 1.0), 0.0)
-    along = np.matmul(J / unit[:, None, :], vectors)
-    spread = 2.0 * (along * along * inverse[:, None, :]).sum(axis=2)
-    variance = (sigma * sigma)[:, None] * C_diagonal
-    df = np.where(finite[:, None], 2.0 * variance * variance / spread, np.nan)
-
-    hessian[:, m] /= y_unit[:, None]
-    hessian[:, :, m] /= y_unit[:, None]
-    root = roots * z_unit[:, :, None]
+    df = _satterthwaite(replace(at, root=F), derivatives if for_df is None else for_df, nu)
+    hessian = _with_sigma(derivatives, sigma, nu)
+    hessian[:, -1] /= y_unit[:, None]
+    hessian[:, :, -1] /= y_unit[:, None]
+    root = np.matmul(frame, roots)
     G = np.matmul(root, root.transpose(0, 2, 1))
     smallest = np.linalg.eigvalsh(np.where(all_finite(G)[:, None, None], G, 0.0))[:, 0]
     diagonal = theta[:, diagonal_parameters(q, covariance)]
@@ -331,15 +342,16 @@ def _infer(
     def spread_out(values: Array) -> Array:
         return _spread(values, index, n_datasets)
 
+    estimate = uncentred(data.pooled[index] + at.beta, x_centre) * (y_unit[:, None] / x_unit)
     return Estimates(
         covariance=covariance,
         reml=reml,
         theta=spread_out(theta),
         sigma=spread_out(sigma * y_unit),
         criterion=spread_out(value),
-        estimate=spread_out((data.pooled[index] + at.beta) * (y_unit[:, None] / x_unit)),
+        estimate=spread_out(estimate),
         vcov=spread_out(C * scale[:, :, None] * scale[:, None, :]),
-        se=spread_out(np.sqrt(C_diagonal) * scale),
+        se=spread_out(np.sqrt(np.diagonal(C, axis1=1, axis2=2)) * scale),
         df=spread_out(df),
         gradient=spread_out(derivatives.gradient),
         hessian=spread_out(derivatives.hessian),
@@ -348,6 +360,56 @@ def _infer(
         singular_eigen=_spread(smallest < SINGULAR_THETA**2, index, n_datasets),
         messages=data.problems,
     )
+
+
+def _with_sigma(derivatives: Derivatives, sigma: Array, nu: int) -> Array:
+    """Hessian (R, m + 1, m + 1) with σ as a last parameter, no longer profiled over."""
+    n_datasets, m = derivatives.gradient.shape
+    hessian = np.empty((n_datasets, m + 1, m + 1))
+    hessian[:, :m, :m] = derivatives.hessian_fixed_sigma
+    hessian[:, :m, m] = -2.0 * derivatives.rho_gradient / (sigma**3)[:, None]
+    hessian[:, m, :m] = hessian[:, :m, m]
+    hessian[:, m, m] = 4.0 * nu / (sigma * sigma)
+    return hessian
+
+
+def _satterthwaite(at: Criterion, derivatives: Derivatives, nu: int) -> Array:
+    """Degrees of freedom (R, p), by Giesbrecht & Burns (1985).
+
+    With v = σ²C_jj they are 2 v² / (J'AJ), A = 2H⁻¹, H and J the derivatives of the criterion and
+    of v with respect to the parameters of G and σ (Kuznetsova et al. 2017, section 2.1). Where H
+    isn't positive definite, lmerTest leaves out the eigenvalues that aren't, and the result is one
+    of its parameters, (θ, σ), in their units; σ is in working units here.
+    """
+    sigma = np.sqrt(at.rho / nu)
+    H = _with_sigma(derivatives, sigma, nu)
+    n_datasets, p, m = len(H), at.root.shape[1], H.shape[1] - 1
+    C_diagonal = np.square(at.root).sum(axis=2)
+    dC = np.zeros((n_datasets, at.information.shape[1], p))
+    left = np.matmul(at.information.swapaxes(-1, -2), at.root.swapaxes(1, 2)[:, None])
+    for a in range(p):
+        dC += left[:, :, a] * at.root[:, None, :, a]
+    J = np.empty((n_datasets, p, m + 1))
+    J[:, :, :m] = np.matmul(dC.transpose(0, 2, 1), derivatives.jacobian)
+    J[:, :, :m] *= (sigma * sigma)[:, None, None]
+    J[:, :, m] = 2.0 * sigma[:, None] * C_diagonal
+
+    finite = all_finite(H)
+    H = np.where(finite[:, None, None], H, np.eye(m + 1))
+    diagonal = np.einsum("rii->ri", H)
+    unit = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    eigenvalues, vectors = np.linalg.eigh(unit[:, :, None] * H * unit[:, None, :])
+    rest = np.flatnonzero(eigenvalues[:, 0] <= _POSITIVE)
+    unit[rest] = 1.0
+    eigenvalues[rest], vectors[rest] = np.linalg.eigh(H[rest])
+    least = np.zeros(n_datasets)
+    least[rest] = SATTERTHWAITE_TOLERANCE
+    kept = eigenvalues > least[:, None]
+    inverse = np.where(kept, 1.0 / np.where(kept, eigenvalues, 1.0), 0.0)
+    along = np.matmul(J * unit[:, None, :], vectors)
+    spread = 2.0 * (along * along * inverse[:, None, :]).sum(axis=2)
+    variance = (sigma * sigma)[:, None] * C_diagonal
+    return np.where(finite[:, None], 2.0 * variance * variance / spread, np.nan)
 
 
 def _noisy(blocks: Blocks, n_obs: int, rho: Array) -> NDArray[np.bool_]:

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rmsweep.lmm.crossproducts import CrossProducts
+from rmsweep.lmm.crossproducts import CrossProducts, uncentred
 from rmsweep.lmm.smallmatrix import Array
+
+# Standard deviation of the groups' coefficients, in working units, that is rounding.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,11 @@ def cluster_robust_ols(data: CrossProducts) -> LeastSquaresFit:
     scores = np.ascontiguousarray(data.xr[:, index].transpose(1, 0, 2))
     # What rounding has left of X'r corrects the coefficients.
     correction = np.matmul(A, scores.sum(axis=-1)[:, :, None])[:, :, 0]
-    half = np.matmul(A, scores)
+    half = uncentred(np.matmul(A, scores), data.x_centre[index])
     variance = (half * half).sum(axis=-1) * (G / (G - 1) * n / (n - p))
     unit = data.y_unit[index, None] / data.x_unit[index]
     estimate, se = np.full((2, data.n_datasets, p), np.nan)
-    estimate[index] = (data.pooled[index] + correction) * unit
+    estimate[index] = uncentred(data.pooled[index] + correction, data.x_centre[index]) * unit
     se[index] = np.sqrt(variance) * unit
     return LeastSquaresFit(estimate, se, float(G - p), None, data.problems)
 
@@ -76,16 +79,22 @@ def two_stage(data: CrossProducts) -> LeastSquaresFit:
         raise ValueError("the two-stage fit needs cross-products with Z = X")
     p, G = data.n_fixed, data.n_groups
     short = int((data.group_sizes < p).sum())
-    full_rank: list[bool] = np.all(data.blocks.determined, axis=(0, 2)).tolist()
+    full_rank = np.all(data.blocks.determined, axis=0)
     by_group = np.ascontiguousarray(data.blocks.group_coefficients.transpose(1, 0, 2))
+    same = (by_group.std(axis=-1) <= _ROUNDING).any(axis=1)
     by_group += data.pooled[:, :, None]
+    by_group = uncentred(by_group, data.x_centre)
     by_group *= (data.y_unit[:, None] / data.x_unit)[:, :, None]
     messages = []
-    for problem, full in zip(data.problems, full_rank, strict=True):
+    for problem, full, first, alike in zip(
+        data.problems, full_rank.all(axis=1), full_rank.argmin(axis=1), same, strict=True
+    ):
         if short:
             problem = f"{short} of {G} groups have fewer observations than the {p} coefficients"
         elif not problem and not full:
-            problem = "the predictors of a group are collinear, so it has no first-stage fit"
+            problem = f"group {first + 1}: its predictors are collinear, so it has no fit"
+        elif not problem and alike:
+            problem = "a coefficient is the same in all groups, to within rounding"
         messages.append(problem)
     failed = np.array([bool(message) for message in messages])
     by_group[failed] = np.nan

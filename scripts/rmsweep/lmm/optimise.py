@@ -26,7 +26,15 @@ from rmsweep.lmm.smallmatrix import (
     from_eigen,
     solve_each,
 )
-from rmsweep.lmm.start import first_roots, further_roots, scored, several_minima
+from rmsweep.lmm.start import (
+    MORE_STARTS,
+    RANDOM_STARTS,
+    first_roots,
+    further_roots,
+    random_starts,
+    scored,
+    several_minima,
+)
 
 # Converged: the quadratic model promises less than this, half of which is the decrease of the
 # criterion that is left. A Newton step squares it, so it is mostly far below.
@@ -88,6 +96,12 @@ class Optimum:
         at = values.pop("at").take(index)
         return Optimum(at=at, **{name: value[index] for name, value in values.items()})
 
+    def put(self, index: NDArray[np.intp], other: Optimum) -> None:
+        """Overwrite the datasets `index` by all those of `other`."""
+        self.at.put(index, other.at)
+        for name in ("root", "decrement", "curvature", "converged", "n_evaluations"):
+            getattr(self, name)[index] = getattr(other, name)
+
     def improve(self, other: Optimum) -> None:
         """Take over what the other search found, where that is lower.
 
@@ -98,15 +112,13 @@ class Optimum:
         rounding = _ROUNDING[0] * np.abs(other.at.value) + _ROUNDING[1]
         proven = np.where(self.converged, lower_by > rounding, lower_by >= -rounding)
         index = np.flatnonzero(np.where(other.converged, proven, lower_by > _DISPROVEN))
-        self.n_evaluations[:] += other.n_evaluations
-        taken = other.take(index)
-        self.at.put(index, taken.at)
-        for name in ("root", "decrement", "curvature", "converged"):
-            getattr(self, name)[index] = getattr(taken, name)
+        n_evaluations = self.n_evaluations + other.n_evaluations
+        self.put(index, other.take(index))
+        self.n_evaluations[:] = n_evaluations
 
 
 @np.errstate(all="ignore")  # what isn't finite is looked for in the values
-def minimise(blocks: Blocks, model: Model, unit: Array) -> Optimum:
+def minimise(blocks: Blocks, model: Model, unit: Array, lme4_start: Array | None = None) -> Optimum:
     """Minimise the criterion over G, dataset by dataset.
 
     What is computed for a dataset doesn't depend on those beside it.
@@ -118,17 +130,40 @@ def minimise(blocks: Blocks, model: Model, unit: Array) -> Optimum:
     model : Model
     unit : (R, q) array
         Covariances are unit_a (YY')_ab unit_b in working units.
+    lme4_start : (R, q, q) array, optional
+        Roots of the covariances that lme4 starts from, to search from there as well.
     """
     start = scored(blocks, model, unit, first_roots(blocks, model, unit))
     best = search(blocks, model, unit, start)
-    if several_minima(blocks, model):
-        starts = further_roots(blocks, model, unit, best.root)
-        runs = np.tile(np.arange(len(unit)), len(starts))
-        again, units = blocks.take(runs), unit[runs]
-        start = scored(again, model, units, np.concatenate(starts))
-        others = search(again, model, units, start, best.take(runs))
+    if not several_minima(blocks, model):
+        return best
+
+    def look(index: NDArray[np.intp], starts: Array) -> NDArray[np.bool_]:
+        """Search from starts (starts, r, q, q) as well; tell which datasets have other minima."""
+        runs = np.tile(index, len(starts))
+        roots = starts.reshape(-1, *starts.shape[2:])
+        others = search(blocks.take(runs), model, unit[runs], roots, best.take(runs))
+        apart = np.abs(others.at.value - best.at.value[runs]) > _DISPROVEN
+        known = best.take(index)
         for part in np.split(np.arange(len(runs)), len(starts)):
-            best.improve(others.take(part))
+            known.improve(others.take(part))
+        best.put(index, known)
+        elsewhere: NDArray[np.bool_] = others.converged & apart
+        return np.array(elsewhere.reshape(len(starts), -1).any(axis=0))
+
+    every = np.arange(len(unit))
+    roots = further_roots(blocks, model, unit, best.root)
+    runs = np.tile(every, len(roots))
+    starts = scored(blocks.take(runs), model, unit[runs], np.concatenate(roots))
+    starts = starts.reshape(roots.shape)
+    if model.balanced:
+        look(every, starts)
+        return best
+    others = [starts, random_starts(RANDOM_STARTS, model, *unit.shape)]
+    if lme4_start is not None:
+        others.append(lme4_start[None])
+    several = every[look(every, np.concatenate(others))]
+    look(several, random_starts(MORE_STARTS, model, len(several), unit.shape[1]))
     return best
 
 

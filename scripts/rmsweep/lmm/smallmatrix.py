@@ -53,14 +53,14 @@ def subtract_products(target: Array, pairs: Iterable[tuple[Array, Array]], scrat
     return target
 
 
-def cholesky(A: Array, rank_tolerance: float | None = None) -> tuple[Array, Array]:
+def cholesky(A: Array, rank_tolerance: Array | None = None) -> tuple[Array, Array]:
     """Factor A = LL' in place: L replaces the lower triangle of A, the rest is overwritten.
 
     Parameters
     ----------
     A : (m, m, ...) array
         Symmetric; only its lower triangle is read.
-    rank_tolerance : float, optional
+    rank_tolerance : (m, ...) array, optional
         A pivot that is not above this fraction of its diagonal entry counts as zero, and its
         column of L is zero. Without it A must be positive definite: NaN marks one that is not.
 
@@ -76,7 +76,7 @@ def cholesky(A: Array, rank_tolerance: float | None = None) -> tuple[Array, Arra
     determinant = np.ones(shape)
     smallest = None
     if rank_tolerance is not None:
-        smallest = [rank_tolerance * A[j, j] for j in range(m)]
+        smallest = [rank_tolerance[j] * A[j, j] for j in range(m)]
     for j in range(m):
         pivot = A[j, j]
         if smallest is not None:

@@ -26,9 +26,11 @@ SCORING_STEPS = 2
 FEW = 200
 
 # Where sizes differ, one large group can tell σ so well that the others have several minima, up to
-# a third of the datasets. No rule is known for when; so there are always further starts, and some
-# random ones among them, the same for all datasets.
-RANDOM_STARTS = 6
+# a third of the datasets. No rule is known for when; so there are always further starts, and random
+# ones among them, the same for all datasets. Where they find a second minimum there may be a third,
+# and more follow.
+RANDOM_STARTS = 20
+MORE_STARTS = 30
 
 # Eigenvalues of Y below this fraction of the largest are the lesser ones; and what is left of those
 # that a further start shrinks.
@@ -71,8 +73,8 @@ def further_roots(blocks: Blocks, model: Model, unit: Array, found: Array) -> Ar
 
     The minima of a dataset differ in how much of the variance they leave to the residuals, and in
     rank. The starts are the covariance of the groups' own coefficients, which leaves them least;
-    the minimum found with its lesser eigenvalues shrunk; the same with the lesser ones raised to
-    the largest and the others shrunk; and for unbalanced data some random ones.
+    the minimum found with its lesser eigenvalues shrunk; and the same with the lesser ones raised
+    to the largest and the others shrunk.
 
     Parameters
     ----------
@@ -85,18 +87,22 @@ def further_roots(blocks: Blocks, model: Model, unit: Array, found: Array) -> Ar
     largest = eigenvalues[:, -1:]
     lesser = eigenvalues < _LESSER * largest
     small = _SHRUNK * largest
-    starts = [
-        _between_groups(blocks, model, unit),
-        from_eigen(np.where(lesser, small, eigenvalues), U),
-        from_eigen(np.where(lesser, largest, small), U),
-    ]
-    if not model.balanced:
-        n_datasets, q = unit.shape
-        form = symmetric_root(q, model.covariance)
-        roots = random_roots(RANDOM_STARTS, q, np.random.default_rng(0))
-        for root in form.matrices(form.parameters(roots)):
-            starts.append(np.tile(root, (n_datasets, 1, 1)))
-    return np.stack(starts)
+    return np.stack(
+        [
+            _between_groups(blocks, model, unit),
+            from_eigen(np.where(lesser, small, eigenvalues), U),
+            from_eigen(np.where(lesser, largest, small), U),
+        ]
+    )
+
+
+def random_starts(n_starts: int, model: Model, n_datasets: int, q: int) -> Array:
+    """Random roots of the model's structure, the same for all datasets, (starts, R, q, q)."""
+    form = symmetric_root(q, model.covariance)
+    # other ones for each number of them
+    roots = random_roots(n_starts, q, np.random.default_rng(n_starts))
+    roots = form.matrices(form.parameters(roots))
+    return np.repeat(roots[:, None], n_datasets, axis=1)
 
 
 def _between_groups(blocks: Blocks, model: Model, unit: Array) -> Array:

@@ -48,13 +48,19 @@ def fit(data: Dataset, options: NoOptions) -> Fit:
     """
     from statsmodels.regression.linear_model import OLS
 
+    from rmsweep import lmm
+
     n_rows, n_terms = data.X.shape
-    if np.linalg.matrix_rank(data.X) < n_terms:
-        raise FitError(f"the design matrix has a rank below its {n_terms} columns")
-    result = OLS(data.y, data.X).fit(cov_type="cluster", cov_kwds={"groups": data.groups})
+    # both engines refuse the same data
+    if problem := Batch([data]).crossproducts(data.terms).problems[0]:
+        raise FitError(problem)
+    X, centre = lmm.centred(data.X)
+    result = OLS(data.y, X).fit(cov_type="cluster", cov_kwds={"groups": data.groups})
+    half = lmm.uncentred(result.cov_params()[None], centre[None])
+    variance = lmm.uncentred(half.transpose(0, 2, 1), centre[None])[0].diagonal()
     return Fit(
-        estimate=result.params,
-        se=result.bse * np.sqrt(n_rows / (n_rows - 1)),
+        estimate=lmm.uncentred(result.params[None], centre[None])[0],
+        se=np.sqrt(variance) * np.sqrt(n_rows / (n_rows - 1)),
         df=np.full(n_terms, float(data.n_groups - n_terms)),
         **CONVENTIONS,
     )

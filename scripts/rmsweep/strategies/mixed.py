@@ -165,6 +165,8 @@ def fit(data: Dataset, options: Options) -> Fit:
 
     Raises
     ------
+    FitError
+        If the response is an exact function of the predictors, for lme4 would stop anywhere.
     ValueError
         With R's own words, if the model can't be fitted.
     """
@@ -176,18 +178,20 @@ def fit(data: Dataset, options: Options) -> Fit:
     ]
     foreign = refuses_natively(data, options)
     numerical = options.derivatives == "numerical" or bool(foreign)
+    lowest, problem = np.nan, foreign
+    # what lme4 refuses, it refuses in its own words
+    if not (foreign or refuses(data, options)):
+        products, covariance = crossproducts(Batch([data]), options)
+        optimum = lmm.fit(products, reml=options.reml, covariance=covariance, on_error="report")
+        problem = products.problems[0]
+        if optimum.messages[0] in (lmm.EXACT, lmm.EXACT_BY_GROUP):
+            raise FitError(f"fit: {optimum.messages[0]}")
+        lowest = optimum.criterion[0] if optimum.converged[0] else np.nan
     result = lme4.lmer(
         data, bars, reml=options.reml, optimizer=options.optimizer, numerical=numerical
     )
     messages = list(dict.fromkeys([*result["messages"], *result["warnings"]]))
     criterion = result["criterion"][0]
-    gap, problem = np.nan, foreign
-    if not foreign:
-        products, covariance = crossproducts(Batch([data]), options)
-        problem = products.problems[0]
-        if not problem:
-            optimum = lmm.fit(products, reml=options.reml, covariance=covariance)
-            gap = criterion - optimum.criterion[0] if optimum.converged[0] else np.nan
     if numerical:
         df = np.array(result["df"])
         checks = list(result["checks"])
@@ -208,7 +212,7 @@ def fit(data: Dataset, options: Options) -> Fit:
         df_type="Satterthwaite",
         ci_type="z",
         criterion=criterion,
-        criterion_gap=gap,
+        criterion_gap=criterion - lowest,
         convergence=Convergence(
             optimizer=result["optimizer"][0],
             opt_code=result["opt_code"][0],

@@ -45,14 +45,18 @@ def fit(data: Dataset, options: NoOptions) -> Fit:
     """
     from statsmodels.regression.linear_model import OLS
 
+    from rmsweep import lmm
+
     n_terms = data.X.shape[1]
+    # both engines refuse the same data
+    if problem := lmm.two_stage(Batch([data]).crossproducts(data.terms)).messages[0]:
+        raise FitError(problem)
+    X, centre = lmm.centred(data.X)
     coefficients = np.empty((data.n_groups, n_terms))
     for group in range(data.n_groups):
         rows = data.groups == group
-        X = data.X[rows]
-        if np.linalg.matrix_rank(X) < n_terms:
-            raise FitError(f"group {group + 1}: the design matrix has a rank below {n_terms}")
-        coefficients[group] = OLS(data.y[rows], X).fit().params
+        coefficients[group] = OLS(data.y[rows], X[rows]).fit().params
+    coefficients = lmm.uncentred(coefficients, np.tile(centre, (data.n_groups, 1)))
     return Fit(
         estimate=coefficients.mean(axis=0),
         se=coefficients.std(axis=0, ddof=1) / np.sqrt(data.n_groups),
