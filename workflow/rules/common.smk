@@ -96,9 +96,11 @@ NAME = STUDY.name
 RESULTS = f"results/{NAME}"
 JUDGE = Judge(STUDY, Path(RESULTS), programs=not in_conda())
 # the jobs' scripts take them from here: Snakemake prints the command of a job that fails, twice
-os.environ["RMSWEEP_STUDY"] = one_line(STUDY)
-# a worker has loaded the code, also that of the study's own files: other code, other worker
-os.environ["RMSWEEP_CODE"] = table_identity(STUDY, {})["code"]
+os.environ.update(
+    RMSWEEP_STUDY=one_line(STUDY),
+    # a worker has loaded the code, also that of the study's own files: other code, other worker
+    RMSWEEP_CODE=table_identity(STUDY, {})["code"],
+)
 
 
 def unwatched(value):
