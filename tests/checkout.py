@@ -77,6 +77,7 @@ class Checkout:
         self.root = root
         self.workers = workers
         self.env = os.environ | {"RMSWEEP_WORKER_DIR": str(workers)}
+        self.python = sys.executable
 
     @classmethod
     def make(cls, root: Path, workers: Path) -> Self:
@@ -137,7 +138,7 @@ class Checkout:
             "stderr": subprocess.STDOUT,
             "start_new_session": True,
         }
-        command = [sys.executable, *program, *arguments]
+        command = [self.python, *program, *arguments]
         return subprocess.Popen(command, **settings | options)
 
     def snakemake(self, *arguments: str, check: bool = True) -> str:

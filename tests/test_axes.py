@@ -382,7 +382,7 @@ class TestRun:
             pd.read_parquet(cells),
             pq.read_table(cells).to_pandas(),
             pyarrow.dataset.dataset(cells, partitioning="hive").to_table().to_pandas(),
-            duckdb.read_parquet(f"{cells}/**/*.parquet").df(),
+            duckdb.read_parquet(f"{cells}/**/*.parquet", hive_partitioning=True).df(),
             polars.read_parquet(cells).to_pandas(),
         ]
         for frame in frames:

@@ -218,7 +218,7 @@ def test_an_impossible_design_is_a_failed_row_natively_too() -> None:
 
 def test_the_audit_is_a_growing_sample_of_about_its_size() -> None:
     condition = of(10, 5, 1.0)
-    few, many = a_study(audit=0.1), a_study(audit=0.3)
+    few, many = (a_study(engine="native", audit=share) for share in (0.1, 0.3))
     sample = [sim for sim in range(2000) if few.is_audited(condition, sim)]
     larger = {sim for sim in range(2000) if many.is_audited(condition, sim)}
     assert set(sample) < larger

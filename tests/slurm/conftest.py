@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +39,12 @@ def checkout(tmp_path: Path, workers: Path) -> Iterator[GatedCheckout]:
 
 
 @pytest.fixture
-def submitter(cluster: Cluster, checkout: GatedCheckout) -> Iterator[Submitter]:
+def submitter(cluster: Cluster, checkout: GatedCheckout, workers: Path) -> Iterator[Submitter]:
+    # a path of Python that needs no quotes, wherever these tests are
+    environment = workers / "environment"
+    if not environment.exists():
+        environment.symlink_to(sys.prefix)
+    checkout.python = str(environment / "bin" / "python")
     yield Submitter(cluster, checkout)
     for job in cluster.active_jobs():
         cluster.run("scancel", job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def test_a_folder_that_snakemake_cannot_hand_over_is_refused(
     assert error.startswith("error: ")
     assert "the name of the project's folder is not allowed" in error
     assert not list(tmp_path.rglob("pwned"))
+
+
+def test_a_python_that_snakemake_cannot_hand_over_is_refused(tmp_path: Path, workers: Path):
+    checkout = Checkout.make(tmp_path / "checkout", workers)
+    (tmp_path / "a b").symlink_to(sys.prefix)
+    checkout.python = str(tmp_path / "a b" / "bin" / "python")
+    profile = ("--profile", "workflow/profiles/slurm")
+    output = checkout.snakemake(*profile, "--configfile", checkout.write_study(), check=False)
+    (error,) = (line for line in output.splitlines() if not line.startswith("Using "))
+    assert error.startswith("error: ")
+    assert "the path of Python is not allowed" in error
 
 
 def test_lost_jobs_are_done_again(submitter: Submitter, reference: Digests):

@@ -4,6 +4,7 @@ Needs the configuration files; makes `STUDY`, `NAME`, `RESULTS`, `JUDGE` and the
 """
 
 import os
+import shlex
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -59,17 +60,24 @@ def in_one_line(where=""):
         sys.exit(f"error: {where}{error}")
 
 
-def check_folder():
-    """Refuse a folder whose name a cluster's jobs would not get as it is, or would run a part of.
+def check_paths():
+    """Refuse paths that a cluster's jobs would not get as they are, or would run a part of.
 
-    Snakemake writes the path of the Snakefile into their commands, as Python quotes it.
+    Snakemake writes that of the Snakefile into their commands as Python quotes it, and that of
+    Python without quotes.
     """
-    folder = workflow.basedir
-    quoted = repr(str(folder))
-    if quoted[1:-1] != str(folder) or quoted[0] == '"' and set("$`") & set(quoted):
+    folder = str(workflow.basedir)
+    quoted = repr(folder)
+    if quoted[1:-1] != folder or quoted[0] == '"' and set("$`") & set(folder):
         sys.exit(
             f"error: {quoted}: on a cluster, the name of the project's folder is not allowed to "
             "have a backslash, a line break, or an apostrophe beside a dollar or a backquote"
+        )
+    if shlex.quote(sys.executable) != sys.executable:
+        sys.exit(
+            f"error: {sys.executable!r}: on a cluster, the path of Python is not allowed to have "
+            "blanks or other special characters; make a link to the environment, and run "
+            "LINK/bin/python -m snakemake"
         )
 
 
@@ -90,7 +98,7 @@ def checked_study():
 
 
 if on_cluster():
-    check_folder()
+    check_paths()
 STUDY = checked_study()
 NAME = STUDY.name
 RESULTS = f"results/{NAME}"

@@ -178,9 +178,11 @@ def fit(data: Dataset, options: Options) -> Fit:
     ]
     foreign = refuses_natively(data, options)
     numerical = options.derivatives == "numerical" or bool(foreign)
-    lowest, problem = np.nan, foreign
+    lowest, problem = np.nan, foreign or refuses(data, options)
+    if len(data.y) <= len(data.terms):
+        problem = "no more rows than coefficients"
     # what lme4 refuses, it refuses in its own words
-    if not (foreign or refuses(data, options)):
+    if not problem:
         products, covariance = crossproducts(Batch([data]), options)
         optimum = lmm.fit(products, reml=options.reml, covariance=covariance, on_error="report")
         problem = products.problems[0]
