@@ -7,7 +7,10 @@ STUDY ?= config/config.yaml
 CORES ?= all
 # workflow/profiles/slurm, on a cluster
 PROFILE ?=
-# the shell takes them from the environment, where nothing in them has a meaning
+# as they were given, and to the shell by its environment, where nothing in them has a meaning
+override STUDY := $(value STUDY)
+override PROFILE := $(value PROFILE)
+override CORES := $(value CORES)
 export STUDY PROFILE CORES
 WHERE := $(if $(PROFILE),--profile "$$PROFILE",--cores "$$CORES")
 
@@ -35,11 +38,11 @@ $(ENV)/.made-dev: $(ENV)/.made envs/apt-dev.txt envs/requirements-dev.txt
 
 # Snakemake itself would read the file first, and answer a mistake in it with a traceback
 run: setup
-	python scripts/check_study.py "$$STUDY"
+	python scripts/check_study.py -- "$$STUDY"
 	python -m snakemake $(WHERE) --configfile "$$STUDY" $(LOGGER)
 
 resume: setup
-	python scripts/check_study.py "$$STUDY"
+	python scripts/check_study.py -- "$$STUDY"
 	python scripts/resume.py $(WHERE) --configfile "$$STUDY" $(LOGGER)
 
 lint: setup-dev

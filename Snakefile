@@ -16,6 +16,7 @@ include: "workflow/rules/figures.smk"
 
 
 onstart:
+    lock.hold(NAME)
     check_programs()
     lift_job_rate_limit()
 

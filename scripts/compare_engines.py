@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if path.suffix not in (".csv", ".parquet"):
             parser.error(f"--output: {path} is not allowed; allowed: .csv and .parquet files")
 
+    cli.refuse_overwriting([options.audit], options.output)
     made_with = tables.made_with(options.audit, "audits", tables.AUDIT.names)
     audit = tables.read(options.audit, "audits").to_pandas()
     summary = summarise(audit)

@@ -64,8 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen, _ = resolve(options.strategies, shared, Path())
     try:
         data = from_frame(read_table(options.data), options.formula, options.group)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    except (ValueError, SyntaxError) as error:
+        raise UsageError(" ".join(str(error).split())) from None
     truth = np.full((1, len(data.terms)), np.nan)
     if options.truth:
         truth[0] = read_truth(options.truth, data)
@@ -119,10 +119,15 @@ def read_truth(path: Path, data: Dataset) -> Array:
     absent = set(data.terms) - set(values)
     if absent:
         raise UsageError(f"{path}: no truth for {', '.join(sorted(absent))}")
+    if len(values) < len(table):
+        raise UsageError(f"{path}: a term is there twice; allowed: once")
     try:
-        return np.array([float(values[term]) for term in data.terms])
+        truth = np.array([float(values[term]) for term in data.terms])
     except ValueError as error:
         raise UsageError(f"{path}: truth: {error}") from None
+    if not np.isfinite(truth).all():
+        raise UsageError(f"{path}: truth: allowed: finite numbers")
+    return truth
 
 
 def as_text(strategy: Strategy, result: dict[str, Any]) -> str:

@@ -37,6 +37,7 @@ from snakemake.exceptions import CliException
 
 from rmsweep.config import DEFAULT_STUDY, read_settings
 from rmsweep.errors import ConfigError, UserError
+from rmsweep.sweep import lock
 
 PATIENCE_SECONDS = 300
 """Longer than SLURM takes to end a job, or to find out that its node is gone."""
@@ -188,9 +189,9 @@ def end_local_jobs(study: str) -> None:
 
 def remove_lock(study: str) -> None:
     """Remove the study's lock, and leave those of other studies in this folder."""
-    for lock in Path(".snakemake/locks").glob("*.lock"):
-        if f"results/{study}/" in lock.read_text():
-            lock.unlink()
+    for left in Path(".snakemake/locks").glob("*.lock"):
+        if f"results/{study}/" in left.read_text():
+            left.unlink()
 
 
 def run_snakemake(arguments: Sequence[str]) -> NoReturn:
@@ -213,8 +214,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         run_snakemake(arguments)  # it says what is wrong with them
     with suppress(FileNotFoundError):  # Snakemake would make it
         os.chdir(options.directory or home)
+    if options.dryrun:
+        os.chdir(home)
+        run_snakemake(arguments)
     if running := drivers(study, home):
         raise UserError(f"Snakemake still runs the study {study}, as process {running[0]}")
+    if lock.is_held(study):
+        raise UserError(f"Snakemake still runs the study {study}; end it first")
     try:
         cancel_cluster_jobs(study, home)
     except subprocess.CalledProcessError as error:

@@ -82,6 +82,8 @@ REFUSED = {
     "too many digits": ({"seed": 10**400}, f"seed: 1{'0' * 139} ... (401 characters) is not"),
     "line break": ({"study": "abc\n"}, "study: 'abc\\n' is not allowed; allowed: up to"),
     "long name": ({"study": "a" * 101}, "study: 'aaaaaaa"),
+    "too large": ({"sigma": [1e300]}, "sigma: [1e+300] is not allowed"),
+    "rounded": ({"seed": 2.0**60}, "seed: 1.152921504606847e+18 is not allowed"),
     "number for name": ({"study": 2024}, "study: 2024 is not allowed"),
     "name with a path": ({"study": "../other"}, "study: '../other' is not allowed"),
     "too few groups": (
@@ -134,7 +136,7 @@ def test_missing_key(key: str) -> None:
         (b"- 1\n- 2\n", ": not a list of `key: value` lines"),
         (b"", ": not a list of `key: value` lines"),
         (b"1: 2", ": 1 is no key; keys are texts"),
-        (b"[1]: 2", ": keys must be str"),
+        (b"[1]: 2", ": [1] is no key"),
         (b"\x7fELF\xff", ": no text file in UTF-8"),
         (b"n_sims: 1\0", ": unacceptable character #x0000"),
         (b"sigma: [-1]", ": n_sims: missing; allowed: "),
@@ -148,7 +150,15 @@ def test_missing_key(key: str) -> None:
         (b"noise_mean: .nan", ", line 1, column 13: .nan is no number"),
         (b"noise_mean: 1e400", ", line 1, column 13: 1e400 is no number"),
         (b"seed: " + b"9" * 5000, ", line 1, column 7: 99999"),
-        (b"sigma: &it [*it]", ": Circular reference"),
+        (b"sigma: &it [*it]", ": more than 100,000 values, or one that holds itself"),
+        (
+            b"a0: &a0 [1]\n"
+            + b"\n".join(b"a%d: &a%d [%s]" % (i + 1, i + 1, b"*a%d, " % i * 9) for i in range(9)),
+            ": more than 100,000 values",
+        ),
+        (b"#" * 1_000_001, ": larger than 1,000,000 bytes"),
+        (b"noise_sd: 1e-400", ", line 1, column 11: 1e-400 is no number"),
+        (b'"a\\nb": 1', r": 'a\nb': unknown key; allowed: study"),
         (b"sigma: " + b"[" * 5000, ": nested too deeply"),
         (b"%YAML 1.1\n---\nseed: 0123", ", line 1: %YAML 1.1 is not allowed"),
     ],
@@ -188,7 +198,23 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
     assert settings.load(path) == {"n_sims": 2}
 
 
-def test_a_command_line_is_laid_over_the_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        (["n_sims=1_0"], {"n_sims": 10}),
+        (["n_sims=\u0661"], {"n_sims": 1}),
+        (["n_sims=2", "n_sims=3"], {"n_sims": 3}),
+    ],
+)
+def test_a_command_line_that_snakemake_reads_in_its_own_way(
+    words: list[str], given: dict[str, object]
+) -> None:
+    with pytest.raises(ConfigError, match=r"^n_sims: .* is not allowed; allowed: "):
+        read_settings([], given, words)
+    assert read_settings([], {"n_sims": 123}, ["n_sims=0123"]) == {"n_sims": 123}
+
+
+def test_a_command_line_replaces_keys_of_the_files(tmp_path: Path) -> None:
     for name, keys in {"one": "n_sims: 2\ngrid: {noise_sd: [1]}", "two": "seed: 1"}.items():
         (tmp_path / name).write_text(keys)
     # as Snakemake hands them over
@@ -196,17 +222,15 @@ def test_a_command_line_is_laid_over_the_files(tmp_path: Path) -> None:
         "n_groups": ["10", "30"],
         "grid": {"predictor_sd": {"mixed": ["1", "1e-3"]}},
         "reml": "false",
-        "study": 2024,
         "sims_per_job": 2.0,
         "strategies": ["lm", {"name": "no", "from": "lmer", "reml": "true"}],
     }
     assert read_settings([tmp_path / "one", tmp_path / "two"], given) == {
         "n_sims": 2,
         "seed": 1,
-        "grid": {"noise_sd": [1], "predictor_sd": {"mixed": [1, 0.001]}},
+        "grid": {"predictor_sd": {"mixed": [1, 0.001]}},
         "n_groups": [10, 30],
         "reml": False,
-        "study": "2024",
         "sims_per_job": 2.0,
         "strategies": ["lm", {"name": "no", "from": "lmer", "reml": True}],
     }

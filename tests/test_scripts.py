@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -33,7 +34,7 @@ from checkout import TINY, until
 from rmsweep import cli
 from rmsweep.config import condition, read_study
 from rmsweep.data.scenario import simulate
-from rmsweep.sweep import tables
+from rmsweep.sweep import provenance, tables
 from rmsweep.sweep.provenance import installed_r_versions, shard_identity, study_versions
 
 ROOT = Path(__file__).parents[1]
@@ -439,6 +440,41 @@ def test_pythons_own_variables_do_not_hide_the_library(script: Path, tmp_path: P
     env = os.environ | {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(tmp_path)}
     ended = run(script.stem, "--help", env=env, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_table_is_not_written_over(
+    merged: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(merged)
+    before = (merged / "coefs.parquet").read_bytes()
+    for main, option in ((rerun_replication.main, "--save"), (compare_engines.main, "--output")):
+        assert main(["coefs.parquet", option, "./coefs.parquet"]) == 2
+        assert "allowed: another file than is read" in capsys.readouterr().err
+    assert (merged / "coefs.parquet").read_bytes() == before
+
+
+def test_options_that_say_the_same_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    key = "n_groups=10/n_obs=5/sigma=1"
+    given = ["--config", CONFIG, "--condition", key, "--sims", "0", "--output", "x.parquet"]
+    assert fit_cell.main([*given, "--sigma", "2"]) == 2
+    assert "--condition says it all" in capsys.readouterr().err
+    assert rerun_replication.main(["x.parquet", "--row", "1", "--sim", "3"]) == 2
+    assert "--row says it all" in capsys.readouterr().err
+
+
+def test_a_table_is_not_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "fits.parquet")
+    assert rerun_replication.main([str(tmp_path / "fits.parquet"), "--failed"]) == 2
+    assert "no regular file" in capsys.readouterr().err
+    os.mkfifo(tmp_path / "grid.svg")
+    with pytest.raises(ValueError, match="no regular file"):
+        provenance.made_with(tmp_path / "grid.svg")
+
+
+def test_no_standard_output_is_said() -> None:
+    command = f"{shlex.quote(sys.executable)} scripts/check_study.py {CONFIG} >&-"
+    ended = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (2, "error: standard output is closed\n")
 
 
 def test_checks_that_could_not_fail_are_refused() -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,6 +21,7 @@ from rmsweep import plan
 from rmsweep.config import load_study
 from rmsweep.data.scenario import terms
 from rmsweep.design import Block, Study
+from rmsweep.strategies.inference import infer
 from rmsweep.sweep import progress, shard, tables
 from rmsweep.sweep.progress import Monitor, Progress, ShardReport
 from rmsweep.sweep.provenance import installed_r_versions, shard_identity, study_versions
@@ -32,11 +34,17 @@ STUDY = load_study(CONFIG, name="test")
 BLOCKS = list(plan.blocks(STUDY))
 SLOW = ShardReport("done", fits=1, seconds=10.0, cpu_seconds=8.0)
 
-TERM = {"truth": 0.0, "estimate": 1.0, "se": 1.0, "df": 9.0, "statistic": 1.0, "p_value": 0.5}
-TERM |= {"ci_low": 0.0, "ci_high": 2.0}
+ONE = (np.array([value]) for value in (1.0, 1.0, 9.0))
+TERM = {"truth": 0.0} | {
+    name: float(values[0])
+    for name, values in zip(
+        tables.COEFFICIENT.names[2:], infer(*ONE, normal=False).columns(), strict=True
+    )
+}
 MADE_UP = {
     "status": "ok",
     "engine": "statsmodels",
+    **dict.fromkeys(("se_type", "df_type"), "made up"),
     "ci_type": "t",
     "seconds": 0.5,
     "cpu_seconds": 0.25,
@@ -159,9 +167,9 @@ class TestMonitor:
         path = cells / BLOCKS[0].path
         table = pq.read_table(path)
         for status in ("failed", "warning"):
-            row = table.to_pylist()[0] | {"status": status}
+            row = table.to_pylist()[0] | {"status": status, "messages": "a reason"}
             if status == "failed":
-                row |= dict.fromkeys(tables.METRICS)
+                row |= dict.fromkeys((*tables.METRICS, "se_type", "df_type", "ci_type"))
                 row["coefs"] = [term | NO_FIT for term in row["coefs"]]
             changed = pa.Table.from_pylist([row], schema=tables.SHARD)
             shard.write(changed, path, tables.metadata(path))
@@ -169,7 +177,8 @@ class TestMonitor:
             counts = "1 of 8 fits failed, 0" if status == "failed" else "0 of 8 fits failed, 1"
             assert f"{counts} not converged" in progress.summary(state, 0.0)
             cells_and_fits = progress.by_condition(state)[1].split()
-            assert cells_and_fits[3:] == ["4", "0", "4", "0", "0", "4", *counts.split()[::5]]
+            found = [*counts.split()[::5]]
+            assert cells_and_fits[3:] == ["4", "0", "4", "0", "0", "0", "4", *found]
 
     def test_blocks(self, tmp_path: Path) -> None:
         study = load_study(CONFIG | {"sims_per_job": 3}, name="test")

@@ -37,6 +37,13 @@ OTHER = "n_groups=5/n_obs=5/sigma=1/n_predictors=1,sim=3.parquet"
 # what could be planted in a column
 CHANGES: dict[str, Any] = {
     "status": lambda values: ["good", *values[1:]],
+    "messages": lambda values: ["a complaint"] * len(values),
+    "grad_msg": lambda values: ["a complaint"] * len(values),
+    "singular": lambda values: [True] * len(values),
+    "opt_code": lambda values: [7] * len(values),
+    "se_type": lambda values: [None] * len(values),
+    "ci_type": lambda values: ["q"] * len(values),
+    "cpu_seconds": lambda values: [math.inf] * len(values),
     "engine": lambda values: ["native", *values[1:]],
     "coef_abs_err": lambda values: [math.nan] * len(values),
     "se_sum": lambda values: [2 * value for value in values],
@@ -208,6 +215,7 @@ class TestMerge:
             ("data", "[1]"),
             ("data", '{"condition": {}}'),
             ("data", "{"),
+            ("strategies", '{"lm": {"options": {}, "code": "", "programs": [["R"]]}}'),
         ],
     )
     def test_odd_metadata(self, study: Study, cells: Path, key: str, text: str) -> None:
@@ -238,6 +246,66 @@ class TestMerge:
         changed = own.set_column(place, "coefs", pa.array(lists, own.schema.field(place).type))
         write(changed, cells / CELL, tables.metadata(cells / CELL))
         assert f"1 damaged: {CELL} (holds " in self.refusal(study, cells)
+
+    def test_a_failed_fit_without_a_reason(self, study: Study, cells: Path) -> None:
+        own = pq.read_table(cells / CELL)
+        nothing = {name: None for name in tables.COEFFICIENT.names if name not in ("term", "truth")}
+        rows = own.to_pylist()
+        for row in rows:
+            row |= dict.fromkeys((*tables.METRICS, "se_type", "df_type", "ci_type", "singular"))
+            row |= {"status": "failed", "messages": "a reason", "opt_code": None}
+            row |= dict.fromkeys(("grad_msg", "hess_msg", "df_msg"), "")
+            row["coefs"] = [term | nothing for term in row["coefs"]]
+        metadata = tables.metadata(cells / CELL)
+        write(pa.Table.from_pylist(rows, schema=tables.SHARD), cells / CELL, metadata)
+        (block,) = (block for block in plan.blocks(study) if block.path == CELL)
+        assert len(Shards(study, cells).read(block)) == 4
+        rows[2]["messages"] = ""
+        write(pa.Table.from_pylist(rows, schema=tables.SHARD), cells / CELL, metadata)
+        assert f"1 damaged: {CELL} (holds what no fit can say: see status" in self.refusal(
+            study, cells
+        )
+
+    def test_a_wider_interval(self, study: Study, cells: Path) -> None:
+        own = pq.read_table(cells / CELL)
+        lists = own["coefs"].to_pylist()
+        for name, side in (("ci_low", -1), ("ci_high", 1)):
+            lists[0][0][name] += side
+        place = own.schema.get_field_index("coefs")
+        changed = own.set_column(place, "coefs", pa.array(lists, own.schema.field(place).type))
+        write(changed, cells / CELL, tables.metadata(cells / CELL))
+        assert f"1 damaged: {CELL} (holds " in self.refusal(study, cells)
+
+    def test_files_of_others_are_left_alone(
+        self, study: Study, cells: Path, tmp_path: Path
+    ) -> None:
+        left = [cells.with_name(name) for name in ("audit.md", "agreement.docx", "audit.parquet")]
+        left += [cells / ".precious.tmp", cells / f".{OTHER[-5:]}.parquet.elsewhere.1.tmp"]
+        for path in left:
+            path.touch()
+        merge(study, cells, [tmp_path / "other" / "fits.parquet"])
+        assert all(path.exists() for path in left)
+        old = left[-1].stat().st_mtime - 2 * tables.ABANDONED_SECONDS
+        os.utime(left[-1], (old, old))
+        merge(study, cells, [cells.with_name("fits.parquet")])
+        assert [path.exists() for path in left] == [True, True, False, True, False]
+
+    def test_what_looks_like_damage_once_is_read_again(
+        self, study: Study, cells: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        faults = [OSError("Couldn't deserialize thrift: std::bad_alloc"), MemoryError("malloc")]
+        whole = pq.ParquetFile
+
+        def once(*arguments: Any, **options: Any) -> Any:
+            if faults:
+                raise faults.pop(0)
+            return whole(*arguments, **options)
+
+        monkeypatch.setattr(pq, "ParquetFile", once)
+        assert "1 unreadable: " in self.refusal(study, cells)
+        faults.append(OSError("Couldn't deserialize thrift: std::bad_alloc"))
+        merge(study, cells, [cells.with_name("fits.parquet")])
+        assert not list(cells.rglob("*.rejected"))
 
     @pytest.mark.parametrize("kind", ["pipe", "folder"])
     def test_no_file(self, study: Study, cells: Path, kind: str) -> None:
@@ -347,9 +415,9 @@ def test_a_study_is_yaml_1_2_under_snakemake_too(checkout: Checkout) -> None:
     study = checkout.root / "config" / "tiny.yaml"
     text = "n_groups: [6]\nn_obs: [6]\nsigma: [1e-3]\nn_sims: 1\nengine: native\n"
     study.write_text(text)
-    more = ["--config", "sigma=[1e-3,1]", "sims_per_job=2.0", "reml=false", "study=2024"]
+    more = ["--config", "sigma=[1e-3,1]", "sims_per_job=2.0", "reml=false", "study=other"]
     checkout.snakemake("--cores", "1", "--configfile", str(study), *more)
-    assert len(checkout.shards("2024")) == 2
+    assert len(checkout.shards("other")) == 2
     study.write_text(text + "n_sims: 2\n")
     output = checkout.snakemake("--cores", "1", "--configfile", str(study), check=False)
     assert 'tiny.yaml, line 6, column 1: found duplicate key "n_sims"' in output

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -34,6 +35,11 @@ def begin(name: str) -> None:
     # one thread, as jobs share the machine; read when numpy and R load their BLAS
     os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     if name == "__main__":
+        if sys.stdout is None:
+            print("error: standard output is closed", file=sys.stderr)
+            raise SystemExit(2)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal that lacks some letters
         sys.excepthook = last_words
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, end)
@@ -170,6 +176,20 @@ def output_folder(text: str | Path) -> Path:
     path = Path(text)
     _check_folder(path, path)
     return path
+
+
+def refuse_overwriting(inputs: Iterable[Path | None], outputs: Iterable[Path | None]) -> None:
+    """Refuse outputs that are inputs, too.
+
+    Raises
+    ------
+    UsageError
+        If there is one.
+    """
+    read = {path.resolve() for path in inputs if path is not None}
+    for path in outputs:
+        if path is not None and path.resolve() in read:
+            raise UsageError(f"{path}: can't be written; allowed: another file than is read")
 
 
 def _check_folder(folder: Path, path: Path) -> None:

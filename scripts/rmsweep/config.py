@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -30,6 +30,7 @@ SCHEMA = ROOT / "workflow" / "schemas" / "study.schema.yaml"
 LEVEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9.+_-]{0,39}")
 NUMBERS = ("nan", "NaN", "NAN", "inf", "Inf", "INF", "infinity", "Infinity")
 """What readers of CSV take for numbers."""
+LARGEST = 1e100
 MOST_CONDITIONS = 100_000
 MOST_NUMBERS = 200_000_000
 """Of a dataset, which is held in memory several times."""
@@ -65,29 +66,39 @@ def axis_defaults() -> dict[str, Value]:
     return {key: rules[key]["default"] for key in axis_keys() if key not in MAIN}
 
 
-def read_settings(files: Iterable[str | Path], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """What configuration files say, each laid over those before it, and a command line over all.
+def read_settings(
+    files: Iterable[str | Path], overrides: Mapping[str, Any], words: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What configuration files say, a later one's keys instead of an earlier one's.
 
     Parameters
     ----------
     files : iterable of str or Path
     overrides : mapping
-        As Snakemake's ``--config`` hands them over: numbers, true and false are values, but those
-        inside of lists are texts.
+        Keys that come last, as Snakemake's ``--config`` hands them over: numbers, true and false
+        are values, but those inside of lists are texts.
+    words : sequence of str
+        The command line that these are from, if they are from one. Snakemake reads ``1_0`` as 10
+        and keeps the last of equal keys.
 
     Raises
     ------
     ConfigError
-        If a file can't be read.
+        If a file can't be read, or the command line says something else than Snakemake makes of it.
     """
     found: dict[str, Any] = {}
     for file in files:
-        found = settings.overlaid(found, settings.load(file))
-    given = {key: settings.typed(setting) for key, setting in overrides.items()}
-    if "study" in overrides:  # quotes would not make a text of a number: Snakemake drops them
-        study = overrides["study"]
-        given["study"] = str(study) if isinstance(study, int) else study
-    return settings.overlaid(found, given)
+        found |= settings.load(file)
+    for key, setting in overrides.items():
+        spelled_out = [word.partition("=")[2] for word in words if word.startswith(f"{key}=")]
+        if len(spelled_out) > 1:
+            refuse(key, spelled_out, "one value")
+        number = isinstance(setting, int | float) and not isinstance(setting, bool)
+        for text in spelled_out if number else ():
+            if settings.value(text.strip("'\"")) != setting:
+                refuse(key, text, "a number in its usual form")
+        found[key] = setting if key == "study" else settings.typed(setting)
+    return found
 
 
 def load_study(config: Mapping[str, Any], name: str, folder: Path | None = None) -> Study:
@@ -209,13 +220,19 @@ def _checked(config: dict[str, Any]) -> dict[str, Any]:
     properties = schema()["properties"]
     for key in config:
         if key not in properties:
-            raise ConfigError(f"{key}: unknown key; allowed: {', '.join(properties)}")
+            name = key if key.isidentifier() and len(key) < 60 else repr(settings.shortened(key))
+            raise ConfigError(f"{name}: unknown key; allowed: {', '.join(properties)}")
     for key in schema()["required"]:
         if key not in config:
             raise ConfigError(f"{key}: missing; allowed: {properties[key]['allowed']}")
     for key, value in config.items():
         valid = jsonschema.Draft202012Validator(properties[key]).is_valid(value)
-        if not valid or not _finite(value):
+        rounded = isinstance(value, float) and abs(value) > 2**53
+        if (
+            not valid
+            or not _finite(value)
+            or (rounded and properties[key].get("type") == "integer")
+        ):
             refuse(key, value, properties[key]["allowed"])
     swept = config.get("grid", {})
     for key in swept:
@@ -232,10 +249,8 @@ def _finite(value: object) -> bool:
         return all(map(_finite, value))
     if isinstance(value, dict):
         return all(map(_finite, value.values()))
-    try:
-        return not isinstance(value, float | int) or math.isfinite(value)
-    except OverflowError:  # more digits than a float can hold
-        return False
+    # what is far larger overflows in the data, and a large float may be another whole number
+    return not isinstance(value, float | int) or abs(value) < LARGEST
 
 
 def _check_value(key: str, value: object, where: str = "") -> None:

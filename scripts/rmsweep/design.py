@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -167,6 +168,9 @@ class Block:
         return str(first) if first == last else f"{first}-{last}"
 
 
+SIMS = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
+
+
 def parse_sims(text: str) -> range:
     """Read ``7`` or ``0-49``.
 
@@ -175,7 +179,10 @@ def parse_sims(text: str) -> range:
     ValueError
         If the text is neither.
     """
-    first, _, last = text.partition("-")
+    found = SIMS.fullmatch(text)
+    if not found:
+        raise ValueError(f"no replications in {text!r}")
+    first, last = found.groups()
     sims = range(int(first), int(last or first) + 1)
     if not sims:
         raise ValueError(f"no replications in {text!r}")

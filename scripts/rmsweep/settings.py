@@ -7,8 +7,8 @@ text, and the last of two equal keys wins.
 from __future__ import annotations
 
 import codecs
-import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from rmsweep.errors import ConfigError
 
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 PLAIN = ("bool", "float", "int", "map", "null", "seq", "str")
+LARGEST_FILE = 1_000_000
+MOST_VALUES = 100_000
 TAG = "tag:yaml.org,2002:"
 
 
@@ -40,6 +42,8 @@ class Constructor(SafeConstructor):
         try:
             value: int | float = read(node)
             usable = "_" not in node.value and math.isfinite(value)
+            # it may say more than a float can hold
+            usable &= value != 0 or not re.match("[^eE]*[1-9]", node.value)
         except (ValueError, OverflowError):
             usable = False
         if not usable:
@@ -77,7 +81,10 @@ def load(path: str | Path) -> dict[str, Any]:
         If it can't be read, or is no list of settings; with the line, where there is one.
     """
     try:
-        raw = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            raw = file.read(LARGEST_FILE + 1)
+        if len(raw) > LARGEST_FILE:
+            raise ConfigError(f"{path}: larger than {LARGEST_FILE:,} bytes")
         text = raw.decode("utf-16" if raw.startswith(UTF_16) else "utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
@@ -110,17 +117,40 @@ def parse(text: str) -> Any:
     yaml.Constructor = Constructor
     try:
         found = yaml.load(text)
-        json.dumps(found)  # finds a value that holds itself, and a list as a key
+        check_plain(found)
         return found
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         words = " ".join(str(error.problem or error.context).split())
+        words = words.partition(" with value ")[0]  # of equal keys; these are not the file's
         raise ValueError(f"{where}: {words}") from None
-    except (YAMLError, TypeError, ValueError) as error:
+    except (YAMLError, ValueError) as error:
         raise ValueError(f": {' '.join(str(error).split())}") from None
     except RecursionError:
         raise ValueError(": nested too deeply") from None
+
+
+def check_plain(found: Any) -> None:
+    """Refuse what can't be written out: a value that holds itself, or grows out of all bounds.
+
+    Raises
+    ------
+    ValueError
+        If there is such a value, or a key that is none.
+    """
+    waiting = [found]
+    for _ in range(MOST_VALUES):
+        if not waiting:
+            return
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if odd := [key for key in value if isinstance(key, tuple)]:
+                raise ValueError(f"{list(odd[0])!r} is no key; keys are texts")
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    raise ValueError(f"more than {MOST_VALUES:,} values, or one that holds itself")
 
 
 def typed(setting: Any) -> Any:
@@ -139,15 +169,6 @@ def value(text: str) -> Any:
         return parse(text)
     except ValueError:
         return text
-
-
-def overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Settings with others laid over them, key by key also inside mappings, as Snakemake does."""
-    both = below | above
-    for key in below.keys() & above.keys():
-        if isinstance(below[key], dict) and isinstance(above[key], dict):
-            both[key] = overlaid(below[key], above[key])
-    return both
 
 
 def shortened(value: object, length: int = 80) -> str:

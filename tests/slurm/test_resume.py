@@ -91,6 +91,24 @@ def test_resume_needs_no_cluster(checkout: GatedCheckout, reference: Digests):
 
 
 @pytest.mark.slow
+def test_resume_knows_a_snakemake_that_no_command_line_shows(checkout: GatedCheckout):
+    checkout.close_gates("gated", 6)
+    hidden = ("-c", "from snakemake.cli import main; main()")
+    with Run(checkout, "gated", "--cores", "2", program=hidden) as run:
+        checkout.wait_at_gates("gated")
+        locks = list((checkout.root / ".snakemake" / "locks").iterdir())
+        with Run(checkout, "gated", "--cores", "2", program=RESUME) as resumed:
+            assert resumed.process.wait() == 2
+            assert "Snakemake still runs the study gated" in resumed.log.read_text()
+        with Run(checkout, "gated", "--cores", "2", "--dry-run", program=RESUME) as resumed:
+            resumed.process.wait()
+        assert locks
+        assert all(path.exists() for path in locks)
+        checkout.open_gates("gated")
+        run.finish()
+
+
+@pytest.mark.slow
 def test_resume_looks_into_the_folder_where_the_study_runs(checkout: GatedCheckout):
     checkout.close_gates("gated", 6)
     elsewhere = ("--cores", "4", "--directory", "else where")

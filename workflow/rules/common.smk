@@ -14,10 +14,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from rmsweep import plan
+from rmsweep.cli import in_words
 from rmsweep.config import DEFAULT_STUDY, load_study, one_line, read_settings
 from rmsweep.design import Block, parse_sims
 from rmsweep.errors import UserError
 from rmsweep.strategies import is_file
+from rmsweep.sweep import lock
 from rmsweep.sweep.judge import Judge
 from rmsweep.sweep.provenance import needed_programs, table_identity
 from rmsweep.sweep.tables import METRICS
@@ -56,8 +58,8 @@ def in_one_line(where=""):
     """
     try:
         yield
-    except UserError as error:
-        sys.exit(f"error: {where}{error}")
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {where}{in_words(error)}")
 
 
 def check_paths():
@@ -89,7 +91,7 @@ def checked_study():
     # a study's file stands alone: it is not laid over the default one
     files = workflow.overwrite_configfiles or [DEFAULT_STUDY]
     with in_one_line():
-        settings = read_settings(files, workflow.config_settings.config)
+        settings = read_settings(files, workflow.config_settings.config, sys.argv)
     if on_cluster():
         # a cluster spends more on starting a job than on fitting a cell
         settings.setdefault("sims_per_job", "auto")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from rmsweep.design import Condition, Study
 from rmsweep.errors import UserError
 from rmsweep.sweep import tables
 from rmsweep.sweep.provenance import describe_missing, needed_programs, table_identity
-from rmsweep.sweep.shard import DamagedError, OutdatedError, Shards, one_line
+from rmsweep.sweep.shard import DamagedError, OutdatedError, Shards
 
 ROWS_PER_GROUP = 100_000
 NAMED = 10
@@ -74,10 +74,11 @@ def merge(study: Study, cells: Path, outputs: Iterable[Path], programs: bool = T
             except OutdatedError as error:
                 problems["outdated"].append(f"{block.path} ({error})")
             except DamagedError as error:
-                path.rename(path.with_suffix(".rejected"))
-                problems["damaged"].append(f"{block.path} ({error})")
-            except (OSError, MemoryError) as error:
-                problems["unreadable"].append(f"{block.path} ({one_line(error)})")
+                problems["damaged"].append(f"{block.path} ({error}{reject(path)})")
+            except MemoryError:
+                problems["unreadable"].append(f"{block.path} (not enough memory)")
+            except OSError as error:
+                problems["unreadable"].append(f"{block.path} ({tables.in_words(error)})")
             else:
                 for program, version in json.loads(shard.schema.metadata[b"versions"]).items():
                     if program in used:
@@ -92,12 +93,27 @@ def merge(study: Study, cells: Path, outputs: Iterable[Path], programs: bool = T
         metadata |= table_identity(study, versions)
         if problems:
             metadata["incomplete"] = describe_missing(n_datasets, study.n_datasets)
-    if not study.audit:  # what an earlier, audited version of the study has left
-        for name in ("audit", "agreement"):
-            for left in cells.parent.glob(f"{name}.*"):
-                left.unlink()
-    for unfinished in cells.rglob(".*.tmp"):  # of jobs that were killed while they wrote
-        unfinished.unlink(missing_ok=True)
+    if {path.parent for path in outputs} == {cells.parent}:  # in the study's own folder
+        tidy_up(study, cells)
+
+
+def reject(path: Path) -> str:
+    """Rename a damaged shard, so that the next run makes it anew; say if that can't be done."""
+    try:
+        path.rename(path.with_suffix(".rejected"))
+    except OSError as error:
+        return f"; it can't be renamed: {tables.in_words(error)}"
+    return ""
+
+
+def tidy_up(study: Study, cells: Path) -> None:
+    """Remove what an earlier, audited version of the study and jobs that were killed have left."""
+    left = [] if study.audit else ["audit.parquet", "audit.csv.gz"]
+    left += [] if study.audit else ["agreement.parquet", "agreement.csv"]
+    unfinished = filter(tables.is_abandoned, cells.rglob(".*.parquet.*.tmp"))
+    for path in (*(cells.parent / name for name in left), *unfinished):
+        with suppress(OSError):
+            path.unlink()
 
 
 def describe(problems: dict[str, list[str]]) -> str:
@@ -106,9 +122,10 @@ def describe(problems: dict[str, list[str]]) -> str:
     for kind, items in problems.items():
         more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
         parts.append(f"{len(items)} {kind}: {', '.join(items[:NAMED])}{more}")
+    renamed = "Damaged ones were renamed to *.rejected. " if "damaged" in problems else ""
     return (
-        f"nothing merged, shards are not as planned: {'; '.join(parts)}. Damaged ones were renamed "
-        "to *.rejected; the same command again makes what is missing"
+        f"nothing merged, shards are not as planned: {'; '.join(parts)}. "
+        f"{renamed}The same command again makes what is missing"
     )
 
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from rmsweep import plan
 from rmsweep.design import Block, Condition, Study, plain
+from rmsweep.sweep import tables
 from rmsweep.sweep.merge import identified
 from rmsweep.sweep.shard import (
     DamagedError,
@@ -27,7 +28,7 @@ from rmsweep.sweep.shard import (
     one_line,
 )
 
-State = Literal["done", "outdated", "damaged"]
+State = Literal["done", "outdated", "damaged", "unreadable"]
 
 PAUSE = 120.0
 """Seconds without work that count as a break between two runs."""
@@ -41,10 +42,10 @@ class ShardReport:
 
     Attributes
     ----------
-    state : {"done", "outdated", "damaged"}
+    state : {"done", "outdated", "damaged", "unreadable"}
         ``outdated``: made with other settings or code, so that the next run replaces it.
     problem : str
-        What is wrong with a damaged one.
+        What is wrong with a damaged one, or keeps one from being read.
     fits, failed, not_converged : int
         Rows; those without estimates; those with estimates that don't count as a success.
     seconds, cpu_seconds : float
@@ -193,8 +194,12 @@ class Monitor:
             return None
         except OutdatedError:
             return ShardReport("outdated", finished=finished)
-        except (OSError, DamagedError) as error:
+        except DamagedError as error:
             return ShardReport("damaged", one_line(error))
+        except MemoryError:
+            return ShardReport("unreadable", "not enough memory")
+        except OSError as error:
+            return ShardReport("unreadable", tables.in_words(error))
         rows = identified(shard, self.study, block.condition)
         failed = pc.equal(rows["status"], "failed")
         return ShardReport(
@@ -259,13 +264,13 @@ def by_condition(progress: Progress) -> list[str]:
 
 
 def damage(progress: Progress) -> list[str]:
-    """The damaged shards, a line each."""
+    """The shards that are damaged or can't be read now, a line each."""
     found = [
-        f"damaged: {block.path} ({shard.problem})"
+        f"{shard.state}: {block.path} ({shard.problem})"
         for block, shard in progress.shards.items()
-        if shard.state == "damaged"
+        if shard.problem
     ]
-    more = [f"and {len(found) - NAMED:,} damaged more"] if len(found) > NAMED else []
+    more = [f"and {len(found) - NAMED:,} more of them"] if len(found) > NAMED else []
     return found[:NAMED] + more
 
 

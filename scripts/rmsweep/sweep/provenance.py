@@ -40,6 +40,7 @@ def made_with(path: Path) -> dict[str, str]:
     """
     if path.suffix == ".parquet":
         return tables.metadata(path)
+    tables.check_regular(path)
     with path.open(encoding="utf-8") as file:
         description = DESCRIPTION.search(file.read(HEAD))
     made: dict[str, str] = json.loads(html.unescape(description[1] if description else ""))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from rmsweep.design import Axis, Condition, Level, plain
 from rmsweep.errors import UsageError, UserError
 
 SCHEMA_VERSION = "2"
+ABANDONED_SECONDS = 86_400.0
 
 KINDS = {"integer": pa.int64(), "number": pa.float64(), "text": pa.string()}
 
@@ -150,6 +152,25 @@ def atomic(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def is_abandoned(temporary: Path) -> bool:
+    """Whether the process that writes a temporary file of `atomic` is no more, as far as is known.
+
+    On other machines that is not known: a day must have passed.
+    """
+    *_, host, pid, _ = temporary.name.rsplit(".", 3)
+    if host == os.uname().nodename.rpartition(".")[2] and pid.isdecimal():
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False
+        return False
+    with suppress(OSError):
+        return time.time() - temporary.stat().st_mtime > ABANDONED_SECONDS
+    return False
+
+
 def check_regular(path: str | Path) -> None:
     """Refuse to wait for what a pipe or a device may say.
 
@@ -216,6 +237,7 @@ def made_with(path: Path, kind: str, columns: Iterable[str]) -> dict[str, str]:
         If it can't be read, or is of another kind.
     """
     with naming(path, kind):
+        check_regular(path)
         absent = set(columns) - set(pq.read_schema(path).names)
         found = metadata(path)
         if absent:
@@ -234,5 +256,6 @@ def read(path: Path, kind: str, **options: Any) -> pa.Table:
         If it can't be read.
     """
     with naming(path, kind):
+        check_regular(path)
         # the columns say all, whatever the names of the folders
         return pq.read_table(path, partitioning=None, **options)
