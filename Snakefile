@@ -12,6 +12,7 @@ min_version("9.0")
 include: "workflow/rules/common.smk"
 include: "workflow/rules/cells.smk"
 include: "workflow/rules/merge.smk"
+include: "workflow/rules/measures.smk"
 include: "workflow/rules/figures.smk"
 
 
@@ -30,4 +31,5 @@ rule all:
     input:
         merged_tables(),
         agreement(),
+        performance(),
         figures(),

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with tables.atomic(path) as temporary:
             if path.suffix == ".parquet":
                 table = pa.Table.from_pandas(summary, preserve_index=False)
-                identity = measures_identity(made_with)
+                identity = measures_identity(made_with, "compare_engines")
                 pq.write_table(table.replace_schema_metadata(identity), temporary)
             else:
                 summary.to_csv(temporary, index=False)

@@ -412,7 +412,12 @@ def _condition(chosen: Mapping[str, Named]) -> Condition:
     if n_numbers > MOST_NUMBERS:
         n_groups = chosen["n_groups"].value
         refuse("n_groups", n_groups, f"datasets of at most {MOST_NUMBERS:,} numbers in all")
-    lengths = {"predictor_mean": size, "predictor_sd": size, "sigma_ratio": size + 1}
+    lengths = {
+        "predictor_mean": size,
+        "predictor_sd": size,
+        "sigma_ratio": size + 1,
+        "beta": size + 1,
+    }
     values: dict[str, Value] = {}
     for key in axis_keys():
         value = chosen[key].value

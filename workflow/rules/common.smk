@@ -228,6 +228,11 @@ def agreement():
     ]
 
 
+def performance():
+    """The performance measures."""
+    return [f"{RESULTS}/performance{kind}" for kind in (".csv", ".parquet")]
+
+
 @cache
 def slices():
     """The slices of the study that have figures: with incomplete tables, those that have rows."""

@@ -1,13 +1,12 @@
 """Merge: all shards of the study into its tables.
 
 Needs every shard; makes fits, coefs and timings, as Parquet and as compressed CSV; for an audited
-study the table audit, too, and the comparison of the engines that it allows.
+study the table audit, too.
 """
 
 
 localrules:
     merge_shards,
-    compare_engines,
 
 
 rule merge_shards:
@@ -31,21 +30,3 @@ rule merge_shards:
     shell:
         "{params.run:q} --cells {params.cells:q} {params.programs}"
         " --output {output:q} > {log:q} 2>&1"
-
-
-rule compare_engines:
-    input:
-        f"{RESULTS}/audit.parquet",
-        due(*agreement()),
-    output:
-        agreement() or [f"{RESULTS}/agreement.csv", f"{RESULTS}/agreement.parquet"],
-    log:
-        f"logs/{NAME}/compare_engines.log",
-    conda:
-        environment("report.yaml")
-    params:
-        run=script("compare_engines.py"),
-    message:
-        "Compare the native engine with lme4 and statsmodels"
-    shell:
-        "{params.run:q} {input:q} --output {output:q} > {log:q} 2>&1"

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.design import Condition, Value, seed_sequence
 
+RANDOM = "random"
+"""The `beta` that stands for a fresh draw in each dataset."""
+
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
@@ -38,7 +41,7 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
 
     .. math::
 
-        \beta_k &\sim U(0, 1) \quad\text{(a fresh draw for every dataset)} \\
+        \beta_k &\sim U(0, 1) \quad\text{(a fresh draw for every dataset), or as given by beta} \\
         b_{gk} &\sim N(\beta_k,\ \sigma_k), \quad
             \sigma_k = \mathtt{sigma} \cdot \mathtt{sigma\_ratio}_k \\
         x_{gi} &\sim N(\mu,\ D R D) \\
@@ -67,6 +70,8 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
     n_terms = n_predictors + 1
 
     betas = rng.uniform(size=n_terms)
+    if condition["beta"] != RANDOM:  # drawn all the same: what follows has the same random numbers
+        betas = vector(condition["beta"], n_terms)
     spread = condition.sigma * vector(condition["sigma_ratio"], n_terms)
     coefficients = betas + spread * rng.standard_normal((n_groups, n_terms))
 
@@ -91,6 +96,13 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
         terms=terms(n_predictors),
     )
     return Simulated(data, betas, coefficients)
+
+
+def fixed_truth(condition: Condition, term: int) -> float | None:
+    """The true coefficient of a term, if it is the same in all datasets of a condition."""
+    if condition["beta"] == RANDOM:
+        return None
+    return float(vector(condition["beta"], int(condition["n_predictors"]) + 1)[term])
 
 
 @lru_cache

@@ -10,6 +10,8 @@ A family is a module of this package, or a Python or R file of the user's own. I
   strategies that differ in their inference alone share their fits;
 - optionally ``refuses(data, options)``: why data of such a layout can't be fitted, or an empty
   text. It may look at the numbers of rows, groups and terms, not at the values;
+- optionally ``tail_df(condition)``: the degrees of freedom of the t distribution that has the tails
+  of its estimates in such data, where these are heavier than a normal distribution's;
 - optionally ``ENGINE``, the program that does the computing, ``PACKAGES``, the names of the Python
   packages beyond numpy and scipy whose versions the rows depend on, and ``R_PACKAGES``, those of R;
 - optionally ``warm_up()``, which loads what ``fit`` needs and so keeps it out of its time;
@@ -40,7 +42,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import numpy as np
 
 from rmsweep.data.dataset import Array, Dataset
-from rmsweep.design import Strategy
+from rmsweep.design import Condition, Strategy
 from rmsweep.errors import UserError
 
 if TYPE_CHECKING:
@@ -231,6 +233,16 @@ def packages(
         return (), None
     module = load(strategy.family)
     return getattr(module, "PACKAGES", ()), getattr(module, "R_PACKAGES", None)
+
+
+def tail_df(strategy: Strategy, condition: Condition) -> float:
+    """Degrees of freedom of the t distribution whose tails a strategy's estimates have.
+
+    It decides which moments there are, whatever a sample says: those below it. Infinite for the
+    normal distribution's.
+    """
+    tails = getattr(load(strategy.family), "tail_df", None)
+    return float(tails(condition)) if tails else np.inf
 
 
 def warm_up(family: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rmsweep.data.dataset import Batch, Dataset
+from rmsweep.design import Condition
 from rmsweep.strategies import (
     Conventions,
     Fit,
@@ -35,6 +36,16 @@ def refuses(data: Dataset, options: NoOptions) -> str:
 def warm_up() -> None:
     """Load statsmodels."""
     import statsmodels.regression.linear_model  # noqa: F401
+
+
+def tail_df(condition: Condition) -> float:
+    """Tails of the estimates.
+
+    In a group of n rows the inverse cross-products of p normal predictors are those of an inverse
+    chi-squared variable with n − p degrees of freedom, so that its coefficients are t distributed,
+    and so are their mean's tails.
+    """
+    return float(condition.n_obs - condition["n_predictors"])
 
 
 def fit(data: Dataset, options: NoOptions) -> Fit:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from rmsweep import plan
 from rmsweep.design import Condition, Study
 from rmsweep.sweep.provenance import (
+    MEASURES,
     describe_missing,
     figure_identity,
     made_with,
@@ -95,8 +96,8 @@ class Judge:
         if condition := self.condition_of(path):
             return self.shards.outdated(path, condition)
         expected = self.figure if path.suffix == ".svg" else self.table
-        if path.name == "agreement.parquet":
-            expected = measures_identity(self.table)
+        if path.suffix == ".parquet" and path.stem in MEASURES:
+            expected = measures_identity(self.table, MEASURES[path.stem])
         try:
             found = made_with(path)
         except (OSError, ValueError, pa.ArrowException):

@@ -127,9 +127,21 @@ def table_identity(study: Study, versions: Mapping[str, Iterable[str]]) -> dict[
     }
 
 
-def measures_identity(table: Mapping[str, str]) -> dict[str, str]:
-    """What a table of measures says of itself, given what the table says that it is made from."""
-    return dict(table) | {"measured_by": code_digest("compare_engines")}
+def measures_identity(table: Mapping[str, str], script: str) -> dict[str, str]:
+    """What a table of measures says of itself.
+
+    Parameters
+    ----------
+    table : mapping of str to str
+        What the table says that it is made from.
+    script : str
+        What makes it.
+    """
+    return dict(table) | {"measured_by": code_digest(script)}
+
+
+MEASURES = {"agreement": "compare_engines", "performance": "measure_performance"}
+"""The tables of measures, and the scripts that make them."""
 
 
 def figure_identity(study: Study, table: Mapping[str, str]) -> dict[str, str]:

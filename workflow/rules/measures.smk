@@ -1,0 +1,47 @@
+"""Measures: what the merged tables say of the strategies and of the engines.
+
+Needs fits and coefs; makes performance, as Parquet and CSV. For an audited study, needs audit and
+makes agreement, the comparison of the engines.
+"""
+
+
+localrules:
+    measure_performance,
+    compare_engines,
+
+
+rule measure_performance:
+    input:
+        f"{RESULTS}/fits.parquet",
+        f"{RESULTS}/coefs.parquet",
+        due(*performance()),
+    output:
+        performance(),
+    log:
+        f"logs/{NAME}/measure_performance.log",
+    conda:
+        environment("report.yaml")
+    params:
+        run=script("measure_performance.py"),
+    message:
+        "Measure the performance of the strategies"
+    shell:
+        "{params.run:q} {input:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule compare_engines:
+    input:
+        f"{RESULTS}/audit.parquet",
+        due(*agreement()),
+    output:
+        agreement() or [f"{RESULTS}/agreement.csv", f"{RESULTS}/agreement.parquet"],
+    log:
+        f"logs/{NAME}/compare_engines.log",
+    conda:
+        environment("report.yaml")
+    params:
+        run=script("compare_engines.py"),
+    message:
+        "Compare the native engine with lme4 and statsmodels"
+    shell:
+        "{params.run:q} {input:q} --output {output:q} > {log:q} 2>&1"
