@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if path.suffix not in (".csv", ".parquet"):
             parser.error(f"--output: {path} is not allowed; allowed: .csv and .parquet files")
 
+    cli.refuse_overwriting([options.fits, options.coefs], options.output)
     made_with = tables.made_with(options.fits, "fits", ["fit_success"])
     if tables.made_with(options.coefs, "coefs", ["term"]) != made_with:
         raise UsageError(f"{options.coefs}: not of the same study as {options.fits}")

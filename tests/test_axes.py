@@ -37,6 +37,7 @@ GRID = {"n_groups": [10], "n_obs": [5], "sigma": [1], "n_sims": 2}
 # a value of every axis that is not its default
 OTHER: dict[str, Any] = {
     "n_predictors": 2,
+    "beta": [0, 0.5, 1, -1],
     "sigma_ratio": [1, 0, 0, 0],
     "predictor_mean": 3,
     "predictor_sd": [1, 2, 3],

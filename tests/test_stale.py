@@ -55,6 +55,7 @@ CHANGES = {
     "exclude": ([{"n_groups": 11}], "tables"),
     "n_sims": (3, "tables"),
     "n_predictors": (1, "tables"),
+    "beta": (0.5, "tables"),
     "sigma_ratio": ([1, 0, 0, 0], "tables"),
     "predictor_mean": (1, "tables"),
     "predictor_sd": (2, "tables"),
