@@ -24,7 +24,7 @@ from rmsweep.data.dataset import Array, Batch, Dataset, from_frame
 from rmsweep.design import Strategy
 from rmsweep.errors import UsageError
 from rmsweep.measures.sums import TEXTS
-from rmsweep.strategies.inference import stars
+from rmsweep.strategies.inference import infer, stars
 from rmsweep.strategies.resolve import resolve
 from rmsweep.sweep import tables
 from rmsweep.sweep.merge import converged, converged_published
@@ -86,7 +86,16 @@ def fit(strategy: Strategy, data: Dataset, truth: Array) -> dict[str, Any]:
     table = rows(outcomes, data.terms, truth, others)
     success = (converged_published if strategy.verdict == "published" else converged)(table)
     row: dict[str, Any] = table.select(RESULT).to_pylist()[0]
+    for coef in row["coefs"] if row["status"] != "failed" else ():
+        known = (np.array([coef[name]], dtype=float) for name in ("estimate", "se", "df"))
+        by_t = infer(*known, normal=False)
+        coef |= {"t_ci_low": in_json(by_t.ci_low[0]), "t_ci_high": in_json(by_t.ci_high[0])}
     return row | {"fit_success": success[0].as_py()}
+
+
+def in_json(number: float) -> float | None:
+    """A number as JSON can have it."""
+    return float(number) if np.isfinite(number) else None
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -136,11 +145,14 @@ def as_text(strategy: Strategy, result: dict[str, Any]) -> str:
     if result["status"] == "failed":
         return f"{heading}\nfailed: {result['messages']}"
     table = pd.DataFrame(result["coefs"]).set_index("term")
+    by_z = result["ci_type"] == "z"
     shown = pd.DataFrame(
         {
             "Estimate": table["estimate"],
             "2.5_ci": table["ci_low"],
             "97.5_ci": table["ci_high"],
+            # beside the reported z intervals: those that agree with the tests
+            **({"2.5_t": table["t_ci_low"], "97.5_t": table["t_ci_high"]} if by_z else {}),
             "SE": table["se"],
             "DF": table["df"],
             "T-stat": table["statistic"],

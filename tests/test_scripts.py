@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy import stats
 
 import check_study
 import compare_engines
@@ -91,6 +92,14 @@ def test_fit_table_prints_the_posts_columns(
     for heading in ("Estimate", "2.5_ci", "97.5_ci", "SE", "DF", "T-stat", "P-val", "Sig"):
         assert shown.count(heading) >= 4
     assert "absolute errors" not in shown
+    assert shown.count("97.5_t") == 2  # of the mixed models, whose intervals are by z
+    assert fit_table.main([str(study / "data.csv"), *FORMULA, "--json"]) == 0
+    for result in json.loads(capsys.readouterr().out):
+        for row in result["coefs"]:
+            half = stats.t.ppf(0.975, row["df"]) * row["se"]
+            assert row["t_ci_high"] == pytest.approx(row["estimate"] + half)
+            narrower = row["ci_high"] < row["t_ci_high"]
+            assert narrower == (result["ci_type"] == "z")
 
 
 @pytest.mark.slow
