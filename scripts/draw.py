@@ -22,12 +22,12 @@ os.environ["MPLBACKEND"] = "agg"
 from matplotlib.figure import Figure
 
 from rmsweep.errors import UsageError, UserError
-from rmsweep.figures import coefficients, convergence, grid, metrics, style
+from rmsweep.figures import coefficients, convergence, grid, metrics, rates, style
 from rmsweep.figures.facets import read_fits
 from rmsweep.sweep import provenance, tables
 
 Drawn = Iterator[tuple[str, Figure]]
-NAMES = [*tables.METRICS, "convergence", "coefficients", "grid"]
+NAMES = [*tables.METRICS, "convergence", *rates.TEXTS, "coefficients", "grid"]
 
 
 def draw_metric(table: Path, name: str, scale: metrics.Scale) -> Drawn:
@@ -40,6 +40,13 @@ def draw_convergence(table: Path) -> Drawn:
     """Bars of the convergence rates, slice by slice."""
     for part, fits in read_fits(table, "fit_success").slices().items():
         yield part, convergence.draw(fits)
+
+
+def draw_rates(table: Path, name: str) -> Drawn:
+    """Points of a rate of the performance measures, slice by slice."""
+    measured = rates.read_rates(table.with_name("performance.parquet"), name)
+    for part, fits in measured.slices().items():
+        yield part, rates.draw(fits, name)
 
 
 def draw_design(table: Path, draw: Callable[..., Figure]) -> Drawn:
@@ -60,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--only",
         nargs="+",
         metavar="NAME",
-        help="of coef_abs_err, se_sum, t_sum, convergence, coefficients, grid",
+        help=f"of {', '.join(NAMES)}; size and coverage need performance.parquet beside the table",
     )
     parser.add_argument(
         "--scale",
@@ -98,6 +105,8 @@ def draw_one(
     """Draw one figure, slice by slice; give the files."""
     if name in tables.METRICS:
         figures = draw_metric(table, name, scale)
+    elif name in rates.TEXTS:
+        figures = draw_rates(table, name)
     elif name == "convergence":
         figures = draw_convergence(table)
     else:

@@ -342,7 +342,7 @@ class TestRun:
             f"predictor_correlation={r},noise_sd={sd}" for r in ("0", "0.5") for sd in ("1", "2")
         ]
         for folder in folders:
-            assert len(list(folder.glob("*.svg"))) == 6
+            assert len(list(folder.glob("*.svg"))) == 8
             text = (folder / "se_sum.svg").read_text()
             assert folder.name.split("=")[-1] in text
 

@@ -18,12 +18,14 @@ from matplotlib.text import Text
 
 import draw
 from rmsweep.config import condition, load_study
+from rmsweep.data.scenario import terms
 from rmsweep.design import Study
-from rmsweep.figures import coefficients, convergence, grid, metrics, style
+from rmsweep.figures import coefficients, convergence, grid, metrics, rates, style
 from rmsweep.figures.facets import KEYS, Fits, read_fits
 from rmsweep.measures.distributions import box_statistics
 from rmsweep.measures.rates import success_rates, wilson_interval
-from rmsweep.sweep import provenance
+from rmsweep.measures.table import schema
+from rmsweep.sweep import provenance, tables
 from rmsweep.sweep.provenance import table_identity
 
 POST = ["lm", "lm2", "lmer", "lmer_mis"]
@@ -64,7 +66,27 @@ def write_fits(
         metadata["incomplete"] = incomplete
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(metadata)
     pq.write_table(table, path)
+    write_performance(study, path.with_name("performance.parquet"), metadata)
     return path
+
+
+def write_performance(study: Study, path: Path, metadata: dict[str, str]) -> None:
+    """Made-up sizes and coverages, of fits that all were used."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for one in study.conditions:
+        levels = tables.levels(study.axes, one)
+        for strategy in study.strategies:
+            for term in terms(one["n_predictors"]):
+                for measure in ("size", "coverage"):
+                    value = rng.uniform()
+                    row = levels | {"strategy": strategy.name, "term": term, "measure": measure}
+                    row |= {"value": value, "low": 0.9 * value, "high": 0.5 + 0.5 * value}
+                    counts = ("n_planned", "n_run", "n_converged", "n_used")
+                    row |= dict.fromkeys(counts, study.n_sims) | {"fits": "all"}
+                    rows.append(row | {"defined": True, "mcse_defined": True})
+    table = pa.Table.from_pylist(rows, schema=schema(study))
+    pq.write_table(table.replace_schema_metadata(metadata), path)
 
 
 def texts(figure: Figure) -> str:
@@ -244,6 +266,20 @@ def test_grid_says_what_is_not_crossed() -> None:
     assert said.count("not in the study") == 1
 
 
+@pytest.mark.parametrize("name", rates.TEXTS)
+def test_rates_are_those_of_the_performance_table(tmp_path: Path, name: str) -> None:
+    path = write_fits(tmp_path / "fits.parquet", n_groups=[10, 30])
+    measured = pd.read_parquet(tmp_path / "performance.parquet")
+    figure = rates.draw(rates.read_rates(tmp_path / "performance.parquet", name), name)
+    assert path.exists()
+    drawn = [y for axes in figure.axes for line in axes.lines for y in line.get_ydata()]
+    expected = measured[measured.measure == name]["value"]
+    assert sorted(drawn) == pytest.approx(sorted(expected))
+    assert len(drawn) == 2 * 2 * 4 * 4
+    assert "20 fits per point" in texts(figure)
+    assert tuple(rates.TEXTS) == tables.RATES
+
+
 def test_each_slice_is_drawn_alone_and_named(tmp_path: Path) -> None:
     path = write_fits(tmp_path / "fits.parquet", noise_sd=[1, 2])
     whole = read_fits(path, "se_sum")
@@ -276,11 +312,11 @@ def test_figures_are_the_same_bytes_each_time_and_say_what_made_them(tmp_path: P
     for run in ("first", "second"):
         assert draw.main([str(table), "--output", str(tmp_path / run)]) == 0
         runs.append({path.name: path.read_bytes() for path in (tmp_path / run).iterdir()})
-    assert len(runs[0]) == 12
+    assert len(runs[0]) == 16
     assert runs[0] == runs[1]
     # a folder of other studies' figures, too: they stay
     assert draw.main([str(table), "--output", str(tmp_path)]) == 0
-    assert len(list((tmp_path / "first").iterdir())) == 12
+    assert len(list((tmp_path / "first").iterdir())) == 16
     for name, content in runs[0].items():
         if name.endswith(".svg"):
             assert b"<dc:date>" not in content

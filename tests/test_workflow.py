@@ -66,7 +66,7 @@ def test_everything_is_made(reference: Checkout) -> None:
     assert reference.table("coefs").num_rows == 10 * 4 * 2
     assert reference.table("timings").num_rows == 10 * 4
     assert set(reference.table("performance")["fits"].to_pylist()) == {"all", "converged"}
-    assert len(list((reference.results() / "figures").glob("*.svg"))) == 6
+    assert len(list((reference.results() / "figures").glob("*.svg"))) == 8
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from rmsweep.strategies import is_file
 from rmsweep.sweep import lock
 from rmsweep.sweep.judge import Judge
 from rmsweep.sweep.provenance import needed_programs, table_identity
-from rmsweep.sweep.tables import METRICS
+from rmsweep.sweep.tables import METRICS, RATES
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -253,6 +253,6 @@ def figures():
     return [
         f"{Path(RESULTS, 'figures', part, name)}.{kind}"
         for part in slices()
-        for name in (*METRICS, "convergence", "coefficients", "grid")
+        for name in (*METRICS, "convergence", *RATES, "coefficients", "grid")
         for kind in ("png", "svg")
     ]

@@ -1,6 +1,6 @@
-"""Figures: all of them from the merged table, by one job.
+"""Figures: all of them from the merged table and its measures, by one job.
 
-Needs fits.parquet; makes PNG and SVG of every figure, for each slice of the study.
+Needs fits.parquet and performance.parquet beside it; makes PNG and SVG of every figure, for each slice of the study.
 """
 
 
@@ -11,6 +11,7 @@ localrules:
 rule draw:
     input:
         f"{RESULTS}/fits.parquet",
+        f"{RESULTS}/performance.parquet",
         due(*figures()),
     output:
         figures(),
@@ -26,5 +27,5 @@ rule draw:
     message:
         "Draw the figures"
     shell:
-        "{params.run:q} {input:q} --output {params.folder:q} --jobs {threads}"
+        "{params.run:q} {input[0]:q} --output {params.folder:q} --jobs {threads}"
         " > {log:q} 2>&1"

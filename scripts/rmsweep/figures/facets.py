@@ -100,11 +100,16 @@ def read_fits(path: Path, column: str) -> Fits:
         path, "fits", columns=columns, use_threads=False, read_dictionary=["strategy"]
     )
     frame = table.to_pandas().rename(columns={column: "value"})
-    frame["sigma"] = frame["sigma"].astype("category").cat.rename_categories(plain)
-    frame["strategy"] = frame["strategy"].cat.set_categories(
-        [strategy.name for strategy in study.strategies]
+    return Fits(in_order(frame, study), study, "", made_with)
+
+
+def in_order(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The same with ``sigma`` (as text) and ``strategy`` as categories, in the figures' order."""
+    names = [strategy.name for strategy in study.strategies]
+    return frame.assign(
+        sigma=frame["sigma"].astype("category").cat.rename_categories(plain),
+        strategy=frame["strategy"].astype("category").cat.set_categories(names),
     )
-    return Fits(frame, study, "", made_with)
 
 
 @dataclass(frozen=True, slots=True)
