@@ -403,6 +403,7 @@ class TestOwnFiles:
         [
             ('"t"', '"normal"', "fit: ci_type is not t or z"),
             ("Fit(estimate, se", "Fit(estimate, -se", "fit: a standard error is negative"),
+            ("float(n - p)", "-1.0", "fit: degrees of freedom are not positive"),
             ("Fit(estimate, se", "Fit(list(estimate), se", "are not arrays of 4 numbers"),
             ("float(n - p)", "None", "are not arrays of 4 numbers"),
         ],

@@ -27,8 +27,9 @@ from rmsweep.config import read_study
 from rmsweep.design import Study
 from rmsweep.errors import UserError
 from rmsweep.sweep import tables
+from rmsweep.sweep.content import DamagedError
 from rmsweep.sweep.merge import MergeError, merge
-from rmsweep.sweep.shard import DamagedError, OutdatedError, Shards
+from rmsweep.sweep.shard import OutdatedError, Shards
 
 pytestmark = pytest.mark.slow
 

@@ -18,8 +18,9 @@ from rmsweep import plan
 from rmsweep.design import Condition, Study
 from rmsweep.errors import UserError
 from rmsweep.sweep import tables
+from rmsweep.sweep.content import DamagedError
 from rmsweep.sweep.provenance import describe_missing, needed_programs, table_identity
-from rmsweep.sweep.shard import DamagedError, OutdatedError, Shards
+from rmsweep.sweep.shard import OutdatedError, Shards
 
 ROWS_PER_GROUP = 100_000
 NAMED = 10

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from rmsweep import plan
 from rmsweep.design import Block, Condition, Study, plain
 from rmsweep.sweep import tables
+from rmsweep.sweep.content import DamagedError
 from rmsweep.sweep.merge import identified
 from rmsweep.sweep.shard import (
-    DamagedError,
     OutdatedError,
     Shards,
     blocks_among,

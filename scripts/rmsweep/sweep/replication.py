@@ -288,6 +288,8 @@ def outcome(fit: Any, n_terms: int, seconds: float, cpu_seconds: float) -> Outco
         error = "fit: an estimate or a standard error is not a finite number"
     elif (fit.se < 0).any():
         error = "fit: a standard error is negative"
+    elif (fit.df <= 0).any():
+        error = "fit: degrees of freedom are not positive"
     elif fit.ci_type not in ("t", "z") or not isinstance(fit.convergence, Convergence):
         error = "fit: ci_type is not t or z, or convergence is no Convergence"
     return Outcome(None if error else fit, error, seconds, cpu_seconds)

@@ -10,26 +10,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rmsweep.config import axis_defaults
-from rmsweep.data.dataset import Array
-from rmsweep.data.scenario import terms
-from rmsweep.design import Block, Condition, Strategy, Study, parse_sims
+from rmsweep.design import Block, Condition, Study, parse_sims
 from rmsweep.errors import UserError
-from rmsweep.strategies.inference import infer
 from rmsweep.sweep import tables
+from rmsweep.sweep.content import DamagedError, check
 from rmsweep.sweep.provenance import installed_r_versions, shard_identity, study_versions
 
 Identity = Mapping[str, Any]
 T = TypeVar("T")
-
-
-class DamagedError(ValueError):
-    """A shard that can't be what its place says, whatever the study, and why."""
 
 
 class UnreadableError(UserError):
@@ -142,7 +135,7 @@ class Shards:
         if reason := self.differences(found, self.expected(block.condition), self.names):
             raise OutdatedError(reason)
         rows = select(table, block, list(found["strategies"]), self.names)
-        check_content(rows, block, self.study, self.study.strategies)
+        check(rows, block, self.study, self.study.strategies)
         return rows
 
 
@@ -266,93 +259,6 @@ def select(table: pa.Table, block: Block, there: list[str], names: list[str]) ->
     return table.take(pa.array([start + offset for start in first for offset in offsets]))
 
 
-def check_content(
-    rows: pa.Table, block: Block, study: Study, strategies: Sequence[Strategy]
-) -> None:
-    """Refuse rows that the sweep could not have written.
-
-    Parameters
-    ----------
-    rows : pyarrow.Table
-        Of a shard, dataset by dataset.
-    block : Block
-    study : Study
-    strategies : sequence of Strategy
-        Those that the rows of each dataset are of, in that order.
-
-    Raises
-    ------
-    DamagedError
-        At the first column that is not as it has to be.
-    """
-
-    def numbers(array: Any) -> Array:
-        found: Array = array.to_numpy(zero_copy_only=False)
-        return found
-
-    def expect(good: Any, what: str) -> None:
-        if not np.all(good):
-            raise DamagedError(f"holds what no fit can say: see {what}")
-
-    n_terms = int(block.condition["n_predictors"]) + 1
-    nested = rows["coefs"].combine_chunks()
-    lengths = numbers(pc.fill_null(pc.list_value_length(nested), -1))
-    expect(lengths == n_terms, "coefs")
-    flat = pc.list_flatten(nested)
-    names = pa.array([*terms(n_terms - 1)] * len(rows))
-    expect(flat.field("term").equals(names), "term")
-    shape = len(rows), n_terms
-    coefs = {
-        name: numbers(flat.field(name)).reshape(shape) for name in tables.COEFFICIENT.names[1:]
-    }
-    statuses = rows["status"].to_pylist()
-    said = [pc.fill_null(rows[name], "") for name in ("grad_msg", "hess_msg", "df_msg", "messages")]
-    complaints = [
-        *(pc.not_equal(text, "") for text in said),
-        pc.fill_null(rows["singular"], False),
-        pc.not_equal(pc.fill_null(rows["opt_code"], 0), 0),
-    ]
-    clean = ~np.logical_or.reduce([numbers(flags) for flags in complaints])
-    for status, silent in zip(statuses, clean.tolist(), strict=True):
-        # a failed fit gives its reason, too
-        expect(status in (("ok",) if silent else ("warning", "failed")), "status")
-    engines = [strategy.engine for strategy in strategies] * len(block.sims)
-    expect(rows["engine"].to_pylist() == engines, "engine")
-
-    expect(np.isfinite(coefs["truth"]), "truth")
-    fitted = np.array([text != "failed" for text in statuses])
-    for name in ("se_type", "df_type", "ci_type"):
-        expect(numbers(pc.is_valid(rows[name])) == fitted, name)
-    for name in ("estimate", "se"):
-        expect(np.isfinite(coefs[name]).all(axis=1) == fitted, name)
-        expect(np.isfinite(coefs[name]).any(axis=1) == fitted, name)
-    expect((coefs["se"] >= 0) | ~fitted[:, None], "se")
-    with np.errstate(all="ignore"):
-        statistic = coefs["estimate"] / coefs["se"]
-        errors = coefs["estimate"] - coefs["truth"]
-    expect(agree(coefs["statistic"], statistic), "statistic")
-    for metric, parts in zip(tables.METRICS, (errors, coefs["se"], statistic), strict=True):
-        expect(agree(numbers(rows[metric]), np.abs(parts).sum(axis=1)), metric)
-    expect(~(coefs["df"] <= 0), "df")
-    types = rows["ci_type"].to_pylist()
-    expect([text in ("t", "z", None) for text in types], "ci_type")
-    normal = np.array([text == "z" for text in types])
-    inferred = infer(coefs["estimate"], coefs["se"], coefs["df"], normal[:, None])
-    for name in ("p_value", "ci_low", "ci_high"):
-        # the distributions' functions differ a little between versions of scipy
-        expect(agree(coefs[name], getattr(inferred, name), rtol=1e-6), name)
-    for name in ("seconds", "cpu_seconds"):
-        expect((numbers(rows[name]) >= 0) & np.isfinite(numbers(rows[name])), name)
-    native = [strategy.engine == "native" for strategy in strategies]
-    drawn = [bool(study.audit) and study.is_audited(block.condition, sim) for sim in block.sims]
-    expect(numbers(pc.is_valid(rows["audit"])) == np.outer(drawn, native).ravel(), "audit")
-
-
-def agree(one: Array, two: Array, rtol: float = 1e-9) -> bool:
-    """Whether numbers are the same but for rounding, which differs between machines."""
-    return bool(np.allclose(one, two, rtol=rtol, atol=1e-300, equal_nan=True))
-
-
 def kept(path: Path) -> Path | None:
     """Where the latest shard of a path is kept while Snakemake makes it anew.
 
@@ -428,7 +334,7 @@ def rows_of(shards: Shards, block: Block, path: Path) -> list[tuple[str, pa.Tabl
             name = strategy.name
             if name in there and not shards.differences(found, expected, [name]):
                 rows = select(table, block, there, [name]).replace_schema_metadata()
-                check_content(rows, block, shards.study, [strategy])
+                check(rows, block, shards.study, [strategy])
                 usable.append((name, rows))
         return usable
     except (OSError, DamagedError, OutdatedError):
