@@ -10,9 +10,9 @@ localrules:
 
 rule draw:
     input:
-        f"{RESULTS}/fits.parquet",
-        f"{RESULTS}/performance.parquet",
         due(*figures()),
+        fits=f"{RESULTS}/fits.parquet",
+        performance=f"{RESULTS}/performance.parquet",
     output:
         figures(),
     log:
@@ -27,5 +27,5 @@ rule draw:
     message:
         "Draw the figures"
     shell:
-        "{params.run:q} {input[0]:q} --output {params.folder:q} --jobs {threads}"
+        "{params.run:q} {input.fits:q} --output {params.folder:q} --jobs {threads}"
         " > {log:q} 2>&1"
