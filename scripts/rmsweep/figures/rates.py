@@ -29,7 +29,7 @@ class Text(NamedTuple):
 BANDS = (0.5 * ALPHA, 0.1 * ALPHA)
 """Bradley (1978), British J. of Mathematical and Statistical Psychology 31:144: how far a test's
 size may be from the nominal one, liberally and strictly."""
-TICKS = (0.0, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+TICKS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 TEXTS = {
     "size": Text(
