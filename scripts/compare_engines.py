@@ -29,13 +29,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("audit", type=Path, help="the study's audit.parquet")
     parser.add_argument(
-        "--output", type=cli.output, nargs="+", required=True, help="files to write: .csv, .parquet"
+        "--output",
+        type=cli.output_of_measures,
+        nargs="+",
+        required=True,
+        help="files to write: .csv, .parquet",
     )
     options = parser.parse_args(argv)
-
-    for path in options.output:
-        if path.suffix not in (".csv", ".parquet"):
-            parser.error(f"--output: {path} is not allowed; allowed: .csv and .parquet files")
 
     cli.refuse_overwriting([options.audit], options.output)
     made_with = tables.made_with(options.audit, "audits", tables.AUDIT.names)

@@ -32,12 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("fits", type=Path, help="the study's fits.parquet")
     parser.add_argument("coefs", type=Path, help="its coefs.parquet")
     parser.add_argument(
-        "--output", type=cli.output, nargs="+", required=True, help="files to write: .csv, .parquet"
+        "--output",
+        type=cli.output_of_measures,
+        nargs="+",
+        required=True,
+        help="files to write: .csv, .parquet",
     )
     options = parser.parse_args(argv)
-    for path in options.output:
-        if path.suffix not in (".csv", ".parquet"):
-            parser.error(f"--output: {path} is not allowed; allowed: .csv and .parquet files")
 
     cli.refuse_overwriting([options.fits, options.coefs], options.output)
     made_with = tables.made_with(options.fits, "fits", ["fit_success"])

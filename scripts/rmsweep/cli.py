@@ -165,6 +165,15 @@ def output(text: str | Path) -> Path:
     return path
 
 
+def output_of_measures(text: str) -> Path:
+    """A table of measures to write, for `argparse`."""
+    path = output(text)
+    if path.suffix not in (".csv", ".parquet"):
+        allowed = ".csv and .parquet files"
+        raise argparse.ArgumentTypeError(f"{path} is not allowed; allowed: {allowed}")
+    return path
+
+
 def output_folder(text: str | Path) -> Path:
     """A folder to write into, for `argparse`; it need not be there.
 

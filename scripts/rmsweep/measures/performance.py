@@ -11,7 +11,7 @@ Fits are used in two ways that are never mixed: ``all`` that gave estimates, and
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -62,10 +62,6 @@ class Fits:
     p_value: Array
     ci_low: Array
     ci_high: Array
-
-    def take(self, used: Flags) -> Fits:
-        """Those of some datasets."""
-        return Fits(*(getattr(self, part.name)[used] for part in fields(self)))
 
     @cached_property
     def error(self) -> Array:
