@@ -2,13 +2,16 @@
 
 `crossproducts` reduces the datasets of a block, `fit` finds the REML or ML optimum of each,
 `inference_at` gives the same closed forms at any other θ, such as lme4's, and `lme4_checks` says
-what lme4 would of either. `cluster_robust_ols` and `two_stage` are the strategies without random
+what lme4 would of either. `kenward_roger` adjusts standard errors and degrees of freedom to small
+samples. `cluster_robust_ols` and `two_stage` are the strategies without random
 effects. The mathematics is in `criterion`, the search in `optimise`.
 
 References
 ----------
 Bates, D., Mächler, M., Bolker, B. & Walker, S. (2015). Fitting linear mixed-effects models using
 lme4. Journal of Statistical Software 67(1).
+Chung, Y., Rabe-Hesketh, S., Dorie, V., Gelman, A. & Liu, J. (2013). A nondegenerate penalized
+likelihood estimator for variance parameters in multilevel models. Psychometrika 78, 685-709.
 Giesbrecht, F. G. & Burns, J. C. (1985). Two-stage analysis based on a mixed model: large-sample
 asymptotic theory and small-sample simulation results. Biometrics 41, 477-486.
 Kuznetsova, A., Brockhoff, P. B. & Christensen, R. H. B. (2017). lmerTest package: tests in linear
@@ -23,11 +26,13 @@ from rmsweep.lmm.checks import Checks, lme4_check, lme4_checks, lmertest_warning
 from rmsweep.lmm.covariance import Covariance
 from rmsweep.lmm.crossproducts import EXACT, CrossProducts, centred, crossproducts, uncentred
 from rmsweep.lmm.fit import EXACT_BY_GROUP, Estimates, LmmFit, blups, fit, inference_at
+from rmsweep.lmm.kenward_roger import Adjusted, kenward_roger
 from rmsweep.lmm.leastsquares import LeastSquaresFit, cluster_robust_ols, two_stage
 
 __all__ = [
     "EXACT",
     "EXACT_BY_GROUP",
+    "Adjusted",
     "Checks",
     "Covariance",
     "CrossProducts",
@@ -40,6 +45,7 @@ __all__ = [
     "crossproducts",
     "fit",
     "inference_at",
+    "kenward_roger",
     "lme4_check",
     "lme4_checks",
     "lmertest_warnings",
