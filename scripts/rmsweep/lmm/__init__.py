@@ -3,8 +3,7 @@
 `crossproducts` reduces the datasets of a block, `fit` finds the REML or ML optimum of each,
 `inference_at` gives the same closed forms at any other θ, such as lme4's, and `lme4_checks` says
 what lme4 would of either. `kenward_roger` adjusts standard errors and degrees of freedom to small
-samples. `cluster_robust_ols` and `two_stage` are the strategies without random
-effects. The mathematics is in `criterion`, the search in `optimise`.
+samples. `cluster_robust_ols` and `two_stage` are the strategies without random effects. The mathematics is in `criterion`, the search in `optimise`.
 
 References
 ----------
@@ -28,20 +27,33 @@ from rmsweep.lmm.crossproducts import EXACT, CrossProducts, centred, crossproduc
 from rmsweep.lmm.fit import EXACT_BY_GROUP, Estimates, LmmFit, blups, fit, inference_at
 from rmsweep.lmm.kenward_roger import Adjusted, kenward_roger
 from rmsweep.lmm.leastsquares import LeastSquaresFit, cluster_robust_ols, two_stage
+from rmsweep.lmm.sandwich import (
+    Bases,
+    Robust,
+    bases,
+    coefficient_contrasts,
+    robust_inference,
+    sandwich,
+    working_covariance,
+)
 
 __all__ = [
     "EXACT",
     "EXACT_BY_GROUP",
     "Adjusted",
+    "Bases",
     "Checks",
     "Covariance",
     "CrossProducts",
     "Estimates",
     "LeastSquaresFit",
     "LmmFit",
+    "Robust",
+    "bases",
     "blups",
     "centred",
     "cluster_robust_ols",
+    "coefficient_contrasts",
     "crossproducts",
     "fit",
     "inference_at",
@@ -49,6 +61,9 @@ __all__ = [
     "lme4_check",
     "lme4_checks",
     "lmertest_warnings",
+    "robust_inference",
+    "sandwich",
     "two_stage",
     "uncentred",
+    "working_covariance",
 ]
