@@ -3,7 +3,8 @@
 `crossproducts` reduces the datasets of a block, `fit` finds the REML or ML optimum of each,
 `inference_at` gives the same closed forms at any other θ, such as lme4's, and `lme4_checks` says
 what lme4 would of either. `kenward_roger` adjusts standard errors and degrees of freedom to small
-samples. `cluster_robust_ols` and `two_stage` are the strategies without random effects. The mathematics is in `criterion`, the search in `optimise`.
+samples. `cluster_robust_ols` and `two_stage` are the strategies without random effects. The
+mathematics is in `criterion`, the search in `optimise`.
 
 References
 ----------
