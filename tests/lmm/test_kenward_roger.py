@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from known_data import known
 
+from known_data import known
 from rmsweep import lmm
 from rmsweep.config import condition
 from rmsweep.data.dataset import Batch

@@ -128,7 +128,7 @@ def test_is_clubsandwichs_for_mixed_models(name: str, q: int) -> None:
     data = known(name)
     batch = Batch([data])
     fitted = lmm.fit(batch.crossproducts(data.terms[:q]))
-    se, df = lmm.robust_inference(batch.crossproducts(data.terms), fitted, q)
+    se, df = lmm.robust_inference(batch.crossproducts(data.terms), fitted, range(q))
     expected_se, expected_df = MIXED[name, q]
     np.testing.assert_allclose(se[0], expected_se, rtol=RTOL)
     np.testing.assert_allclose(df[0], expected_df, rtol=RTOL)
@@ -163,7 +163,7 @@ def test_is_its_definition_for_mixed_models(kind: Kind, covariance: lmm.Covarian
     q = 2
     own = lmm.crossproducts(y, X, X[:, :, :q], groups)
     fitted = lmm.fit(own, covariance=covariance)
-    se, df = lmm.robust_inference(data, fitted, q, kind)
+    se, df = lmm.robust_inference(data, fitted, range(q), kind)
     for r in range(len(y)):
         Lambda = np.zeros((q, q))
         if covariance == "full":
@@ -196,11 +196,11 @@ def test_does_not_depend_on_the_other_datasets(kind: Kind) -> None:
     y, X, groups = unbalanced(R=5)
     data = lmm.crossproducts(y, X, None, groups)
     fitted = lmm.fit(data.with_leading_random_effects(1))
-    together = (*lmm.robust_inference(data, fitted, 1, kind), of_ols(data, kind).variance)
+    together = (*lmm.robust_inference(data, fitted, [0], kind), of_ols(data, kind).variance)
     for r in range(5):
         one = lmm.crossproducts(y[r : r + 1], X[r : r + 1], None, groups)
         alone = lmm.fit(one.with_leading_random_effects(1))
-        found = (*lmm.robust_inference(one, alone, 1, kind), of_ols(one, kind).variance)
+        found = (*lmm.robust_inference(one, alone, [0], kind), of_ols(one, kind).variance)
         for part, whole in zip(found, together, strict=True):
             assert part[0].tobytes() == whole[r].tobytes()
 
@@ -224,7 +224,7 @@ def test_datasets_that_have_no_fit_have_no_standard_errors() -> None:
     y[0] = X[0] @ [1.0, 2.0, 3.0, 4.0]
     data = lmm.crossproducts(y, X, None, groups)
     fitted = lmm.fit(data.with_leading_random_effects(1), on_error="report")
-    se, df = lmm.robust_inference(data, fitted, 1)
+    se, df = lmm.robust_inference(data, fitted, [0])
     assert np.isnan([se[0], df[0]]).all()
     assert np.isfinite([se[1], df[1]]).all()
     with pytest.raises(ValueError, match="Z = X"):
@@ -237,7 +237,7 @@ def test_large_random_intercepts_leave_the_deviations_from_group_means(theta: fl
     data = known("Ovary")
     batch = Batch([data])
     at = lmm.inference_at(batch.crossproducts(data.terms[:1]), np.array([[theta]]))
-    se, df = lmm.robust_inference(batch.crossproducts(data.terms), at, 1)
+    se, df = lmm.robust_inference(batch.crossproducts(data.terms), at, [0])
     # clubSandwich's of the within estimator
     np.testing.assert_allclose(se[0, 1:], [0.69457662309, 0.40021828603], rtol=1e-6)
     np.testing.assert_allclose(df[0, 1:], [9.977605019, 9.938161051], rtol=1e-6)

@@ -67,8 +67,13 @@ class Dataset:
     @property
     def formula(self) -> str:
         """The fixed effects as a formula, names quoted with backticks where R needs it."""
-        slopes = [quoted(term) for term in self.terms if term != "Intercept"]
-        intercept = "1" if "Intercept" in self.terms else "0"
+        return self.formula_without(None)
+
+    def formula_without(self, left_out: str | None) -> str:
+        """The same without one of the terms."""
+        terms = [term for term in self.terms if term != left_out]
+        slopes = [quoted(term) for term in terms if term != "Intercept"]
+        intercept = "1" if "Intercept" in terms else "0"
         right = slopes if slopes and intercept == "1" else [intercept, *slopes]
         return f"{quoted(self.response)} ~ {' + '.join(right)}"
 

@@ -26,6 +26,7 @@ and hypothesis testing in fixed effects models. Journal of Business & Economic S
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -219,7 +220,7 @@ def coefficient_contrasts(centre: Array) -> Array:
 
 
 def robust_inference(
-    data: CrossProducts, fitted: Estimates, n_random: int, kind: Kind = "CR2"
+    data: CrossProducts, fitted: Estimates, random: Sequence[int], kind: Kind = "CR2"
 ) -> tuple[Array, Array]:
     """Cluster-robust standard errors of a mixed model's estimates, and their degrees of freedom.
 
@@ -231,8 +232,8 @@ def robust_inference(
         R datasets with Z = X, also for a model with fewer random effects.
     fitted : Estimates
         Of the same data.
-    n_random : int
-        Number of its random effects, which are those of the first columns of X.
+    random : sequence of int
+        The columns of X that are those of its random effects, in their order.
     kind : {"CR0", "CR2", "CR3"}
 
     Returns
@@ -250,13 +251,11 @@ def robust_inference(
     beta = fitted.estimate[index] / unit
     beta[:, 0] += (centre * beta).sum(axis=1)
     beta = np.where(good[:, None], beta - data.pooled[index], 0.0)
-    q = n_random
-    Lambda = lower_root(q, fitted.covariance).matrices(np.nan_to_num(fitted.theta[index]))
-    frame = x_unit[:, :q, None] * np.eye(q)
-    frame[:, 0] += centre[:, :q] * x_unit[:, :q]
-    root = np.matmul(frame, Lambda)
-    Gamma = np.zeros((len(index), data.n_fixed, data.n_fixed))
-    Gamma[:, :q, :q] = np.matmul(root, root.swapaxes(-1, -2))
+    form = lower_root(len(random), fitted.covariance)
+    frame = x_unit[:, :, None] * np.eye(data.n_fixed)
+    frame[:, 0] += centre * x_unit
+    root = np.matmul(frame[:, :, random], form.matrices(np.nan_to_num(fitted.theta[index])))
+    Gamma = np.matmul(root, root.swapaxes(-1, -2))
     groups = bases(data, beta)
     found = sandwich(groups, coefficient_contrasts(centre), kind, working_covariance(groups, Gamma))
     some = index[good]

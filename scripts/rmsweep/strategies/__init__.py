@@ -14,7 +14,8 @@ A family is a module of this package, or a Python or R file of the user's own. I
 - optionally ``tail_df(condition)``: the degrees of freedom of the t distribution that has the tails
   of its estimates in such data, where these are heavier than a normal distribution's;
 - optionally ``ENGINE``, the program that does the computing, ``PACKAGES``, the names of the Python
-  packages beyond numpy and scipy whose versions the rows depend on, and ``R_PACKAGES``, those of R;
+  packages beyond numpy and scipy whose versions the rows depend on, and ``R_PACKAGES``, those of R,
+  or ``r_packages(options, inference)`` where these decide which;
 - optionally ``warm_up()``, which loads what ``fit`` needs and so keeps it out of its time;
 - optionally ``fit_batch(batch, options)``, the same for many datasets at once by the project's own
   engine: a list with what ``fit`` would give, or a `FitError`, for each; with it,
@@ -270,7 +271,10 @@ def packages(
     if strategy.engine == "native" and not audit:
         return (), None
     module = load(strategy.family)
-    return getattr(module, "PACKAGES", ()), getattr(module, "R_PACKAGES", None)
+    of_r = getattr(module, "R_PACKAGES", None)
+    if hasattr(module, "r_packages"):
+        of_r = module.r_packages(strategy.options, strategy.inference)
+    return getattr(module, "PACKAGES", ()), of_r
 
 
 def tail_df(strategy: Strategy, condition: Condition) -> float:
