@@ -133,6 +133,13 @@ class Batch:
             self._products[n_random] = whole.with_leading_random_effects(n_random)
         return self._products[n_random]
 
+    def take(self, places: Sequence[int]) -> Batch:
+        """Some of the datasets, with what has been made of them."""
+        part = Batch([self.datasets[place] for place in places])
+        index = np.array(places, dtype=np.intp)
+        part._products = {key: own.take(index) for key, own in self._products.items()}
+        return part
+
 
 def same_structure(one: Dataset, other: Dataset) -> bool:
     """Whether two datasets have the same terms and the same groups, row by row."""

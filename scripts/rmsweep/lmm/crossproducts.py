@@ -8,8 +8,9 @@ grouping factor leaves).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -235,6 +236,7 @@ class CrossProducts:
             z_centre=self.z_centre[:, :q].copy(),
         )
 
+    @np.errstate(all="ignore")  # what can't be fitted has a problem
     def with_random_effects(self, columns: Sequence[int]) -> CrossProducts:
         """Cross-products of the model that keeps only some columns of Z, none of them centred.
 
@@ -288,6 +290,7 @@ class CrossProducts:
             z_centre=given.z_centre[:, kept].copy(),
         )
 
+    @np.errstate(all="ignore")  # what can't be fitted has a problem
     def without_fixed_effect(self, column: int) -> CrossProducts:
         """Cross-products of the model without one column of X, whose random effect stays.
 
@@ -342,14 +345,14 @@ class CrossProducts:
 
     def take(self, index: NDArray[np.intp]) -> CrossProducts:
         """Return some of the datasets."""
-        parts = ("x_unit", "z_unit", "y_unit", "x_centre", "z_centre", "pooled", "xx")
-        return replace(
-            self,
-            blocks=self.blocks.take(index),
-            xr=self.xr.take(index, axis=1),
-            problems=tuple(self.problems[place] for place in index),
-            **{part: getattr(self, part)[index] for part in parts},
-        )
+        own: dict[str, Any] = {
+            "blocks": self.blocks.take(index),
+            "xr": self.xr.take(index, axis=1),
+            "problems": tuple(self.problems[place] for place in index),
+        }
+        common = {"n_obs", "group_sizes", "x_is_z"}
+        by_dataset = {field.name for field in fields(self)} - own.keys() - common
+        return replace(self, **own, **{name: getattr(self, name)[index] for name in by_dataset})
 
     def with_random_effects_as_given(self) -> CrossProducts:
         """Cross-products with columns of Z that are not centred, for structures that this changes.

@@ -16,6 +16,7 @@ A family is a module of this package, or a Python or R file of the user's own. I
 - optionally ``ENGINE``, the program that does the computing, ``PACKAGES``, the names of the Python
   packages beyond numpy and scipy whose versions the rows depend on, and ``R_PACKAGES``, those of R,
   or ``r_packages(options, inference)`` where these decide which;
+- optionally ``ORDERED``, which is true if the order of a group's rows matters to it;
 - optionally ``warm_up()``, which loads what ``fit`` needs and so keeps it out of its time;
 - optionally ``fit_batch(batch, options)``, the same for many datasets at once by the project's own
   engine: a list with what ``fit`` would give, or a `FitError`, for each; with it,
