@@ -24,25 +24,41 @@ from rmsweep.lmm.covariance import Covariance
 from rmsweep.lmm.crossproducts import EXACT, CrossProducts, centred, crossproducts, uncentred
 from rmsweep.lmm.fit import EXACT_BY_GROUP, Estimates, LmmFit, blups, fit, inference_at
 from rmsweep.lmm.leastsquares import LeastSquaresFit, cluster_robust_ols, two_stage
+from rmsweep.lmm.sandwich import (
+    Bases,
+    Robust,
+    bases,
+    coefficient_contrasts,
+    robust_inference,
+    sandwich,
+    working_covariance,
+)
 
 __all__ = [
     "EXACT",
     "EXACT_BY_GROUP",
+    "Bases",
     "Checks",
     "Covariance",
     "CrossProducts",
     "Estimates",
     "LeastSquaresFit",
     "LmmFit",
+    "Robust",
+    "bases",
     "blups",
     "centred",
     "cluster_robust_ols",
+    "coefficient_contrasts",
     "crossproducts",
     "fit",
     "inference_at",
     "lme4_check",
     "lme4_checks",
     "lmertest_warnings",
+    "robust_inference",
+    "sandwich",
     "two_stage",
     "uncentred",
+    "working_covariance",
 ]
