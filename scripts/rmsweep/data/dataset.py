@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,6 +84,18 @@ class Dataset:
         levels = {name: codes + 1 for name, codes in self.factors.items()}
         return pd.DataFrame(columns).assign(**levels)
 
+    def within(self) -> Dataset:
+        """The same without the predictors of the groups themselves."""
+        if not self.group_level:
+            return self
+        kept = len(self.terms) - len(self.group_level)
+        return replace(self, X=self.X[:, :kept], terms=self.terms[:kept], group_level=())
+
+    def of_groups(self) -> Array:
+        """The predictors of the groups themselves, (G, q)."""
+        _, first = np.unique(self.groups, return_index=True)
+        return self.X[first, len(self.terms) - len(self.group_level) :]
+
 
 class Batch:
     """Datasets of one structure, to be fitted together.
@@ -127,6 +140,13 @@ class Batch:
             whole = self._products[n_terms]
             self._products[n_random] = whole.with_leading_random_effects(n_random)
         return self._products[n_random]
+
+    @cached_property
+    def within(self) -> Batch:
+        """The same datasets without the predictors of the groups themselves."""
+        if not self.datasets[0].group_level:
+            return self
+        return Batch([data.within() for data in self.datasets])
 
 
 def same_structure(one: Dataset, other: Dataset) -> bool:
