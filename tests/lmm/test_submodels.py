@@ -45,6 +45,7 @@ def test_a_model_without_a_fixed_effect(
     if column:
         np.testing.assert_allclose(part.pooled, own.pooled, rtol=1e-10)
         np.testing.assert_allclose(part.xr, own.xr, atol=1e-10)
+    np.testing.assert_allclose(part.rr, own.rr, rtol=1e-9)
     part, own = part.with_leading_random_effects(q), own.with_leading_random_effects(q)
     same(lmm.fit(part, reml=False), lmm.fit(own, reml=False))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,6 +89,18 @@ class Dataset:
         levels = {name: codes + 1 for name, codes in self.factors.items()}
         return pd.DataFrame(columns).assign(**levels)
 
+    def within(self) -> Dataset:
+        """The same without the predictors of the groups themselves."""
+        if not self.group_level:
+            return self
+        kept = len(self.terms) - len(self.group_level)
+        return replace(self, X=self.X[:, :kept], terms=self.terms[:kept], group_level=())
+
+    def of_groups(self) -> Array:
+        """The predictors of the groups themselves, (G, q)."""
+        _, first = np.unique(self.groups, return_index=True)
+        return self.X[first, len(self.terms) - len(self.group_level) :]
+
 
 class Batch:
     """Datasets of one structure, to be fitted together.
@@ -139,6 +152,13 @@ class Batch:
         index = np.array(places, dtype=np.intp)
         part._products = {key: own.take(index) for key, own in self._products.items()}
         return part
+
+    @cached_property
+    def within(self) -> Batch:
+        """The same datasets without the predictors of the groups themselves."""
+        if not self.datasets[0].group_level:
+            return self
+        return Batch([data.within() for data in self.datasets])
 
 
 def same_structure(one: Dataset, other: Dataset) -> bool:

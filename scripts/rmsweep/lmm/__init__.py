@@ -3,8 +3,9 @@
 `crossproducts` reduces the datasets of a block, `fit` finds the REML or ML optimum of each,
 `inference_at` gives the same closed forms at any other θ, such as lme4's, and `lme4_checks` says
 what lme4 would of either. `kenward_roger` adjusts standard errors and degrees of freedom to small
-samples. `cluster_robust_ols` and `two_stage` are the strategies without random effects. The
-mathematics is in `criterion`, the search in `optimise`.
+samples. The mathematics is in `criterion`, the search in `optimise`. Strategies without random
+effects are in `leastsquares`, `secondstage`, `gee` and `wild`; `sandwich` has cluster-robust
+variances for all.
 
 References
 ----------
@@ -26,8 +27,18 @@ from rmsweep.lmm.checks import Checks, lme4_check, lme4_checks, lmertest_warning
 from rmsweep.lmm.covariance import Covariance
 from rmsweep.lmm.crossproducts import EXACT, CrossProducts, centred, crossproducts, uncentred
 from rmsweep.lmm.fit import EXACT_BY_GROUP, Estimates, LmmFit, blups, fit, inference_at
+from rmsweep.lmm.gee import GeeFit, gee_exchangeable
 from rmsweep.lmm.kenward_roger import Adjusted, kenward_roger
-from rmsweep.lmm.leastsquares import LeastSquaresFit, cluster_robust_ols, two_stage
+from rmsweep.lmm.leastsquares import (
+    LeastSquaresFit,
+    between_ols,
+    bias_reduced_ols,
+    cluster_robust_ols,
+    mean_of_groups,
+    ols,
+    two_stage,
+    within_ols,
+)
 from rmsweep.lmm.sandwich import (
     Bases,
     Robust,
@@ -37,6 +48,8 @@ from rmsweep.lmm.sandwich import (
     sandwich,
     working_covariance,
 )
+from rmsweep.lmm.secondstage import reml_tau2, swamy, weighted_two_stage
+from rmsweep.lmm.wild import Resampled, sign_flips, wild_cluster_bootstrap
 
 __all__ = [
     "EXACT",
@@ -47,24 +60,37 @@ __all__ = [
     "Covariance",
     "CrossProducts",
     "Estimates",
+    "GeeFit",
     "LeastSquaresFit",
     "LmmFit",
+    "Resampled",
     "Robust",
     "bases",
+    "between_ols",
+    "bias_reduced_ols",
     "blups",
     "centred",
     "cluster_robust_ols",
     "coefficient_contrasts",
     "crossproducts",
     "fit",
+    "gee_exchangeable",
     "inference_at",
     "kenward_roger",
     "lme4_check",
     "lme4_checks",
     "lmertest_warnings",
+    "mean_of_groups",
+    "ols",
+    "reml_tau2",
     "robust_inference",
     "sandwich",
+    "sign_flips",
+    "swamy",
     "two_stage",
     "uncentred",
+    "weighted_two_stage",
+    "wild_cluster_bootstrap",
+    "within_ols",
     "working_covariance",
 ]

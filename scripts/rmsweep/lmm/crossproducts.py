@@ -147,6 +147,8 @@ class CrossProducts:
         X'X of all rows.
     xr : (p, R, G) array
         X_i'r_i of each group.
+    rr : (R, G) array
+        r_i'r_i of each group.
     problems : tuple of str
         For each dataset why it can't be fitted, or an empty string.
     """
@@ -163,6 +165,7 @@ class CrossProducts:
     pooled: Array
     xx: Array
     xr: Array
+    rr: Array
     problems: tuple[str, ...]
 
     @property
@@ -341,6 +344,7 @@ class CrossProducts:
             pooled=(pooled - d)[:, kept],
             xx=xx[:, kept][:, :, kept],
             xr=(self.xr + xr)[kept],
+            rr=self.rr + (xd * (2.0 * old.r + xd)).sum(axis=0),
         )
 
     def take(self, index: NDArray[np.intp]) -> CrossProducts:
@@ -602,6 +606,7 @@ def _reduce(
         pooled=datasets_first(pooled),
         xx=XX,
         xr=xr,
+        rr=by_group(r, r),
         problems=tuple(problems),
     )
 
@@ -662,5 +667,6 @@ def _join(parts: list[CrossProducts]) -> CrossProducts:
         pooled=along(0, (part.pooled for part in parts)),
         xx=along(0, (part.xx for part in parts)),
         xr=along(1, (part.xr for part in parts)),
+        rr=along(0, (part.rr for part in parts)),
         problems=sum((part.problems for part in parts), ()),
     )

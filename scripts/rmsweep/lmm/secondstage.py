@@ -1,0 +1,180 @@
+"""Second stages that weight the groups' coefficients, where `two_stage` takes their mean.
+
+References
+----------
+Knapp, G. & Hartung, J. (2003). Improved tests for a random effects meta-regression with a single
+covariate. Statistics in Medicine 22, 2693-2710.
+Swamy, P. A. V. B. (1970). Efficient inference in a random coefficient regression model.
+Econometrica 38, 311-323.
+Viechtbauer, W. (2005). Bias and efficiency of meta-analytic variance estimators in the
+random-effects model. Journal of Educational and Behavioral Statistics 30, 261-293.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmsweep.lmm.crossproducts import CrossProducts, uncentred
+from rmsweep.lmm.fit import EXACT_BY_GROUP, NO_RESIDUALS
+from rmsweep.lmm.leastsquares import LeastSquaresFit, coefficients_by_group, in_units
+from rmsweep.lmm.sandwich import bases
+from rmsweep.lmm.smallmatrix import Array
+
+# Steps towards τ², of which a handful is enough, and what is left of them at the end.
+_STEPS = 200
+_TOLERANCE = 1e-12
+
+
+def weighted_two_stage(data: CrossProducts) -> LeastSquaresFit:
+    """Random-effects meta-analysis of the groups' coefficients, one coefficient at a time.
+
+    b_gk has the variance v_gk + τ_k², where v_gk = s² (X_g'X_g)⁻¹_kk with the s² of all groups
+    together, and τ_k² is estimated by REML (Viechtbauer 2005, equation 15). Standard errors are
+    those of Knapp & Hartung (2003), on G − 1 degrees of freedom.
+
+    Parameters
+    ----------
+    data : CrossProducts
+        R datasets with Z = X, with more rows than the groups have coefficients.
+
+    Raises
+    ------
+    ValueError
+        If there are no more rows than coefficients of all groups.
+    """
+    index, G, K = data.usable, data.n_groups, data.n_fixed
+    if data.n_obs <= G * K:
+        raise ValueError(f"{data.n_obs} rows for {G * K} coefficients of the groups")
+    messages, b, inverse_root = _first_stage(data)
+    s2 = data.blocks.rr_rest[index] / (data.n_obs - G * K)
+    # columns as given: (U, K, G)
+    centre = data.x_centre[index]
+    b = uncentred(b.transpose(0, 2, 1), centre)
+    v = np.square(uncentred(inverse_root.transpose(0, 2, 3, 1), centre)).sum(axis=2)
+    v *= s2[:, None, None]
+    weight = 1.0 / (v + reml_tau2(b, v)[..., None])
+    total = weight.sum(axis=-1)
+    mean = (weight * b).sum(axis=-1) / total
+    variance = (weight * np.square(b - mean[..., None])).sum(axis=-1) / ((G - 1) * total)
+    # back to centred columns, which `in_units` undoes
+    mean[:, 0] += (centre * mean).sum(axis=1)
+    return in_units(data, data.pooled[index] + mean, variance, G - 1.0, messages)
+
+
+def reml_tau2(b: Array, v: Array) -> Array:
+    """REML estimate of the variance between groups, in a meta-analysis of means.
+
+    Fisher scoring from the estimate of moments (Hedges), kept within what brackets the root of
+    the score; zero where it is not positive there.
+
+    Parameters
+    ----------
+    b, v : (..., G) arrays
+        Estimates of the groups and their sampling variances.
+
+    Returns
+    -------
+    (...) array
+    """
+    shape, G = b.shape[:-1], b.shape[-1]
+    b, v = b.reshape(-1, G), v.reshape(-1, G)
+    spread = b.var(axis=1, ddof=1)
+    tau2 = np.maximum(0.0, spread - v.mean(axis=1))
+    low, high = np.zeros_like(tau2), np.full_like(tau2, np.inf)
+    going = np.arange(len(b))
+    for _ in range(_STEPS):
+        step, up = _fisher_step(b[going], v[going], tau2[going])
+        now = tau2[going]
+        low[going] = np.where(up, now, low[going])
+        high[going] = np.where(up, high[going], now)
+        new = now + step
+        inside = (new >= low[going]) & (new < high[going])
+        middle = np.where(
+            np.isinf(high[going]), 2.0 * now + spread[going], (low[going] + high[going]) / 2.0
+        )
+        # a step below zero goes to it, but only once: if the score is negative there, it stays
+        new = np.where(inside, new, np.where((new < 0.0) & (low[going] == 0.0), 0.0, middle))
+        tau2[going] = new
+        going = going[np.abs(new - now) > _TOLERANCE * (new + v[going].min(axis=1))]
+        if not len(going):
+            break
+    found: Array = tau2.reshape(shape)
+    return found
+
+
+def _fisher_step(b: Array, v: Array, tau2: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """The step of Fisher scoring, and whether the likelihood increases with τ²."""
+    w = 1.0 / (v + tau2[:, None])
+    total, squares = w.sum(axis=1), np.square(w).sum(axis=1)
+    rest = b - ((w * b).sum(axis=1) / total)[:, None]
+    score = np.square(w * rest).sum(axis=1) - (total - squares / total)
+    cubes = (w**3).sum(axis=1)
+    information = squares - 2.0 * cubes / total + np.square(squares / total)
+    return score / information, score > 0.0
+
+
+def swamy(data: CrossProducts) -> tuple[LeastSquaresFit, NDArray[np.bool_]]:
+    """Generalised least squares of the groups' coefficients, with normal tests (Swamy 1970).
+
+    b_g has the covariance Δ + s_g²(X_g'X_g)⁻¹. Δ is estimated by the covariance of the b_g less the
+    mean of their sampling covariances. Where that is not positive semidefinite, it is the
+    former alone, as in Swamy's own advice and in plm; eigenvalues cut off at zero would depend
+    on the units of the predictors.
+
+    Parameters
+    ----------
+    data : CrossProducts
+        R datasets with Z = X; every group has more rows than coefficients.
+
+    Returns
+    -------
+    fit : LeastSquaresFit
+    alone : (R,) array of bool
+        Whether Δ is estimated by the covariance of the b_g alone.
+
+    Raises
+    ------
+    ValueError
+        If a group has no more rows than coefficients.
+    """
+    index, G, K = data.usable, data.n_groups, data.n_fixed
+    if data.group_sizes.min() <= K:
+        raise ValueError(f"a group has {data.group_sizes.min()} rows for {K} coefficients")
+    messages, b, inverse_root = _first_stage(data)
+    rss = data.rr[index] - np.square(data.blocks.r[:, index]).sum(axis=0)
+    exact = (rss <= NO_RESIDUALS * data.rr[index]).any(axis=1)
+    found = list(messages)
+    for place in index[exact]:
+        found[place] = found[place] or EXACT_BY_GROUP
+    s2 = rss / (data.group_sizes - K)
+    sampling = s2[..., None, None] * np.matmul(inverse_root, inverse_root.swapaxes(-1, -2))
+    off = b - b.mean(axis=1, keepdims=True)
+    covariance = np.matmul(off.swapaxes(-1, -2), off) / (G - 1)
+    Delta = covariance - sampling.mean(axis=1)
+    failed = [bool(found[place]) for place in index]
+    Delta[failed], sampling[failed] = np.eye(K), np.eye(K)
+    alone = np.linalg.eigvalsh(Delta)[:, 0] < 0.0
+    Delta[alone] = covariance[alone]
+    weight = np.linalg.inv(Delta[:, None] + sampling)
+    V = np.linalg.inv(weight.sum(axis=1))
+    beta = np.matmul(V, np.matmul(weight, b[..., None]).sum(axis=1))[..., 0]
+    contrasts = uncentred(np.tile(np.eye(K), (len(index), 1, 1)), data.x_centre[index])
+    variance = (np.matmul(contrasts, V) * contrasts).sum(axis=-1)
+    everywhere = np.zeros(data.n_datasets, dtype=bool)
+    everywhere[index] = alone
+    fit = in_units(data, data.pooled[index] + beta, variance, np.inf, tuple(found))
+    return fit, everywhere
+
+
+def _first_stage(data: CrossProducts) -> tuple[tuple[str, ...], Array, Array]:
+    """Coefficients less the pooled ones (U, G, K), and U with UU' = (X_g'X_g)⁻¹, (U, G, K, K).
+
+    Of the usable datasets, in working units, with messages of all; arbitrary where there is one.
+    """
+    index = data.usable
+    by_group, messages = coefficients_by_group(data)
+    root = bases(data).root
+    root[[bool(messages[place]) for place in index]] = np.eye(data.n_fixed)
+    inverse_root = np.asarray(np.linalg.inv(root), dtype=np.float64)
+    return messages, by_group[index].transpose(0, 2, 1).copy(), inverse_root
