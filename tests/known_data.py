@@ -16,9 +16,9 @@ FOLDER = Path(__file__).parent / "data"
 
 @cache
 def known(name: str) -> Dataset:
-    """One of lme4's ``sleepstudy``, nlme's ``Ovary``, and R's ``ChickWeight``.
+    """One of lme4's ``sleepstudy``, nlme's ``Ovary`` and ``IGF``, and R's ``ChickWeight``.
 
-    18 groups of 10 rows, 11 groups of 25 to 31, and 50 groups of 2 to 12.
+    18 groups of 10 rows, 11 groups of 25 to 31, 10 groups of 4 to 39, and 50 groups of 2 to 12.
     """
     frame = pd.read_csv(FOLDER / f"{name.lower()}.csv")
     if name == "Ovary":
@@ -27,6 +27,7 @@ def known(name: str) -> Dataset:
     formula, group = {
         "sleepstudy": ("Reaction ~ Days", "Subject"),
         "Ovary": ("follicles ~ s + c", "Mare"),
+        "IGF": ("conc ~ age", "Lot"),
         "ChickWeight": ("weight ~ Time", "Chick"),
     }[name]
     return from_frame(frame, formula, group)

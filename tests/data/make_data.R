@@ -7,3 +7,4 @@ save <- function(data, name) {
 save(lme4::sleepstudy, "sleepstudy.csv")
 save(nlme::Ovary, "ovary.csv")
 save(datasets::ChickWeight, "chickweight.csv")
+save(nlme::IGF, "igf.csv")
