@@ -48,6 +48,7 @@ def verbose() -> Iterator[None]:
 
 def bar(random: Sequence[str], group: str, correlated: bool) -> str:
     """A random-effects term of a formula, such as ``(IV1 | Group)``."""
+    correlated |= len(random) == 1  # lme4 can't read (1 || Group)
     slopes = [quoted(term) for term in random if term != "Intercept"]
     intercept = "1" if "Intercept" in random else "0"
     inner = " + ".join(slopes if slopes and intercept == "1" else [intercept, *slopes])

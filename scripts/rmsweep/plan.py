@@ -2,8 +2,8 @@
 
 The seconds of one fit are modelled as ``fixed + per_group N + per_row N O``. The coefficients
 below were fitted by ``benchmarks/cost_model.py`` to the timings of a finished default study, those
-of the native engine rounded up by hand; a factor of two does no harm. A strategy that is not listed
-is taken to cost as much as the dearest that is.
+of the native engine rounded up by hand from ``benchmarks/strategies.py``; a factor of two does no
+harm. A strategy that is not listed is taken to cost as much as lme4's full model.
 """
 
 from __future__ import annotations
@@ -24,13 +24,33 @@ class Cost(NamedTuple):
     per_row: float
 
 
+# full models that differ in what is made of them, or in little else
+FULL = ("lmer", "lmer_bw", "lmer_ml", "lmer_mundlak", "lmer_t", "lmer_z", "lmer_zcp")
 COSTS = {
     "statsmodels": {"lm": Cost(3.3e-3, 5.3e-6, 4.9e-7), "lm2": Cost(9.4e-4, 5.4e-4, 9.5e-7)},
-    "lme4": {"lmer": Cost(0.16, 0.0, 1.7e-4), "lmer_mis": Cost(0.086, 8.6e-6, 9.6e-6)},
+    "lme4": {
+        **dict.fromkeys(FULL, Cost(0.16, 0.0, 1.7e-4)),
+        "lmer_blme": Cost(0.3, 0.0, 5e-5),
+        "lmer_cr2": Cost(0.2, 0.0, 2.6e-4),
+        "lmer_kr": Cost(0.45, 0.0, 1e-3),
+        "lmer_lrt": Cost(0.6, 0.0, 8e-4),
+        "lmer_mis": Cost(0.086, 8.6e-6, 9.6e-6),
+        "lmer_mis_cr2": Cost(0.13, 0.0, 1e-4),
+        "lmer_select": Cost(0.4, 0.0, 1.7e-4),
+    },
+    "nlme": {"lmer_ar1": Cost(0.05, 0.0, 7e-5)},
+    "python": {"rm_anova": Cost(3e-4, 0.0, 1e-7)},
     "native": {
+        **dict.fromkeys(FULL, Cost(2e-3, 1e-5, 0.0)),
+        "lmer_blme": Cost(2e-3, 1e-5, 0.0),
+        "lmer_cr2": Cost(2.2e-3, 2e-5, 0.0),
+        "lmer_kr": Cost(2e-3, 1.2e-5, 0.0),
+        "lmer_lrt": Cost(8e-3, 4e-5, 0.0),
+        "lmer_mis_cr2": Cost(3e-4, 2e-5, 0.0),
+        "lmer_mundlak": Cost(3e-3, 4e-5, 0.0),
+        "lmer_select": Cost(5e-3, 1e-5, 0.0),
         "lm": Cost(2e-4, 0.0, 1e-7),
         "lm2": Cost(1e-4, 1e-6, 0.0),
-        "lmer": Cost(2e-3, 1e-5, 0.0),
         "lmer_mis": Cost(2e-4, 2e-6, 0.0),
     },
 }
@@ -73,11 +93,16 @@ def seconds(study: Study, condition: Condition) -> float:
         cost = COSTS.get(engine, {}).get(strategy.origin, DEAREST)
         return sum(coefficient * amount for coefficient, amount in zip(cost, size, strict=True))
 
-    total = 0.0
-    for strategy in {strategy.fit_key: strategy for strategy in study.strategies}.values():
-        total += one(strategy, strategy.engine)
+    shared: dict[object, list[float]] = {}
+    for strategy in study.strategies:
+        cost = one(strategy, strategy.engine)
         if strategy.engine == "native":
-            total += study.audit * one(strategy, strategies.engines(strategy.family)[0])
+            cost += study.audit * one(strategy, strategies.engines(strategy.family)[0])
+        shared.setdefault(strategy.fit_key, []).append(cost)
+    # the cheapest of those that share a fit is little more than the fit
+    total = 0.0
+    for costs in shared.values():
+        total += min(costs) + sum(cost - min(costs) for cost in costs)
     return total
 
 

@@ -14,8 +14,8 @@ A family is a module of this package, or a Python or R file of the user's own. I
 - optionally ``tail_df(condition)``: the degrees of freedom of the t distribution that has the tails
   of its estimates in such data, where these are heavier than a normal distribution's;
 - optionally ``ENGINE``, the program that does the computing, ``PACKAGES``, the names of the Python
-  packages beyond numpy and scipy whose versions the rows depend on, and ``R_PACKAGES``, those of R,
-  or ``r_packages(options, inference)`` where these decide which;
+  packages beyond numpy and scipy whose versions the rows depend on, and ``R_PACKAGES``, those of R;
+  ``r_packages(options, inference)`` gives all of R's where options decide which they are;
 - optionally ``ORDERED``, which is true if the order of a group's rows matters to it;
 - optionally ``warm_up()``, which loads what ``fit`` needs and so keeps it out of its time;
 - optionally ``fit_batch(batch, options)``, the same for many datasets at once by the project's own

@@ -12,8 +12,7 @@ from scipy.special import chdtrc
 from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.strategies import Fit, FitError, OwnTests, Preset, mixed
 
-ENGINE = mixed.ENGINE
-R_PACKAGES = ("lme4", "lmerTest")
+ENGINE, R_PACKAGES = mixed.ENGINE, mixed.R_PACKAGES
 MEANINGLESS_NATIVELY = ("optimizer",)
 
 

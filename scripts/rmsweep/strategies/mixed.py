@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rmsweep.lmm import Covariance, CrossProducts, LmmFit
 
 ENGINE = "lme4"
+R_PACKAGES = ("lme4", "lmerTest")
 MEANINGLESS_NATIVELY = ("optimizer", "derivatives")
 
 # lme4's and lmerTest's texts, told apart by the parts that survived their versions
@@ -232,7 +233,7 @@ def r_packages(options: Options, inference: Inference) -> tuple[str, ...]:
     from rmsweep import lme4
 
     own = inference.small_sample
-    return (*lme4.PACKAGES, *([lme4.SMALL_SAMPLE[own]] if own else []))
+    return (*R_PACKAGES, *([lme4.SMALL_SAMPLE[own]] if own else []))
 
 
 def warm_up() -> None:

@@ -11,7 +11,7 @@ from rmsweep.data.dataset import Batch, Dataset, batches
 from rmsweep.strategies import Fit, FitError, Preset, mixed
 from rmsweep.strategies.mixed import Inference, Options
 
-ENGINE = mixed.ENGINE
+ENGINE, R_PACKAGES = mixed.ENGINE, mixed.R_PACKAGES
 MEANINGLESS_NATIVELY = mixed.MEANINGLESS_NATIVELY
 
 # Means whose SD between groups is less than this fraction of the predictor's are rounding.

@@ -11,8 +11,7 @@ import numpy as np
 from rmsweep.data.dataset import Batch, Dataset
 from rmsweep.strategies import Fit, FitError, Preset, mixed
 
-ENGINE = mixed.ENGINE
-R_PACKAGES = ("lme4", "lmerTest")
+ENGINE, R_PACKAGES = mixed.ENGINE, mixed.R_PACKAGES
 MEANINGLESS_NATIVELY = mixed.MEANINGLESS_NATIVELY
 
 # of the fit that was chosen
