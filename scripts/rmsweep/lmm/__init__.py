@@ -44,7 +44,12 @@ from rmsweep.lmm.sandwich import (
     sandwich,
     working_covariance,
 )
-from rmsweep.lmm.secondstage import reml_tau2, swamy, weighted_two_stage
+from rmsweep.lmm.secondstage import (
+    regressed_two_stage,
+    reml_tau2,
+    swamy,
+    weighted_two_stage,
+)
 from rmsweep.lmm.wild import Resampled, sign_flips, wild_cluster_bootstrap
 
 __all__ = [
@@ -76,6 +81,7 @@ __all__ = [
     "lmertest_warnings",
     "mean_of_groups",
     "ols",
+    "regressed_two_stage",
     "reml_tau2",
     "robust_inference",
     "sandwich",

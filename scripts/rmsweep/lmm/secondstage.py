@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rmsweep.lmm.crossproducts import CrossProducts, uncentred
+from rmsweep.lmm.crossproducts import RANK_TOLERANCE, CrossProducts, uncentred
 from rmsweep.lmm.fit import EXACT_BY_GROUP, NO_RESIDUALS
 from rmsweep.lmm.leastsquares import LeastSquaresFit, coefficients_by_group, in_units
 from rmsweep.lmm.sandwich import bases
@@ -178,3 +178,54 @@ def _first_stage(data: CrossProducts) -> tuple[tuple[str, ...], Array, Array]:
     root[[bool(messages[place]) for place in index]] = np.eye(data.n_fixed)
     inverse_root = np.asarray(np.linalg.inv(root), dtype=np.float64)
     return messages, by_group[index].transpose(0, 2, 1).copy(), inverse_root
+
+
+def regressed_two_stage(fitted: LeastSquaresFit, z: Array) -> LeastSquaresFit:
+    """Regress the groups' intercepts on predictors of the groups; slopes keep their means.
+
+    Parameters
+    ----------
+    fitted : LeastSquaresFit
+        Two-stage fits of R datasets whose first coefficient is the intercept.
+    z : (R, G, q) array
+        Predictors of the groups, q < G - 1.
+
+    Returns
+    -------
+    LeastSquaresFit
+        Of the p coefficients and the q predictors' own; G − 1 − q degrees of freedom for the
+        intercept and these, G − 1 for the slopes.
+    """
+    by_group = fitted.by_group
+    assert by_group is not None
+    n_datasets, G, q = z.shape
+    middle = z.mean(axis=1)
+    off = z - middle[:, None]
+    A = np.matmul(off.swapaxes(-1, -2), off)
+    scale = np.sqrt(np.diagonal(A, axis1=1, axis2=2))
+    ones = np.broadcast_to(np.eye(q), A.shape)
+    unit = np.where(scale > 0.0, scale, 1.0)
+    A = A / unit[:, :, None] / unit[:, None, :]
+    apart = np.linalg.eigvalsh(A)[:, 0] > RANK_TOLERANCE
+    messages = tuple(
+        message or ("" if fits else "the predictors of the groups are collinear, or constant")
+        for message, fits in zip(fitted.messages, apart, strict=True)
+    )
+    inverse = np.linalg.inv(np.where(apart[:, None, None], A, ones))
+    inverse = inverse / unit[:, :, None] / unit[:, None, :]
+    intercepts = by_group[:, :, 0]
+    deviation = intercepts - fitted.estimate[:, :1]
+    gamma = np.matmul(inverse, np.matmul(off.swapaxes(-1, -2), deviation[..., None]))
+    rest = deviation - np.matmul(off, gamma)[..., 0]
+    s2 = np.square(rest).sum(axis=1) / (G - 1 - q)
+    leverage = 1.0 / G + (np.matmul(inverse, middle[..., None])[..., 0] * middle).sum(axis=1)
+    own = np.diagonal(inverse, axis1=1, axis2=2) * s2[:, None]
+    estimate = np.concatenate([fitted.estimate, gamma[..., 0]], axis=1)
+    estimate[:, 0] -= (gamma[..., 0] * middle).sum(axis=1)
+    se = np.concatenate([fitted.se, np.sqrt(own)], axis=1)
+    se[:, 0] = np.sqrt(s2 * leverage)
+    df = np.full((n_datasets, estimate.shape[1]), float(G - 1))
+    df[:, 0] = df[:, fitted.estimate.shape[1] :] = G - 1 - q
+    failed = [bool(message) for message in messages]
+    estimate[failed] = se[failed] = np.nan
+    return LeastSquaresFit(estimate, se, df, by_group, messages)

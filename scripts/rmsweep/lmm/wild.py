@@ -29,6 +29,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmsweep.lmm.crossproducts import CrossProducts
 from rmsweep.lmm.sandwich import bases, coefficient_contrasts
@@ -220,8 +221,9 @@ def _interval(at: _Polynomials, ties: Ties, equal_tailed: bool, alpha: float) ->
     """Distances (c, 2) below and above the estimate to the last values that are not rejected."""
     side = np.array([1.0, -1.0])
 
-    def accepted(distance: Array) -> Array:
-        return _p_value(at, side * distance, ties, equal_tailed) >= alpha
+    def accepted(distance: Array) -> NDArray[np.bool_]:
+        inside: NDArray[np.bool_] = _p_value(at, side * distance, ties, equal_tailed) >= alpha
+        return inside
 
     inner = np.zeros((len(at.se), 2))
     outer = np.repeat(4.0 * at.se[:, None], 2, axis=1)
