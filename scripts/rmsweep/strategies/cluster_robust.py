@@ -67,7 +67,7 @@ CONVENTIONS = {
 
 def warm_up() -> None:
     """Start R with clubSandwich."""
-    r_file.ours(SOURCE).warm_up(R_PACKAGES)
+    r_file.ours(SOURCE, R_PACKAGES).warm_up()
 
 
 def refuses(data: Dataset, options: Options) -> str:
@@ -89,7 +89,7 @@ def fit(data: Dataset, options: Options) -> Fit:
     # both engines refuse the same data
     if reason := _native(Batch([data]), options).messages[0]:
         raise FitError(reason)
-    table = r_file.ours(SOURCE).call(data, options.errors)
+    table = r_file.ours(SOURCE, R_PACKAGES).call(data, options.errors)
     found = table.fit(data, data.terms, CONVENTIONS[options.errors])
     if options.errors == "CR2":
         return found

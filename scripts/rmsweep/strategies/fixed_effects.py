@@ -66,7 +66,7 @@ CONVENTIONS = {
 
 def warm_up() -> None:
     """Start R with plm and clubSandwich."""
-    r_file.ours(SOURCE).warm_up(R_PACKAGES)
+    r_file.ours(SOURCE, R_PACKAGES).warm_up()
 
 
 def refuses(data: Dataset, options: Options) -> str:
@@ -97,7 +97,7 @@ def fit(data: Dataset, options: Options) -> Fit:
     if reason := _native(Batch([data]), options).messages[0]:
         raise FitError(reason)
     within = data.within()
-    table = r_file.ours(SOURCE).call(within, options.errors)
+    table = r_file.ours(SOURCE, R_PACKAGES).call(within, options.errors)
     return table.fit(data, within.terms[1:], CONVENTIONS[options.errors], _unsaid(data))
 
 

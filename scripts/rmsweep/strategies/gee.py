@@ -44,7 +44,7 @@ UNFINISHED = "coefficients and correlation still change after 200 steps"
 
 def warm_up() -> None:
     """Start R with geepack."""
-    r_file.ours(SOURCE).warm_up(R_PACKAGES)
+    r_file.ours(SOURCE, R_PACKAGES).warm_up()
 
 
 def refuses(data: Dataset, options: NoOptions) -> str:
@@ -63,7 +63,7 @@ def fit(data: Dataset, options: NoOptions) -> Fit:
     # both engines refuse the same data
     if reason := _native(Batch([data])).fit.messages[0]:
         raise FitError(reason)
-    return r_file.ours(SOURCE).call(data).fit(data, data.terms, CONVENTIONS)
+    return r_file.ours(SOURCE, R_PACKAGES).call(data).fit(data, data.terms, CONVENTIONS)
 
 
 def fit_batch(batch: Batch, options: NoOptions) -> list[Fit | FitError]:

@@ -39,7 +39,7 @@ CONVENTIONS = Conventions(se_type="Knapp-Hartung", df_type="G-1", ci_type="t")
 
 def warm_up() -> None:
     """Start R with metafor."""
-    r_file.ours(SOURCE).warm_up(R_PACKAGES)
+    r_file.ours(SOURCE, R_PACKAGES).warm_up()
 
 
 def refuses(data: Dataset, options: NoOptions) -> str:
@@ -62,7 +62,7 @@ def fit(data: Dataset, options: NoOptions) -> Fit:
     if reason := _native(Batch([data])).messages[0]:
         raise FitError(reason)
     within = data.within()
-    table = r_file.ours(SOURCE).call(within)
+    table = r_file.ours(SOURCE, R_PACKAGES).call(within)
     return table.fit(data, within.terms, CONVENTIONS, says_nothing_of(data.group_level))
 
 

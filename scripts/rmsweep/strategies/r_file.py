@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -58,16 +58,14 @@ class RFile:
         packages = {one or other for one, other in PACKAGE.findall(code)}
         self.R_PACKAGES = tuple(sorted(packages))
 
-    def warm_up(self, packages: Iterable[str] = ()) -> None:
-        """Start R, load packages that are to be there, and read the file.
+    def warm_up(self) -> None:
+        """Start R and read the file.
 
         Raises
         ------
         StrategyError
             If R can't read it, or it has no such function, in R's own words.
         """
-        for package in packages:
-            r.load(package)
         assert self.function
 
     @cached_property
@@ -130,8 +128,18 @@ class RFile:
 
 
 @cache
-def ours(file: Path) -> RFile:
-    """An R file beside a family of this package, which calls it for its own engine."""
+def ours(file: Path, packages: tuple[str, ...]) -> RFile:
+    """An R file beside a family of this package, which calls it for its own engine.
+
+    Its packages are loaded, so that what they say of it is in no fit's messages.
+
+    Raises
+    ------
+    BrokenEnvironmentError
+        If a package can't be loaded.
+    """
+    for package in packages:
+        r.load(package)
     return RFile(file)
 
 

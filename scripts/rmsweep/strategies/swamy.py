@@ -41,7 +41,7 @@ ALONE = "Swamy, sampling variance not taken off"
 
 def warm_up() -> None:
     """Start R with plm."""
-    r_file.ours(SOURCE).warm_up(R_PACKAGES)
+    r_file.ours(SOURCE, R_PACKAGES).warm_up()
 
 
 def refuses(data: Dataset, options: NoOptions) -> str:
@@ -71,7 +71,7 @@ def fit(data: Dataset, options: NoOptions) -> Fit:
     if isinstance(native, FitError):
         raise native
     within = data.within()
-    table = r_file.ours(SOURCE).call(within)
+    table = r_file.ours(SOURCE, R_PACKAGES).call(within)
     found = table.fit(data, within.terms, CONVENTIONS, native.unsaid)
     return replace(found, se_type=native.se_type)
 
