@@ -24,7 +24,7 @@ from rmsweep.lmm.checks import Checks, lme4_check, lme4_checks, lmertest_warning
 from rmsweep.lmm.covariance import Covariance
 from rmsweep.lmm.crossproducts import EXACT, CrossProducts, centred, crossproducts, uncentred
 from rmsweep.lmm.fit import EXACT_BY_GROUP, Estimates, LmmFit, blups, fit, inference_at
-from rmsweep.lmm.gee import GeeFit, gee_exchangeable
+from rmsweep.lmm.gee import Divisor, GeeFit, gee_exchangeable
 from rmsweep.lmm.leastsquares import (
     LeastSquaresFit,
     between_ols,
@@ -59,6 +59,7 @@ __all__ = [
     "Checks",
     "Covariance",
     "CrossProducts",
+    "Divisor",
     "Estimates",
     "GeeFit",
     "LeastSquaresFit",
