@@ -6,8 +6,9 @@ fit <- function(data, formula, group) {
   coefficients <- do.call(rbind, lapply(models, coef))
   s2 <- sum(sapply(models, deviance)) / sum(sapply(models, df.residual))
   inverse <- do.call(rbind, lapply(models, function(model) diag(summary(model)$cov.unscaled)))
-  control <- list(maxiter = 1000, threshold = 1e-10)
   summed <- lapply(seq_len(ncol(coefficients)), function(k) {
+    # metafor's threshold is one of the variance, in its units
+    control <- list(maxiter = 1000, threshold = 1e-10 * var(coefficients[, k]))
     metafor::rma(coefficients[, k], s2 * inverse[, k],
                  method = "REML", test = "knha", control = control)
   })
