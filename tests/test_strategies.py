@@ -312,6 +312,28 @@ def test_refuses_a_model_without_an_intercept(name: str, reason: str) -> None:
     assert outcome(named(name, engine="native"), without).error == reason
 
 
+@pytest.mark.parametrize(
+    ("name", "by_group", "reason"),
+    [
+        ("fe", 1, "the response is an exact function of the predictors within the groups"),
+        ("fe_cr2", 1, "the response is an exact function of the predictors within the groups"),
+        ("gee_exch", 1, "the response is an exact function of the predictors within the groups"),
+        ("lm2_weighted", 1, "a coefficient is the same in all groups"),
+        ("lm2_weighted", 4, "the response is an exact function of the predictors within the gr"),
+        ("lm2_swamy", 4, "the response is an exact function of the predictors within the gr"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["native", "lme4"])
+def test_refuses_a_response_without_residuals_within_groups(
+    name: str, by_group: int, reason: str, engine: str, data: Dataset
+) -> None:
+    """Coefficients that differ between groups, the first ones or all, and nothing else."""
+    b = np.random.default_rng(3).normal(size=(data.n_groups, 4))
+    b[:, by_group:] = b[0, by_group:]
+    exact = replace(data, y=(data.X * b[data.groups]).sum(axis=1))
+    assert outcome(named(name, engine=engine), exact).error.startswith(reason)
+
+
 def test_groups_with_fewer_rows_than_coefficients() -> None:
     """Cluster-robust strategies fit them; two-stage regression names the group."""
     (data,) = unbalanced()

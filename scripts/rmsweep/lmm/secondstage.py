@@ -16,8 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmsweep.lmm.crossproducts import RANK_TOLERANCE, CrossProducts, uncentred
-from rmsweep.lmm.fit import EXACT_BY_GROUP, NO_RESIDUALS
-from rmsweep.lmm.leastsquares import LeastSquaresFit, coefficients_by_group, in_units
+from rmsweep.lmm.fit import NO_RESIDUALS
+from rmsweep.lmm.leastsquares import (
+    EXACT_WITHIN,
+    LeastSquaresFit,
+    coefficients_by_group,
+    in_units,
+)
 from rmsweep.lmm.sandwich import bases
 from rmsweep.lmm.smallmatrix import Array
 
@@ -47,6 +52,7 @@ def weighted_two_stage(data: CrossProducts) -> LeastSquaresFit:
     if data.n_obs <= G * K:
         raise ValueError(f"{data.n_obs} rows for {G * K} coefficients of the groups")
     messages, b, inverse_root = _first_stage(data)
+    messages = _without_residuals(messages, data.blocks.rr_rest[:, None], data.rr.sum(axis=1))
     s2 = data.blocks.rr_rest[index] / (data.n_obs - G * K)
     # columns as given: (U, K, G)
     centre = data.x_centre[index]
@@ -142,17 +148,14 @@ def swamy(data: CrossProducts) -> tuple[LeastSquaresFit, NDArray[np.bool_]]:
     if data.group_sizes.min() <= K:
         raise ValueError(f"a group has {data.group_sizes.min()} rows for {K} coefficients")
     messages, b, inverse_root = _first_stage(data)
-    rss = data.rr[index] - np.square(data.blocks.r[:, index]).sum(axis=0)
-    exact = (rss <= NO_RESIDUALS * data.rr[index]).any(axis=1)
-    found = list(messages)
-    for place in index[exact]:
-        found[place] = found[place] or EXACT_BY_GROUP
-    s2 = rss / (data.group_sizes - K)
+    rss = data.rr - np.square(data.blocks.r).sum(axis=0)
+    messages = _without_residuals(messages, rss, data.rr.sum(axis=1))
+    s2 = rss[index] / (data.group_sizes - K)
     sampling = s2[..., None, None] * np.matmul(inverse_root, inverse_root.swapaxes(-1, -2))
     off = b - b.mean(axis=1, keepdims=True)
     covariance = np.matmul(off.swapaxes(-1, -2), off) / (G - 1)
     Delta = covariance - sampling.mean(axis=1)
-    failed = [bool(found[place]) for place in index]
+    failed = [bool(messages[place]) for place in index]
     Delta[failed], sampling[failed] = np.eye(K), np.eye(K)
     alone = np.linalg.eigvalsh(Delta)[:, 0] < 0.0
     Delta[alone] = covariance[alone]
@@ -163,8 +166,17 @@ def swamy(data: CrossProducts) -> tuple[LeastSquaresFit, NDArray[np.bool_]]:
     variance = (np.matmul(contrasts, V) * contrasts).sum(axis=-1)
     everywhere = np.zeros(data.n_datasets, dtype=bool)
     everywhere[index] = alone
-    fit = in_units(data, data.pooled[index] + beta, variance, np.inf, tuple(found))
+    fit = in_units(data, data.pooled[index] + beta, variance, np.inf, messages)
     return fit, everywhere
+
+
+def _without_residuals(messages: tuple[str, ...], rss: Array, of_ols: Array) -> tuple[str, ...]:
+    """Messages, with one where a sum of squared residuals (R, k) is rounding beside OLS's (R,)."""
+    exact = np.logical_not((rss > NO_RESIDUALS * of_ols[:, None]).all(axis=1))
+    return tuple(
+        message or (EXACT_WITHIN if none_left else "")
+        for message, none_left in zip(messages, exact, strict=True)
+    )
 
 
 def _first_stage(data: CrossProducts) -> tuple[tuple[str, ...], Array, Array]:
