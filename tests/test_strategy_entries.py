@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from conftest import Checkout
 
 GRID = {"n_groups": [10], "n_obs": [6], "sigma": [1], "n_sims": 2}
+PRESETS = ", ".join(strategies.presets())
 PYTHON = '''"""OLS that knows nothing of groups."""
 
 import numpy as np
@@ -93,7 +94,7 @@ class TestVariants:
         [
             (
                 {"name": "x", "from": "glm"},
-                "'glm' is not allowed; allowed: ",
+                f"'glm' is not allowed; allowed: {PRESETS}; files",
             ),
             (
                 {"name": "x", "from": "lmer", "optimiser": "b"},
@@ -126,8 +127,8 @@ class TestVariants:
                 {"name": "x", "from": "lmer", "label": 3},
                 "{'x': {'label': 3}} is not allow",
             ),
-            ("x" * 300, f"'{'x' * 300}' is not allowed; allowed: lm, "),
-            ("nowhere.py", "'nowhere.py' is not allowed; allowed: lm, "),
+            ("x" * 300, f"'{'x' * 300}' is not allowed; allowed: {PRESETS}; files"),
+            ("nowhere.py", f"'nowhere.py' is not allowed; allowed: {PRESETS}; files"),
         ],
         ids=str,
     )

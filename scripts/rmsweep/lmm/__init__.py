@@ -27,7 +27,7 @@ from rmsweep.lmm.checks import Checks, lme4_check, lme4_checks, lmertest_warning
 from rmsweep.lmm.covariance import Covariance
 from rmsweep.lmm.crossproducts import EXACT, CrossProducts, centred, crossproducts, uncentred
 from rmsweep.lmm.fit import EXACT_BY_GROUP, Estimates, LmmFit, blups, fit, inference_at
-from rmsweep.lmm.gee import GeeFit, gee_exchangeable
+from rmsweep.lmm.gee import Divisor, GeeFit, gee_exchangeable
 from rmsweep.lmm.kenward_roger import Adjusted, kenward_roger
 from rmsweep.lmm.leastsquares import (
     LeastSquaresFit,
@@ -48,7 +48,12 @@ from rmsweep.lmm.sandwich import (
     sandwich,
     working_covariance,
 )
-from rmsweep.lmm.secondstage import reml_tau2, swamy, weighted_two_stage
+from rmsweep.lmm.secondstage import (
+    regressed_two_stage,
+    reml_tau2,
+    swamy,
+    weighted_two_stage,
+)
 from rmsweep.lmm.wild import Resampled, sign_flips, wild_cluster_bootstrap
 
 __all__ = [
@@ -59,6 +64,7 @@ __all__ = [
     "Checks",
     "Covariance",
     "CrossProducts",
+    "Divisor",
     "Estimates",
     "GeeFit",
     "LeastSquaresFit",
@@ -82,6 +88,7 @@ __all__ = [
     "lmertest_warnings",
     "mean_of_groups",
     "ols",
+    "regressed_two_stage",
     "reml_tau2",
     "robust_inference",
     "sandwich",

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmsweep.lmm.crossproducts import CrossProducts
-from rmsweep.lmm.leastsquares import LeastSquaresFit, in_units
+from rmsweep.lmm.fit import NO_RESIDUALS
+from rmsweep.lmm.leastsquares import EXACT_WITHIN, LeastSquaresFit, in_units
 from rmsweep.lmm.sandwich import Bases, bases, coefficient_contrasts, sandwich
 from rmsweep.lmm.smallmatrix import Array
 
@@ -106,6 +107,10 @@ def gee_exchangeable(data: CrossProducts, kind: Literal["CR0", "CR3"], divisor: 
         messages[index[row]] = NO_COVARIANCE.format(alpha[row], sizes.max())
     alpha[~possible] = 0.0
     ends = Bases(own.root, own.residual - np.matmul(own.root, beta[:, None, :, None])[..., 0])
+    within = rest + np.square(ends.residual[..., 1:]).sum(axis=(1, 2))
+    for row in np.flatnonzero(~(within > NO_RESIDUALS * data.rr[index].sum(axis=1))):
+        messages[index[row]] = EXACT_WITHIN
+        alpha[row] = 0.0
     working = np.tile(np.eye(K), (len(index), G, 1, 1)) * (1.0 - alpha)[:, None, None, None]
     working[..., 0, 0] += alpha[:, None] * sizes
     robust = sandwich(ends, coefficient_contrasts(data.x_centre[index]), kind, working)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmsweep.lmm.crossproducts import RANK_TOLERANCE, CrossProducts, triangle, uncentred
-from rmsweep.lmm.fit import EXACT_BY_GROUP, NO_RESIDUALS
+from rmsweep.lmm.fit import NO_RESIDUALS
 from rmsweep.lmm.sandwich import Bases, Kind, bases, coefficient_contrasts, sandwich
 from rmsweep.lmm.smallmatrix import Array, cholesky, datasets_first, entries_first
 
@@ -18,6 +18,10 @@ Correction = Literal["N/(N-K)", "(N-1)/(N-K)"]
 # Standard deviation of the groups' coefficients, in working units, that is rounding.
 _ROUNDING = 1e-12
 
+EXACT_WITHIN = (
+    "the response is an exact function of the predictors within the groups: its residuals there "
+    "can't be told from rounding"
+)
 NO_JACKKNIFE = "without one of the groups, the data don't determine all coefficients"
 
 
@@ -188,7 +192,7 @@ def within_ols(data: CrossProducts, kind: Literal["CR1", "CR2"]) -> LeastSquares
         "the predictors' deviations from the means of the groups are collinear, or zero",
     )
     exact = fits & ~(rest > NO_RESIDUALS * data.rr[index].sum(axis=-1))
-    messages = _with_message(data, exact, EXACT_BY_GROUP, messages)
+    messages = _with_message(data, exact, EXACT_WITHIN, messages)
     contrasts = np.tile(np.eye(p), (len(index), 1, 1))
     good = np.where(fits[:, None, None, None], own.root, np.eye(p))
     robust = sandwich(Bases(good, own.residual), contrasts, "CR0" if kind == "CR1" else kind)

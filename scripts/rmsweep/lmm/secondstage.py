@@ -15,9 +15,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rmsweep.lmm.crossproducts import CrossProducts, uncentred
-from rmsweep.lmm.fit import EXACT_BY_GROUP, NO_RESIDUALS
-from rmsweep.lmm.leastsquares import LeastSquaresFit, coefficients_by_group, in_units
+from rmsweep.lmm.crossproducts import RANK_TOLERANCE, CrossProducts, uncentred
+from rmsweep.lmm.fit import NO_RESIDUALS
+from rmsweep.lmm.leastsquares import (
+    EXACT_WITHIN,
+    LeastSquaresFit,
+    coefficients_by_group,
+    in_units,
+)
 from rmsweep.lmm.sandwich import bases
 from rmsweep.lmm.smallmatrix import Array
 
@@ -47,6 +52,7 @@ def weighted_two_stage(data: CrossProducts) -> LeastSquaresFit:
     if data.n_obs <= G * K:
         raise ValueError(f"{data.n_obs} rows for {G * K} coefficients of the groups")
     messages, b, inverse_root = _first_stage(data)
+    messages = _without_residuals(messages, data.blocks.rr_rest[:, None], data.rr.sum(axis=1))
     s2 = data.blocks.rr_rest[index] / (data.n_obs - G * K)
     # columns as given: (U, K, G)
     centre = data.x_centre[index]
@@ -142,17 +148,14 @@ def swamy(data: CrossProducts) -> tuple[LeastSquaresFit, NDArray[np.bool_]]:
     if data.group_sizes.min() <= K:
         raise ValueError(f"a group has {data.group_sizes.min()} rows for {K} coefficients")
     messages, b, inverse_root = _first_stage(data)
-    rss = data.rr[index] - np.square(data.blocks.r[:, index]).sum(axis=0)
-    exact = (rss <= NO_RESIDUALS * data.rr[index]).any(axis=1)
-    found = list(messages)
-    for place in index[exact]:
-        found[place] = found[place] or EXACT_BY_GROUP
-    s2 = rss / (data.group_sizes - K)
+    rss = data.rr - np.square(data.blocks.r).sum(axis=0)
+    messages = _without_residuals(messages, rss, data.rr.sum(axis=1))
+    s2 = rss[index] / (data.group_sizes - K)
     sampling = s2[..., None, None] * np.matmul(inverse_root, inverse_root.swapaxes(-1, -2))
     off = b - b.mean(axis=1, keepdims=True)
     covariance = np.matmul(off.swapaxes(-1, -2), off) / (G - 1)
     Delta = covariance - sampling.mean(axis=1)
-    failed = [bool(found[place]) for place in index]
+    failed = [bool(messages[place]) for place in index]
     Delta[failed], sampling[failed] = np.eye(K), np.eye(K)
     alone = np.linalg.eigvalsh(Delta)[:, 0] < 0.0
     Delta[alone] = covariance[alone]
@@ -163,8 +166,17 @@ def swamy(data: CrossProducts) -> tuple[LeastSquaresFit, NDArray[np.bool_]]:
     variance = (np.matmul(contrasts, V) * contrasts).sum(axis=-1)
     everywhere = np.zeros(data.n_datasets, dtype=bool)
     everywhere[index] = alone
-    fit = in_units(data, data.pooled[index] + beta, variance, np.inf, tuple(found))
+    fit = in_units(data, data.pooled[index] + beta, variance, np.inf, messages)
     return fit, everywhere
+
+
+def _without_residuals(messages: tuple[str, ...], rss: Array, of_ols: Array) -> tuple[str, ...]:
+    """Messages, with one where a sum of squared residuals (R, k) is rounding beside OLS's (R,)."""
+    exact = np.logical_not((rss > NO_RESIDUALS * of_ols[:, None]).all(axis=1))
+    return tuple(
+        message or (EXACT_WITHIN if none_left else "")
+        for message, none_left in zip(messages, exact, strict=True)
+    )
 
 
 def _first_stage(data: CrossProducts) -> tuple[tuple[str, ...], Array, Array]:
@@ -178,3 +190,54 @@ def _first_stage(data: CrossProducts) -> tuple[tuple[str, ...], Array, Array]:
     root[[bool(messages[place]) for place in index]] = np.eye(data.n_fixed)
     inverse_root = np.asarray(np.linalg.inv(root), dtype=np.float64)
     return messages, by_group[index].transpose(0, 2, 1).copy(), inverse_root
+
+
+def regressed_two_stage(fitted: LeastSquaresFit, z: Array) -> LeastSquaresFit:
+    """Regress the groups' intercepts on predictors of the groups; slopes keep their means.
+
+    Parameters
+    ----------
+    fitted : LeastSquaresFit
+        Two-stage fits of R datasets whose first coefficient is the intercept.
+    z : (R, G, q) array
+        Predictors of the groups, q < G - 1.
+
+    Returns
+    -------
+    LeastSquaresFit
+        Of the p coefficients and the q predictors' own; G − 1 − q degrees of freedom for the
+        intercept and these, G − 1 for the slopes.
+    """
+    by_group = fitted.by_group
+    assert by_group is not None
+    n_datasets, G, q = z.shape
+    middle = z.mean(axis=1)
+    off = z - middle[:, None]
+    A = np.matmul(off.swapaxes(-1, -2), off)
+    scale = np.sqrt(np.diagonal(A, axis1=1, axis2=2))
+    ones = np.broadcast_to(np.eye(q), A.shape)
+    unit = np.where(scale > 0.0, scale, 1.0)
+    A = A / unit[:, :, None] / unit[:, None, :]
+    apart = np.linalg.eigvalsh(A)[:, 0] > RANK_TOLERANCE
+    messages = tuple(
+        message or ("" if fits else "the predictors of the groups are collinear, or constant")
+        for message, fits in zip(fitted.messages, apart, strict=True)
+    )
+    inverse = np.linalg.inv(np.where(apart[:, None, None], A, ones))
+    inverse = inverse / unit[:, :, None] / unit[:, None, :]
+    intercepts = by_group[:, :, 0]
+    deviation = intercepts - fitted.estimate[:, :1]
+    gamma = np.matmul(inverse, np.matmul(off.swapaxes(-1, -2), deviation[..., None]))
+    rest = deviation - np.matmul(off, gamma)[..., 0]
+    s2 = np.square(rest).sum(axis=1) / (G - 1 - q)
+    leverage = 1.0 / G + (np.matmul(inverse, middle[..., None])[..., 0] * middle).sum(axis=1)
+    own = np.diagonal(inverse, axis1=1, axis2=2) * s2[:, None]
+    estimate = np.concatenate([fitted.estimate, gamma[..., 0]], axis=1)
+    estimate[:, 0] -= (gamma[..., 0] * middle).sum(axis=1)
+    se = np.concatenate([fitted.se, np.sqrt(own)], axis=1)
+    se[:, 0] = np.sqrt(s2 * leverage)
+    df = np.full((n_datasets, estimate.shape[1]), float(G - 1))
+    df[:, 0] = df[:, fitted.estimate.shape[1] :] = G - 1 - q
+    failed = [bool(message) for message in messages]
+    estimate[failed] = se[failed] = np.nan
+    return LeastSquaresFit(estimate, se, df, by_group, messages)

@@ -29,6 +29,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmsweep.lmm.crossproducts import CrossProducts
 from rmsweep.lmm.sandwich import bases, coefficient_contrasts
@@ -186,14 +187,21 @@ def _polynomials(root: Array, residual: Array, contrasts: Array, v: Array) -> _P
         total: Array = (a * b).sum(axis=-1)
         return total
 
-    return _Polynomials(
+    own = (a0 * a0).sum(axis=1)
+    found = _Polynomials(
         n0=np.matmul(w0, contrasts[..., None])[..., 0],
         n1=np.matmul(w1, contrasts[..., None])[..., 0],
         d0=(a0 * a0) @ squares.T + dot(H_w0 - 2.0 * Q0, w0),
         d1=2.0 * ((a0 * a1) @ squares.T + dot(H_w0 - Q0, w1) - dot(Q1, w0)),
         d2=(a1 * a1) @ squares.T + dot(H_w1 - 2.0 * Q1, w1),
-        se=np.sqrt((a0 * a0).sum(axis=1)),
+        se=np.sqrt(own),
     )
+    # the same weight for all groups gives the observed statistic, however far the hypothesis is
+    same = (v == v[:, :1]).all(axis=1)
+    found.n0[:, same] = found.d1[:, same] = found.d2[:, same] = 0.0
+    found.n1[:, same] = v[same, 0]
+    found.d0[:, same] = own[:, None] * squares[same, 0]
+    return found
 
 
 def _p_value(at: _Polynomials, delta: Array, ties: Ties, equal_tailed: bool) -> Array:
@@ -220,8 +228,9 @@ def _interval(at: _Polynomials, ties: Ties, equal_tailed: bool, alpha: float) ->
     """Distances (c, 2) below and above the estimate to the last values that are not rejected."""
     side = np.array([1.0, -1.0])
 
-    def accepted(distance: Array) -> Array:
-        return _p_value(at, side * distance, ties, equal_tailed) >= alpha
+    def accepted(distance: Array) -> NDArray[np.bool_]:
+        inside: NDArray[np.bool_] = _p_value(at, side * distance, ties, equal_tailed) >= alpha
+        return inside
 
     inner = np.zeros((len(at.se), 2))
     outer = np.repeat(4.0 * at.se[:, None], 2, axis=1)
