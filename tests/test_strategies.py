@@ -25,12 +25,15 @@ from rmsweep.sweep.merge import converged, converged_published
 from rmsweep.sweep.replication import Outcome, fit_datasets, rows
 
 ROOT = Path(__file__).parents[1]
+# fits of mixed models by R take their time; test_mixed_strategies.py has the others
+MIXED = ("autoregressive", "likelihood_ratio", "mixed", "mundlak", "repeated_anova", "selection")
 # R is needed by the engine of their own
 NAMES = [
     pytest.param(
         name, marks=[pytest.mark.slow] if hasattr(strategies.load(family), "R_PACKAGES") else []
     )
     for name, (family, _) in strategies.presets().items()
+    if family not in MIXED or name in ("lmer", "lmer_mis")
 ]
 NATIVE = [
     name
