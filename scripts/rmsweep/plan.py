@@ -113,12 +113,9 @@ def block_size(study: Study, condition: Condition) -> int:
 
 def seconds(study: Study, condition: Condition) -> float:
     """Expected CPU seconds for one dataset of a condition, all strategies together."""
-    n_groups, n_obs = condition.n_groups, condition.n_obs
-    size = (1, n_groups, n_groups * n_obs)
 
     def one(strategy: Strategy, engine: str) -> float:
-        cost = COSTS.get(engine, {}).get(strategy.origin, DEAREST)
-        return sum(coefficient * amount for coefficient, amount in zip(cost, size, strict=True))
+        return fit_seconds(strategy.origin, engine, condition.n_groups, condition.n_obs)
 
     shared: dict[object, list[float]] = {}
     for strategy in study.strategies:
@@ -131,6 +128,13 @@ def seconds(study: Study, condition: Condition) -> float:
     for costs in shared.values():
         total += min(costs) + sum(cost - min(costs) for cost in costs)
     return total
+
+
+def fit_seconds(origin: str, engine: str, n_groups: int, n_obs: int) -> float:
+    """Expected CPU seconds of one fit by a strategy, whatever it shares with others."""
+    cost = COSTS.get(engine, {}).get(origin, DEAREST)
+    size = (1, n_groups, n_groups * n_obs)
+    return sum(coefficient * amount for coefficient, amount in zip(cost, size, strict=True))
 
 
 def limit_minutes(study: Study, block: Block, attempt: int) -> int:

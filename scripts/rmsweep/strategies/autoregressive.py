@@ -22,7 +22,7 @@ PRESETS = {
         "by equal steps of time, in the order of the rows",
         convention="REML; t with nlme's inner-outer df",
         reference="nlme's lme with corAR1 (Pinheiro & Bates 2000)",
-        use="Where rows are a time series and predictors have trends.",
+        use="where rows are a time series and predictors have trends",
     ),
 }
 

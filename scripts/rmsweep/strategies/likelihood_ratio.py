@@ -46,7 +46,7 @@ PRESETS = {
         convention="ML; chi-squared with 1 df for the fixed effect that is dropped, its random "
         "slope stays; no intervals",
         reference="lme4's anova (Barr et al. 2013; Luke 2017)",
-        use="To see what likelihood ratios cost: with few groups they reject too often.",
+        use="to see what likelihood ratios cost: with few groups they reject too often",
     ),
 }
 

@@ -135,7 +135,7 @@ PRESETS = {
         assumes="normal coefficients of groups with any covariance, normal noise of one variance",
         convention="REML; t tests with Satterthwaite's df; z intervals",
         reference="lme4, lmerTest (Bates et al. 2015; Kuznetsova et al. 2017)",
-        use="The default of the field; with few groups its z intervals are too short.",
+        use="the default of the field; with few groups its z intervals are too short",
     ),
     "lmer_t": Preset(
         "Mixed model with random intercepts and slopes, t intervals",
@@ -143,7 +143,7 @@ PRESETS = {
         assumes="as lmer",
         convention="as lmer, but t intervals with Satterthwaite's df",
         reference="lmerTest",
-        use="Whenever lmer is, if intervals are reported: they agree with the tests.",
+        use="whenever lmer is, if intervals are reported: they agree with the tests",
     ),
     "lmer_z": Preset(
         "Mixed model with random intercepts and slopes, t taken for z",
@@ -151,7 +151,7 @@ PRESETS = {
         assumes="as lmer, and many groups",
         convention="REML; z tests and intervals",
         reference="lme4 (Barr et al. 2013; Luke 2017)",
-        use="To see what t as z costs: too many false positives with few groups.",
+        use="to see what t as z costs: too many false positives with few groups",
     ),
     "lmer_ml": Preset(
         "Mixed model by maximum likelihood",
@@ -159,7 +159,7 @@ PRESETS = {
         assumes="as lmer, and many groups",
         convention="ML; t tests and intervals with Satterthwaite's df",
         reference="lmerTest",
-        use="To see what ML costs: SEs are too small by about sqrt(1 - 1/G).",
+        use="to see what ML costs: SEs are too small by about sqrt(1 - 1/G)",
     ),
     "lmer_bw": Preset(
         "Mixed model with between-within degrees of freedom",
@@ -168,7 +168,7 @@ PRESETS = {
         convention="REML; G - 1 less the group-level terms for terms that vary between groups and "
         "for group-level ones, N - G less the within-group terms for others",
         reference="closed form; for terms without a random slope, nlme",
-        use="As a simple stand-in for Satterthwaite's df, which can explode at singular fits.",
+        use="as a simple stand-in for Satterthwaite's df, which can explode at singular fits",
     ),
     "lmer_kr": Preset(
         "Mixed model with Kenward-Roger inference",
@@ -176,7 +176,7 @@ PRESETS = {
         assumes="as lmer",
         convention="REML; adjusted SEs, t with Kenward and Roger's df",
         reference="pbkrtest (Kenward & Roger 1997)",
-        use="With few groups and fits that aren't singular; where they are, it is conservative.",
+        use="with few groups and fits that aren't singular; where they are, it is conservative",
     ),
     "lmer_cr2": Preset(
         "Mixed model with cluster-robust (CR2) standard errors",
@@ -184,7 +184,7 @@ PRESETS = {
         assumes="independent groups; the model only makes SEs unbiased",
         convention="REML; CR2 with Satterthwaite's df",
         reference="clubSandwich (Pustejovsky & Tipton 2018)",
-        use="Where the covariance of the full model is in doubt; liberal at singular fits.",
+        use="where the covariance of the full model is in doubt; liberal at singular fits",
     ),
     "lmer_mis": Preset(
         "Mixed model with random intercepts only",
@@ -192,7 +192,7 @@ PRESETS = {
         assumes="slopes that don't differ between groups",
         convention="REML; t tests with Satterthwaite's df; z intervals",
         reference="lme4, lmerTest",
-        use="To see what left-out random slopes cost: far too many false positives.",
+        use="to see what left-out random slopes cost: far too many false positives",
     ),
     "lmer_mis_cr2": Preset(
         "Mixed model with random intercepts only and cluster-robust (CR2) standard errors",
@@ -200,7 +200,7 @@ PRESETS = {
         assumes="independent groups; the model only makes SEs unbiased",
         convention="REML; CR2 with Satterthwaite's df",
         reference="clubSandwich (Pustejovsky & Tipton 2018; Huang & Zhang 2025)",
-        use="Where the full model is singular: it never fails and keeps its size.",
+        use="where the full model is singular: it never fails and keeps its size",
     ),
     "lmer_zcp": Preset(
         "Mixed model with uncorrelated random intercepts and slopes",
@@ -208,7 +208,7 @@ PRESETS = {
         assumes="as lmer, with uncorrelated coefficients of groups",
         convention="REML; t with Satterthwaite's df",
         reference="lme4's `||`, lmerTest",
-        use="Where the full model is singular: better than to drop the slopes.",
+        use="where the full model is singular: better than to drop the slopes",
     ),
     "lmer_blme": Preset(
         "Mixed model with a penalty against singular fits",
@@ -223,7 +223,7 @@ PRESETS = {
         "there are no df (`df: between_within` is a variant)",
         reference="the criterion of blme's default prior (Chung et al. 2013), minimised by R's "
         "nlminb; blme 1.0-5 itself misses the minimum",
-        use="Where the full model is singular and correlations are to stay.",
+        use="where the full model is singular and correlations are to stay",
     ),
 }
 

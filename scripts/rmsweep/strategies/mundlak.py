@@ -25,7 +25,7 @@ PRESETS = {
         convention="REML; t with Satterthwaite's df; means that are the same in all groups are "
         "left out; the coefficients of the means are not reported",
         reference="lmerTest (Mundlak 1978)",
-        use="Where groups differ in their predictors: its slopes are those within groups.",
+        use="where groups differ in their predictors: its slopes are those within groups",
     ),
 }
 

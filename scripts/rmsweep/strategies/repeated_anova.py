@@ -20,7 +20,7 @@ PRESETS = {
         convention="F of each main effect, both df times Greenhouse and Geisser's epsilon; the "
         "estimate is the linear trend over the levels, its SE that of the pooled error",
         reference="afex (Greenhouse & Geisser 1959)",
-        use="For balanced experiments, as the classic beside lmer. Other data are failed rows.",
+        use="for balanced experiments, as the classic beside lmer. Other data are failed rows",
     ),
 }
 

@@ -42,7 +42,7 @@ PRESETS = {
         "the sequence is full, no correlations, one slope less at a time, intercept only",
         reference="lme4, lmerTest (practice after Barr et al. 2013, Bates et al. 2015, Matuschek "
         "et al. 2017)",
-        use="To see what selection costs: too many false positives where slopes are small but "
+        use="to see what selection costs: too many false positives where slopes are small but "
         "real. lme4's choice depends on its optimizer, the native engine's on its optimum.",
     ),
 }
