@@ -27,10 +27,7 @@ Heavy imports belong inside the functions: Snakemake imports the families to che
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
-import os
 import pkgutil
 import sys
 from collections.abc import Mapping
@@ -41,9 +38,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
+from rmsweep import own
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.design import Condition, Strategy
 from rmsweep.errors import UserError
+from rmsweep.own import in_words
 
 if TYPE_CHECKING:
     from rmsweep.lmm import LeastSquaresFit
@@ -198,14 +197,8 @@ def load(family: str) -> Any:
     # a helper beside it can be imported
     if str(path.parent.resolve()) not in sys.path:
         sys.path.append(str(path.parent.resolve()))
-    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
-    spec = importlib.util.spec_from_file_location(f"strategy_{path.stem}_{digest}", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module.__name__] = module  # where dataclasses look their types up
     try:
-        spec.loader.exec_module(module)
+        module = own.load(path, "strategy")
     except (Exception, SystemExit) as error:
         raise StrategyError(f"{family}: {in_words(error)}") from None
     if not callable(getattr(module, "fit", None)):
@@ -264,11 +257,6 @@ def warm_up(family: str) -> None:
         if not is_file(family):
             raise
         raise StrategyError(f"{family}: warm_up: {in_words(error)}") from None
-
-
-def in_words(error: BaseException) -> str:
-    """An error in one line, with its type."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
 
 
 def refuses(data: Dataset, strategy: Strategy) -> str:

@@ -1,0 +1,50 @@
+"""The random numbers that scenarios add to those that every dataset has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from rmsweep.design import Condition, seed_sequence
+
+
+class Purpose(IntEnum):
+    """What random numbers are for; 0 are the data, 1 the audit, 2 a strategy's resampling.
+
+    A number that is taken keeps its meaning: another one would change finished studies.
+    """
+
+    LAYOUT = 3
+    MEANS = 4
+    MEANS_DISTRIBUTION = 5
+    PREDICTORS = 6
+    EFFECTS = 7
+    NOISE = 8
+    HETEROGENEITY = 9
+    MISSING = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The generators of a cell.
+
+    Attributes
+    ----------
+    seed : int
+        The study's.
+    condition : Condition
+    sim : int
+        The replication.
+    """
+
+    seed: int
+    condition: Condition
+    sim: int
+
+    def of(self, purpose: Purpose) -> np.random.Generator:
+        """A child of the cell's seed, which no other purpose's draws touch."""
+        return np.random.default_rng(
+            seed_sequence(self.seed, self.condition, self.sim, int(purpose))
+        )

@@ -1,0 +1,54 @@
+"""How the coefficients of groups differ from the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rmsweep.data import pieces
+from rmsweep.data.dataset import Array
+from rmsweep.data.draws import Draws, Purpose
+from rmsweep.data.vectors import scale, vector
+from rmsweep.design import Condition
+
+
+def effects(condition: Condition, u: Array, means: Array, draws: Draws) -> Array:
+    r"""The groups' effects, of mean 0 and variance 1, (n_groups, p).
+
+    ``effect_distribution`` is that of each, ``effect_correlation`` their correlation R: LL' = R,
+    Lu. With ``confounding``, ρ_j is the correlation of the intercepts with the group means of
+    predictor j, whose correlation among themselves is R_x:
+
+    .. math:: u_{g0} \to a'm_g + \sqrt{1 - \rho'R_x^{-1}\rho}\; u_{g0}, \quad
+        R_x a = \rho
+
+    Truth
+        β, the slope within groups. With τ0 the intercepts' SD, τ_m and σ_w the SDs of a single
+        predictor between and within groups, and δ = ρτ0/τ_m the contextual effect, regression of
+        group means tends to β + δτ_m²/(τ_m² + σ_w²/n), and least squares on all rows to
+        β + ρτ0τ_m/(τ_m² + σ_w²), perhaps of the other sign: Simpson's paradox.
+
+    Misleads
+        Confounding: `ols`, `lm` and regression of group means; mixed models with few rows per
+        group a little or more. Right: `fe`, `lm2`, `lmer_mundlak`. Correlation: mixed models that
+        leave it out are less efficient, and their standard errors wrong.
+    """
+    if condition["effect_distribution"] != "normal":
+        own = draws.of(Purpose.EFFECTS)
+        u = pieces.drawn("effect_distribution", condition["effect_distribution"], own, u)
+    if condition["effect_correlation"] != 0:
+        u = u @ scale(u.shape[1], 1.0, condition["effect_correlation"]).T
+    if condition["confounding"] != 0:
+        rho = vector(condition["confounding"], means.shape[1])
+        L = scale(len(rho), 1.0, condition["predictor_correlation"])
+        a = np.linalg.solve(L, rho)  # of m before its correlation
+        own_part = np.sqrt(max(0.0, 1 - a @ a))
+        u = np.column_stack([means @ a + own_part * u[:, 0], u[:, 1:]])
+    return u
+
+
+def spread(condition: Condition) -> Array:
+    """Between-group SD of each coefficient, (p,); zero at predictors of level 2."""
+    n_predictors = condition["n_predictors"]
+    sds = condition.sigma * vector(condition["sigma_ratio"], n_predictors + 1)
+    level = vector(condition["predictor_level"], n_predictors)
+    return np.where(np.r_[1.0, level] == 2, 0.0, sds)

@@ -1,0 +1,76 @@
+"""How many rows each group has.
+
+A layout is a function of a random generator of its own, of the groups' coefficients (n_groups, p),
+of the mean number of rows of a group and of its options. It gives each group's number of rows,
+n_groups · n_obs in all: the scenario spreads the same draws over other groups.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmsweep.data.dataset import Array
+from rmsweep.data.options import require
+
+Sizes = NDArray[np.int64]
+MOST_UNEQUAL = 20.0
+
+
+def equal(rng: np.random.Generator, coefficients: Array, n_obs: int) -> Sizes:
+    """Equal groups of n_obs rows.
+
+    Misleads
+        Nobody; cluster-robust strategies and two-stage regression are at their best.
+    """
+    return np.full(len(coefficients), n_obs)
+
+
+def unequal(
+    rng: np.random.Generator, coefficients: Array, n_obs: int, *, gamma: float = 1.0
+) -> Sizes:
+    """Unequal groups: n_g = ⌊N exp(γg/G) / Σ_j exp(γj/G)⌋, the last one takes the rest.
+
+    N = G · n_obs, γ = gamma (after MacKinnon & Webb 2017, J. Applied Econometrics 32:233). With
+    γ = 2, 10 groups and n_obs = 25 the sizes go from 8 to 58. They have nothing to do with the
+    coefficients, so the truth is the same for strategies that weight rows and for those that
+    weight groups.
+
+    Misleads
+        Cluster-robust standard errors of the kinds CR0 and CR1, which are too small; CR2, CR3 and
+        the wild bootstrap hold. Two-stage regression loses efficiency.
+    """
+    require(0 <= gamma <= MOST_UNEQUAL, "gamma", gamma, f"a number from 0 to {MOST_UNEQUAL:g}")
+    n_groups = len(coefficients)
+    share = np.exp(gamma * np.arange(1, n_groups + 1) / n_groups)
+    sizes: Sizes = np.floor(n_groups * n_obs * share / share.sum()).astype(np.int64)
+    sizes[-1] += n_groups * n_obs - sizes.sum()
+    return sizes
+
+
+def informative(
+    rng: np.random.Generator,
+    coefficients: Array,
+    n_obs: int,
+    *,
+    gamma: float = 1.0,
+    coefficient: int = 0,
+) -> Sizes:
+    """Informative sizes: those of `unequal`, in the order of the groups' own coefficients.
+
+    The group with the largest b_gk is the largest; k = coefficient, 0 for the intercept, 1 for IV1.
+
+    Truth
+        β_k, the mean over groups. Strategies that weight groups alike (`lm2`) estimate it. The mean
+        over rows is another estimand, β_k + cov(n_g, b_gk)/n̄, and so the bias of `lm`.
+
+    Misleads
+        `lm`, `ols` and GEE, which weight rows; mixed models in part.
+    """
+    n_terms = coefficients.shape[1]
+    known = 0 <= coefficient < n_terms
+    require(known, "coefficient", coefficient, f"a whole number from 0 to {n_terms - 1}")
+    sizes = np.empty(len(coefficients), dtype=np.int64)
+    order = np.argsort(coefficients[:, coefficient], kind="stable")
+    sizes[order] = unequal(rng, coefficients, n_obs, gamma=gamma)
+    return sizes
