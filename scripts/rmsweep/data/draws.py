@@ -11,11 +11,12 @@ from rmsweep.design import Condition, seed_sequence
 
 
 class Purpose(IntEnum):
-    """What random numbers are for; 0 are the data, 1 the audit, 2 a strategy's resampling.
+    """What random numbers are for, besides the data, which are 0, and the audit, which is 1.
 
     A number that is taken keeps its meaning: another one would change finished studies.
     """
 
+    RESAMPLING = 2
     LAYOUT = 3
     MEANS = 4
     MEANS_DISTRIBUTION = 5

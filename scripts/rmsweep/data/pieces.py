@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rmsweep import own
+from rmsweep import user_file
 from rmsweep.data import distributions, layouts, missing
 from rmsweep.data.dataset import Array
 from rmsweep.data.options import OptionError
@@ -96,9 +96,9 @@ def load(path: str) -> ModuleType:
         If it can't be read, in Python's own words.
     """
     try:
-        return own.load(Path(path), "piece")
+        return user_file.load(Path(path), "piece")
     except (Exception, SystemExit) as error:
-        raise PieceError(f"{path}: {own.in_words(error)}") from None
+        raise PieceError(f"{path}: {user_file.in_words(error)}") from None
 
 
 def function(key: str, name: str) -> Function:
@@ -199,7 +199,7 @@ def check(key: str, value: Named) -> None:
     if KINDS[key].function == "draw" and name not in PATTERNS:
         drawn(key, value, rng, example)
     elif KINDS[key].function == "observed":
-        observed(key, value, rng, example, EXAMPLE)
+        observed(value, rng, example, EXAMPLE)
     else:  # what the condition decides
         options_of(key, name)
 
@@ -214,19 +214,20 @@ def drawn(key: str, value: Named, rng: np.random.Generator, z: Array) -> Array:
 
 
 def observed(
-    key: str, value: Named, rng: np.random.Generator, y: Array, rows: Rows
+    value: Named, rng: np.random.Generator, y: Array, rows: Rows
 ) -> NDArray[np.bool_]:
     """Which rows are observed."""
-    found = run(key, value, rng, y, rows.groups, rows.times)
-    expect(is_array(found, np.bool_, y.shape), key, value, f"an array of {len(y)} truth values")
+    found = run("missing", value, rng, y, rows.groups, rows.times)
+    good = is_array(found, np.bool_, y.shape)
+    expect(good, "missing", value, f"an array of {len(y)} truth values")
     return found  # type: ignore[no-any-return]
 
 
 def sizes(
-    key: str, value: Named, rng: np.random.Generator, coefficients: Array, n_obs: int
+    value: Named, rng: np.random.Generator, coefficients: Array, n_obs: int
 ) -> NDArray[np.int64]:
     """Each group's number of rows."""
-    n_groups = len(coefficients)
+    key, n_groups = "group_sizes", len(coefficients)
     found = run(key, value, rng, coefficients, n_obs)
     good = is_array(found, np.int64, (n_groups,))
     expect(good, key, value, f"an array of {n_groups} whole numbers (int64)")
@@ -264,7 +265,7 @@ def run(key: str, value: Named, *arguments: Any) -> Any:
         name = name_of(value)
         if not is_file(name):
             raise
-        raise PieceError(f"{name}: {own.in_words(error)}") from None
+        raise PieceError(f"{name}: {user_file.in_words(error)}") from None
 
 
 def is_array(found: object, kind: type, shape: tuple[int, ...]) -> bool:

@@ -16,7 +16,7 @@ from rmsweep.data.noise import noise
 from rmsweep.data.predictors import group_means, predictors
 from rmsweep.data.rows import Rows, rows_of
 from rmsweep.data.vectors import vector
-from rmsweep.design import Condition, seed_sequence
+from rmsweep.design import Condition, seed_sequence, seed_words
 
 RANDOM = "random"
 """The `beta` that stands for a fresh draw in each dataset."""
@@ -86,10 +86,8 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
     PieceError
         If a piece of the user's own fails.
     """
-    rng, draws = (
-        np.random.default_rng(seed_sequence(seed, condition, sim)),
-        Draws(seed, condition, sim),
-    )
+    rng = np.random.default_rng(seed_sequence(seed, condition, sim))
+    draws = Draws(seed, condition, sim)
     n_groups, n_obs, n_predictors = condition.n_groups, condition.n_obs, condition["n_predictors"]
     n_terms = n_predictors + 1
 
@@ -110,16 +108,21 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
 
     groups = rows.groups
     if condition["missing"] != "none":
-        observed = pieces.observed(
-            "missing", condition["missing"], draws.of(Purpose.MISSING), y, rows
-        )
+        observed = pieces.observed(condition["missing"], draws.of(Purpose.MISSING), y, rows)
         y, X, groups = y[observed], X[observed], groups[observed]
         # a group without rows is gone, and the others move up
         there, groups = np.unique(groups, return_inverse=True)
         coefficients = coefficients[there]
     for part in (y, X):  # a strategy that changed them would change them for all
         part.flags.writeable = False
-    data = Dataset(y=y, X=X, factors={"Group": groups}, terms=terms(n_predictors))
+    data = Dataset(
+        y=y,
+        X=X,
+        factors={"Group": groups},
+        terms=terms(n_predictors),
+        group_level=group_level(condition),
+        entropy=(*seed_words(seed, condition, sim), Purpose.RESAMPLING),
+    )
     return Simulated(data, betas, coefficients)
 
 
@@ -135,7 +138,7 @@ def layout(
     if condition["group_sizes"] == "equal":
         return None, rows_of((n_obs,) * n_groups)
     own = draws.of(Purpose.LAYOUT)
-    sizes = pieces.sizes("group_sizes", condition["group_sizes"], own, coefficients, n_obs)
+    sizes = pieces.sizes(condition["group_sizes"], own, coefficients, n_obs)
     order = np.argsort(sizes, kind="stable")
     return order, rows_of(tuple(sizes[order].tolist()))
 
@@ -164,7 +167,7 @@ def smallest_group(condition: Condition) -> int:
         return 1
     none = np.zeros((condition.n_groups, condition["n_predictors"] + 1))
     rng = np.random.default_rng(0)
-    least = int(pieces.sizes("group_sizes", layout, rng, none, condition.n_obs).min())
+    least = int(pieces.sizes(layout, rng, none, condition.n_obs).min())
     if absent == "none":
         return least
     if pieces.name_of(absent) != "mcar":
@@ -190,6 +193,13 @@ def fixed_truth(condition: Condition, term: int) -> float | None:
     if condition["beta"] == RANDOM:
         return None
     return float(vector(condition["beta"], int(condition["n_predictors"]) + 1)[term])
+
+
+def group_level(condition: Condition) -> tuple[str, ...]:
+    """The terms that are constant within groups, the intercept aside."""
+    n_predictors = int(condition["n_predictors"])
+    level = vector(condition["predictor_level"], n_predictors)
+    return terms(n_predictors)[n_predictors + 1 - int((level == 2).sum()) :]
 
 
 @lru_cache
