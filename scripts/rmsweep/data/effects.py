@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from rmsweep.data import pieces
 from rmsweep.data.dataset import Array
 from rmsweep.data.draws import Draws, Purpose
 from rmsweep.data.vectors import scale, vector
-from rmsweep.design import Condition
+from rmsweep.design import Condition, Value
 
 
 def effects(condition: Condition, u: Array, means: Array, draws: Draws) -> Array:
@@ -41,7 +43,7 @@ def effects(condition: Condition, u: Array, means: Array, draws: Draws) -> Array
         rho = vector(condition["confounding"], means.shape[1])
         L = scale(len(rho), 1.0, condition["predictor_correlation"])
         a = np.linalg.solve(L, rho)  # of m before its correlation
-        own_part = np.sqrt(max(0.0, 1 - a @ a))
+        own_part = np.sqrt(max(0.0, 1.0 - float(a @ a)))
         u = np.column_stack([means @ a + own_part * u[:, 0], u[:, 1:]])
     return u
 
@@ -49,6 +51,10 @@ def effects(condition: Condition, u: Array, means: Array, draws: Draws) -> Array
 def spread(condition: Condition) -> Array:
     """Between-group SD of each coefficient, (p,); zero at predictors of level 2."""
     n_predictors = condition["n_predictors"]
-    sds = condition.sigma * vector(condition["sigma_ratio"], n_predictors + 1)
-    level = vector(condition["predictor_level"], n_predictors)
-    return np.where(np.r_[1.0, level] == 2, 0.0, sds)
+    varies = _varies(condition["predictor_level"], n_predictors)
+    return condition.sigma * varies * vector(condition["sigma_ratio"], n_predictors + 1)
+
+
+@lru_cache
+def _varies(level: Value, n_predictors: int) -> Array:
+    return np.append(1.0, vector(level, n_predictors) == 1)

@@ -88,9 +88,8 @@ def _logistic(values: Array) -> Array:
 
 def _until(leaves: Observed, groups: Index, times: Index, including: bool) -> Observed:
     """The rows of each group before the first one at which it leaves, that one or the next."""
-    total = np.cumsum(leaves)
-    before = total - leaves
+    counts = np.cumsum(leaves)
     firsts = np.flatnonzero(times == 0)
-    left = (total if including else before) - before[firsts][groups]
-    observed: Observed = left == 0
+    left: Index = counts - (counts - leaves)[firsts][groups]
+    observed: Observed = left == (0 if including else leaves)
     return observed

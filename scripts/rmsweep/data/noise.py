@@ -18,6 +18,8 @@ def noise(condition: Condition, z: Array, rows: Rows, draws: Draws) -> Array:
     series that they make within each group. The variance of group g is s_g² = exp(hZ_g - h²/2) with
     h = ``noise_heterogeneity``: mean 1, coefficient of variation √(exp(h²) - 1).
 
+    z are the program's own draws, and are changed.
+
     Misleads
         Autocorrelation: the intercept of strategies that take rows for independent, and the slope
         of a predictor only if that is autocorrelated, too, or a trend: var(Σxe)/n tends to
@@ -33,5 +35,6 @@ def noise(condition: Condition, z: Array, rows: Rows, draws: Draws) -> Array:
     if h := condition["noise_heterogeneity"]:
         logs = h * draws.of(Purpose.HETEROGENEITY).standard_normal(condition.n_groups) - h**2 / 2
         z = z * np.exp(logs / 2)[rows.groups]
-    series: Array = condition["noise_mean"] + condition["noise_sd"] * z
-    return series
+    z *= condition["noise_sd"]
+    z += condition["noise_mean"]
+    return z

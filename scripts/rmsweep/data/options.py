@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 
-class OptionError(ValueError):
-    """An option that a piece can't have: one line with its name, its value, what is allowed."""
+class NotAllowedError(ValueError):
+    """A name or an option that a study can't have; its words say what is allowed."""
 
 
 def require(good: bool, name: str, value: object, allowed: str) -> None:
@@ -12,8 +12,8 @@ def require(good: bool, name: str, value: object, allowed: str) -> None:
 
     Raises
     ------
-    OptionError
+    NotAllowedError
         If it is not good.
     """
     if not good:
-        raise OptionError(f"{allowed} for {name}, not {value!r}")
+        raise NotAllowedError(f"{allowed} for {name}, not {value!r}")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rmsweep import user_file
 from rmsweep.data import distributions, layouts, missing
 from rmsweep.data.dataset import Array
-from rmsweep.data.options import OptionError
+from rmsweep.data.options import NotAllowedError
 from rmsweep.data.patterns import PATTERNS
 from rmsweep.data.rows import Rows, rows_of
 from rmsweep.design import Piece
@@ -37,7 +37,7 @@ EXAMPLE = rows_of((3, 5))
 
 
 class PieceError(UserError):
-    """A piece that a study can't have: what is wrong with it, or what is allowed."""
+    """A file of the user's own that is no piece, and why."""
 
 
 class Kind(NamedTuple):
@@ -106,13 +106,15 @@ def function(key: str, name: str) -> Function:
 
     Raises
     ------
+    NotAllowedError
+        If there is none of that name.
     PieceError
-        If there is none.
+        If a file has none.
     """
     kind = KINDS[key]
     if not is_file(name):
         if name not in kind.known:
-            raise PieceError(f"{', '.join(kind.known)}, and .py files of yours")
+            raise NotAllowedError(f"{', '.join(kind.known)}, and .py files of yours")
         return kind.known[name]
     found = getattr(load(name), kind.function, None)
     if not callable(found):
@@ -147,7 +149,7 @@ def canonical(key: str, value: str | Mapping[str, Any]) -> Named:
 
     Raises
     ------
-    PieceError
+    NotAllowedError
         If it has other options, or values of another type.
     """
     if isinstance(value, str):
@@ -160,11 +162,11 @@ def canonical(key: str, value: str | Mapping[str, Any]) -> Named:
         if option == "from":
             continue
         if option not in defaults:
-            raise PieceError(f"with the options {', '.join(defaults) or 'none'}")
+            raise NotAllowedError(f"with {name} the options {', '.join(defaults) or 'none'}")
         typed = in_type(given, defaults[option])
         if typed is None:
             kind = type(defaults[option]).__name__
-            raise PieceError(f"for {option} a value of the type {kind}")
+            raise NotAllowedError(f"for {option} a value of the type {kind}")
         if typed != defaults[option]:
             chosen[option] = typed
     return Piece(name, tuple(sorted(chosen.items()))) if chosen else str(name)
@@ -181,19 +183,22 @@ def in_type(given: Any, default: Any) -> Any:
     return given if isinstance(default, str) and isinstance(given, str) else None
 
 
+@cache
 def check(key: str, value: Named) -> None:
     """Try a piece on a few numbers.
 
     Raises
     ------
+    NotAllowedError
+        If an option has a value that it can't have, or a file a name.
     PieceError
         If it gives anything but what it should.
     """
     name = name_of(value)
     if is_file(name) and not STEM.fullmatch(Path(name).stem):
-        raise PieceError("files whose names are up to 40 letters, digits and . _ -")
+        raise NotAllowedError("files whose names are up to 40 letters, digits and . _ -")
     if is_file(name) and Path(name).stem in KINDS[key].known:
-        raise PieceError(f"{name}: another name; {Path(name).stem} is one of ours")
+        raise NotAllowedError(f"another name; {Path(name).stem} is one of ours")
     rng, z = (np.random.default_rng(seed) for seed in (0, 1))
     example = z.standard_normal(len(EXAMPLE.groups))
     if KINDS[key].function == "draw" and name not in PATTERNS:
@@ -213,9 +218,7 @@ def drawn(key: str, value: Named, rng: np.random.Generator, z: Array) -> Array:
     return found  # type: ignore[no-any-return]
 
 
-def observed(
-    value: Named, rng: np.random.Generator, y: Array, rows: Rows
-) -> NDArray[np.bool_]:
+def observed(value: Named, rng: np.random.Generator, y: Array, rows: Rows) -> NDArray[np.bool_]:
     """Which rows are observed."""
     found = run("missing", value, rng, y, rows.groups, rows.times)
     good = is_array(found, np.bool_, y.shape)
@@ -232,7 +235,7 @@ def sizes(
     good = is_array(found, np.int64, (n_groups,))
     expect(good, key, value, f"an array of {n_groups} whole numbers (int64)")
     if found.min() < 1:
-        raise PieceError(f"sizes that leave no group without rows, with {n_obs} rows on average")
+        raise NotAllowedError(f"what leaves no group without rows, of {n_obs} on average")
     expect(found.sum() == n_groups * n_obs, key, value, f"{n_groups * n_obs} rows in all")
     return found  # type: ignore[no-any-return]
 
@@ -259,8 +262,8 @@ def run(key: str, value: Named, *arguments: Any) -> Any:
     """
     try:
         return piece(key, value)(*arguments)
-    except OptionError as error:
-        raise PieceError(str(error)) from None
+    except NotAllowedError:
+        raise
     except Exception as error:
         name = name_of(value)
         if not is_file(name):
@@ -271,6 +274,16 @@ def run(key: str, value: Named, *arguments: Any) -> Any:
 def is_array(found: object, kind: type, shape: tuple[int, ...]) -> bool:
     """Whether it is an array of that type and shape."""
     return isinstance(found, np.ndarray) and found.dtype == kind and found.shape == shape
+
+
+def files(values: Mapping[str, Any]) -> list[str]:
+    """The files of the user's own among the values of a condition."""
+    found = set()
+    for key in KINDS:
+        value = values[key]
+        single = isinstance(value, str | Piece)
+        found |= {name_of(one) for one in ((value,) if single else value)}
+    return sorted(filter(is_file, found))
 
 
 def located(key: str, value: Any, folder: Path) -> Any:

@@ -19,6 +19,7 @@ pattern takes the place of w. The draws w are the program's own; m are new ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from rmsweep.data.draws import Draws, Purpose
 from rmsweep.data.patterns import PATTERNS
 from rmsweep.data.rows import Rows, autoregressive
 from rmsweep.data.vectors import scale, vector
-from rmsweep.design import Condition, Piece
+from rmsweep.design import Condition, Piece, Value
 
 
 def group_means(condition: Condition, draws: Draws) -> Array:
@@ -37,7 +38,7 @@ def group_means(condition: Condition, draws: Draws) -> Array:
     if not between(condition).any():
         return np.zeros(shape)
     m = draws.of(Purpose.MEANS).standard_normal(shape)
-    return distributed(condition, m, draws.of(Purpose.MEANS_DISTRIBUTION))
+    return distributed(condition, m, draws, Purpose.MEANS_DISTRIBUTION)
 
 
 def predictors(condition: Condition, w: Array, means: Array, rows: Rows, draws: Draws) -> Array:
@@ -45,7 +46,7 @@ def predictors(condition: Condition, w: Array, means: Array, rows: Rows, draws: 
     n_predictors = condition["n_predictors"]
     mean = vector(condition["predictor_mean"], n_predictors)
     L = scale(n_predictors, condition["predictor_sd"], condition["predictor_correlation"])
-    w = distributed(condition, w, draws.of(Purpose.PREDICTORS))
+    w = distributed(condition, w, draws, Purpose.PREDICTORS)
     phis = vector(condition["predictor_autocorrelation"], n_predictors)
     if phis.any():
         series = [autoregressive(one, rows, phi) for one, phi in zip(w.T, phis, strict=True)]
@@ -62,13 +63,13 @@ def predictors(condition: Condition, w: Array, means: Array, rows: Rows, draws: 
     return X
 
 
-def distributed(condition: Condition, z: Array, rng: np.random.Generator) -> Array:
+def distributed(condition: Condition, z: Array, draws: Draws, purpose: Purpose) -> Array:
     """Columns of standard normal draws in the distributions of the predictors."""
     if condition["predictor_distribution"] == "normal":
         return z
     columns = z.copy()
     # a child for each: the distribution of one leaves the others as they are
-    names, rngs = per_predictor(condition), rng.spawn(z.shape[1])
+    names, rngs = per_predictor(condition), draws.of(purpose).spawn(z.shape[1])
     for j, (name, own) in enumerate(zip(names, rngs, strict=True)):
         if pieces.name_of(name) not in PATTERNS:
             columns[:, j] = pieces.drawn("predictor_distribution", name, own, z[:, j])
@@ -77,10 +78,9 @@ def distributed(condition: Condition, z: Array, rng: np.random.Generator) -> Arr
 
 def patterned(condition: Condition, w: Array, rows: Rows) -> Array:
     """Columns with those in place that are the same in every group."""
-    names = [pieces.name_of(name) for name in per_predictor(condition)]
-    if not PATTERNS.keys() & {*names}:
+    if condition["predictor_distribution"] == "normal":
         return w
-    columns = w.copy()
+    columns, names = w.copy(), [pieces.name_of(name) for name in per_predictor(condition)]
     for j, name in enumerate(names):
         if name in PATTERNS:
             place, n_alike = names[:j].count(name), names.count(name)
@@ -91,12 +91,18 @@ def patterned(condition: Condition, w: Array, rows: Rows) -> Array:
 def per_predictor(condition: Condition) -> Sequence[pieces.Named]:
     """The distribution of each predictor."""
     value = condition["predictor_distribution"]
-    single = isinstance(value, str | Piece)
-    return (value,) * condition["n_predictors"] if single else value
+    n_predictors = int(condition["n_predictors"])
+    return (value,) * n_predictors if isinstance(value, str | Piece) else tuple(value)
 
 
 def between(condition: Condition) -> Array:
     """The share of each predictor's variance that lies between groups, (n_predictors,)."""
-    n_predictors = condition["n_predictors"]
-    level = vector(condition["predictor_level"], n_predictors)
-    return np.where(level == 2, 1.0, vector(condition["predictor_icc"], n_predictors))
+    return _between(
+        condition["predictor_level"], condition["predictor_icc"], condition["n_predictors"]
+    )
+
+
+@lru_cache
+def _between(level: Value, icc: Value, n_predictors: int) -> Array:
+    share: Array = np.where(vector(level, n_predictors) == 2, 1.0, vector(icc, n_predictors))
+    return share

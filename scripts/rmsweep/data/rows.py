@@ -21,10 +21,13 @@ class Rows:
         0 ... G - 1.
     times : (n,) int array
         0, 1, ... within the group.
+    equal : bool
+        Whether all groups have as many rows.
     """
 
     groups: NDArray[np.int64]
     times: NDArray[np.int64]
+    equal: bool
 
 
 @lru_cache(maxsize=8)
@@ -34,7 +37,7 @@ def rows_of(sizes: tuple[int, ...]) -> Rows:
     times = np.concatenate([np.arange(size) for size in sizes])
     for part in (groups, times):
         part.flags.writeable = False
-    return Rows(groups, times)
+    return Rows(groups, times, len({*sizes}) == 1)
 
 
 def autoregressive(innovations: Array, rows: Rows, phi: float) -> Array:

@@ -16,7 +16,7 @@ from rmsweep.data.noise import noise
 from rmsweep.data.predictors import group_means, predictors
 from rmsweep.data.rows import Rows, rows_of
 from rmsweep.data.vectors import vector
-from rmsweep.design import Condition, seed_sequence, seed_words
+from rmsweep.design import Condition, Value, seed_sequence, seed_words
 
 RANDOM = "random"
 """The `beta` that stands for a fresh draw in each dataset."""
@@ -104,7 +104,7 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
     if order is not None:
         coefficients, means = coefficients[order], means[order]
     X = predictors(condition, w, means, rows, draws)
-    y = np.einsum("nk,nk->n", X, coefficients[rows.groups]) + noise(condition, z, rows, draws)
+    y = signal(X, coefficients, rows) + noise(condition, z, rows, draws)
 
     groups = rows.groups
     if condition["missing"] != "none":
@@ -124,6 +124,14 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
         entropy=(*seed_words(seed, condition, sim), Purpose.RESAMPLING),
     )
     return Simulated(data, betas, coefficients)
+
+
+def signal(X: Array, coefficients: Array, rows: Rows) -> Array:
+    """What the groups' coefficients say of each row, (n,)."""
+    n_groups, n_terms = coefficients.shape
+    if rows.equal:  # the same to the bit, without each row's coefficients in memory
+        return np.einsum("gik,gk->gi", X.reshape(n_groups, -1, n_terms), coefficients).ravel()
+    return np.einsum("nk,nk->n", X, coefficients[rows.groups])
 
 
 def layout(
@@ -197,9 +205,13 @@ def fixed_truth(condition: Condition, term: int) -> float | None:
 
 def group_level(condition: Condition) -> tuple[str, ...]:
     """The terms that are constant within groups, the intercept aside."""
-    n_predictors = int(condition["n_predictors"])
-    level = vector(condition["predictor_level"], n_predictors)
-    return terms(n_predictors)[n_predictors + 1 - int((level == 2).sum()) :]
+    return _group_level(condition["predictor_level"], condition["n_predictors"])
+
+
+@lru_cache
+def _group_level(level: Value, n_predictors: int) -> tuple[str, ...]:
+    n_level_1 = int((vector(level, n_predictors) == 1).sum())
+    return terms(n_predictors)[n_level_1 + 1 :]
 
 
 @lru_cache

@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import numpy as np
 
 from rmsweep import user_file
+from rmsweep.data import scenario
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.design import Condition, Strategy
 from rmsweep.errors import UserError
@@ -270,10 +271,11 @@ def tail_df(strategy: Strategy, condition: Condition) -> float:
     """Degrees of freedom of the t distribution whose tails a strategy's estimates have.
 
     It decides which moments there are, whatever a sample says: those below it. Infinite for the
-    normal distribution's.
+    normal distribution's. Heavy tails of noise or effects are those of all estimates.
     """
     tails = getattr(load(strategy.family), "tail_df", None)
-    return float(tails(condition)) if tails else np.inf
+    own = float(tails(condition)) if tails else np.inf
+    return min(own, scenario.tail_df(condition))
 
 
 def warm_up(family: str) -> None:
@@ -299,6 +301,8 @@ def warm_up(family: str) -> None:
 
 def refuses(data: Dataset, strategy: Strategy) -> str:
     """Why a strategy can't fit data of such a layout; empty if it can."""
+    if not len(data.y):
+        return "no row is observed"
     module = load(strategy.family)
     depends_on = {"refuses": strategy.options, "refuses_to_infer": strategy.inference}
     if strategy.engine == "native":
