@@ -307,6 +307,11 @@ class Study:
     source: Mapping[str, Any]
 
     @property
+    def title(self) -> str:
+        """What the study is called before readers."""
+        return str(self.source["title"]) or f"Study “{self.name}”"
+
+    @property
     def n_datasets(self) -> int:
         """Datasets in all."""
         return self.n_sims * len(self.conditions)

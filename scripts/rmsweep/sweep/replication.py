@@ -164,17 +164,19 @@ def test_truth(
     ]
     if not own:
         return {}
-    moved = [replace(one.data, y=one.data.y - one.data.X @ one.betas) for one in simulated]
-    fitted = fit_datasets(own, list(batches(moved)), len(moved))
+    fitted: Mapping[str, Sequence[Outcome]] = outcomes
+    if any(one.betas.any() for one in simulated):  # else zero is the truth
+        moved = [replace(one.data, y=one.data.y - one.data.X @ one.betas) for one in simulated]
+        fitted = fit_datasets(own, list(batches(moved)), len(moved))
     missing = np.full(len(simulated[0].betas), np.nan)
     return {
-        name: np.array(
+        strategy.name: np.array(
             [
                 outcome.fit.own.p_value if outcome.fit and outcome.fit.own else missing
-                for outcome in tried
+                for outcome in fitted[strategy.name]
             ]
         )
-        for name, tried in fitted.items()
+        for strategy in own
     }
 
 
