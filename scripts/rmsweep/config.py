@@ -22,7 +22,7 @@ from rmsweep import plan, settings, strategies
 from rmsweep.data import pieces
 from rmsweep.data.consistency import contradiction
 from rmsweep.data.options import NotAllowedError
-from rmsweep.data.scenario import fullest, simulate
+from rmsweep.data.scenario import complete, simulate, sizes_differ
 from rmsweep.design import MAIN, Axis, Condition, Level, Piece, Study, Value, plain, spelled
 from rmsweep.errors import ConfigError
 from rmsweep.strategies.resolve import resolve
@@ -435,7 +435,11 @@ def _condition(chosen: Mapping[str, Named]) -> Condition:
             values[key] = int(value)
     names = {key: named.name for key, named in chosen.items() if named.name}
     one = Condition.of(values, axis_defaults(), names)
-    if found := contradiction(one):
+    try:
+        found = contradiction(one)
+    except pieces.PieceError as error:
+        raise ConfigError(f"group_sizes: {error}") from None
+    if found:
         refuse(found[0], chosen[found[0]].value, found[1])
     return one
 
@@ -561,11 +565,11 @@ def _check_that_something_can_be_fitted(study: Study) -> None:
     by_size = sorted(study.conditions, key=lambda one: one.n_groups * one.n_obs)
     for strategy in study.strategies:
         for one in by_size:
-            complete = fullest(one)
-            # the layout of the data decides, whatever the replication
-            if complete is None or not (
-                reason := strategies.refuses(simulate(study.seed, complete, 0).data, strategy)
-            ):
+            # the layout of the data decides, whatever the replication; rows that are missing at
+            # random leave some datasets that can be fitted if those with all rows can
+            data = simulate(study.seed, complete(one), 0).data
+            reason = "" if sizes_differ(one) else strategies.refuses(data, strategy)
+            if not reason:
                 break
         else:
             refuse("strategies", strategy.name, f"what some condition can fit; at best: {reason}")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from rmsweep import strategies
+from rmsweep.data.scenario import rows_differ
 from rmsweep.design import Block, Condition, Strategy, Study
 
 
@@ -32,6 +33,20 @@ COSTS = {
         "lm2": Cost(1e-4, 1e-6, 0.0),
         "lmer": Cost(2e-3, 1e-5, 0.0),
         "lmer_mis": Cost(2e-4, 2e-6, 0.0),
+    },
+    # groups of different sizes may have several minima, which are looked for
+    "native, unequal": {
+        "lm": Cost(2e-4, 0.0, 1e-7),
+        "lm2": Cost(1e-4, 1e-6, 0.0),
+        "lmer": Cost(4e-3, 1e-4, 0.0),
+        "lmer_mis": Cost(2e-4, 2e-5, 0.0),
+    },
+    # datasets whose rows differ are not fitted together
+    "native, one by one": {
+        "lm": Cost(7e-4, 0.0, 1e-7),
+        "lm2": Cost(1e-4, 1e-6, 0.0),
+        "lmer": Cost(4e-2, 2e-4, 0.0),
+        "lmer_mis": Cost(1.2e-2, 5e-5, 0.0),
     },
 }
 DEAREST = COSTS["lme4"]["lmer"]
@@ -70,7 +85,8 @@ def seconds(study: Study, condition: Condition) -> float:
     size = (1, n_groups, n_groups * n_obs)
 
     def one(strategy: Strategy, engine: str) -> float:
-        cost = COSTS.get(engine, {}).get(strategy.origin, DEAREST)
+        kind = engine if engine != "native" else native_kind(condition)
+        cost = COSTS.get(kind, {}).get(strategy.origin, DEAREST)
         return sum(coefficient * amount for coefficient, amount in zip(cost, size, strict=True))
 
     total = 0.0
@@ -79,6 +95,13 @@ def seconds(study: Study, condition: Condition) -> float:
         if strategy.engine == "native":
             total += study.audit * one(strategy, strategies.engines(strategy.family)[0])
     return total
+
+
+def native_kind(condition: Condition) -> str:
+    """Which costs of the native engine are those of a condition's datasets."""
+    if rows_differ(condition):
+        return "native, one by one"
+    return "native" if condition["group_sizes"] == "equal" else "native, unequal"
 
 
 def limit_minutes(study: Study, block: Block, attempt: int) -> int:

@@ -185,7 +185,7 @@ def in_type(given: Any, default: Any) -> Any:
 
 @cache
 def check(key: str, value: Named) -> None:
-    """Try a piece on a few numbers.
+    """Try a piece on a few numbers; sizes and patterns depend on the condition and have to wait.
 
     Raises
     ------
@@ -199,14 +199,13 @@ def check(key: str, value: Named) -> None:
         raise NotAllowedError("files whose names are up to 40 letters, digits and . _ -")
     if is_file(name) and Path(name).stem in KINDS[key].known:
         raise NotAllowedError(f"another name; {Path(name).stem} is one of ours")
+    options_of(key, name)
     rng, z = (np.random.default_rng(seed) for seed in (0, 1))
     example = z.standard_normal(len(EXAMPLE.groups))
     if KINDS[key].function == "draw" and name not in PATTERNS:
         drawn(key, value, rng, example)
     elif KINDS[key].function == "observed":
         observed(value, rng, example, EXAMPLE)
-    else:  # what the condition decides
-        options_of(key, name)
 
 
 def drawn(key: str, value: Named, rng: np.random.Generator, z: Array) -> Array:

@@ -129,9 +129,12 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
 def signal(X: Array, coefficients: Array, rows: Rows) -> Array:
     """What the groups' coefficients say of each row, (n,)."""
     n_groups, n_terms = coefficients.shape
+    sums: Array
     if rows.equal:  # the same to the bit, without each row's coefficients in memory
-        return np.einsum("gik,gk->gi", X.reshape(n_groups, -1, n_terms), coefficients).ravel()
-    return np.einsum("nk,nk->n", X, coefficients[rows.groups])
+        sums = np.einsum("gik,gk->gi", X.reshape(n_groups, -1, n_terms), coefficients).ravel()
+    else:
+        sums = np.einsum("nk,nk->n", X, coefficients[rows.groups])
+    return sums
 
 
 def layout(
@@ -171,7 +174,7 @@ def smallest_group(condition: Condition) -> int:
     of 1e-9; where anything else decides, 1.
     """
     layout, absent = condition["group_sizes"], condition["missing"]
-    if pieces.is_file(pieces.name_of(layout)):
+    if sizes_differ(condition):
         return 1
     none = np.zeros((condition.n_groups, condition["n_predictors"] + 1))
     rng = np.random.default_rng(0)
@@ -186,13 +189,18 @@ def smallest_group(condition: Condition) -> int:
     return max(1, int(binom.ppf(NEGLIGIBLE, least, 1 - rate)))
 
 
-def fullest(condition: Condition) -> Condition | None:
-    """The condition with all rows observed; None if its datasets differ in their rows even then.
+def rows_differ(condition: Condition) -> bool:
+    """Whether the datasets of a condition may differ in which group has how many rows."""
+    return condition["missing"] != "none" or sizes_differ(condition)
 
-    A strategy that refuses the rows of its datasets refuses those of all of the condition's.
-    """
-    if pieces.is_file(pieces.name_of(condition["group_sizes"])):
-        return None
+
+def sizes_differ(condition: Condition) -> bool:
+    """Whether that is so even if no row is missing."""
+    return pieces.is_file(pieces.name_of(condition["group_sizes"]))
+
+
+def complete(condition: Condition) -> Condition:
+    """The same condition with no row missing."""
     return replace(condition, values=dict(condition.values) | {"missing": "none"})
 
 
