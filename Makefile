@@ -67,6 +67,7 @@ format: setup-dev
 
 docs: setup
 	python scripts/document_config.py config/README.md
+	python scripts/document_pieces.py docs/scenarios.md
 
 clean:
 	rm -rf results logs .snakemake

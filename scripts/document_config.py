@@ -14,10 +14,7 @@ cli.begin(__name__)
 
 from rmsweep.config import schema
 from rmsweep.design import MAIN
-from rmsweep.errors import UsageError
-from rmsweep.sweep.tables import atomic
-
-BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
+from rmsweep.documents import update
 
 
 def table_of_keys() -> str:
@@ -35,27 +32,13 @@ def table_of_keys() -> str:
     return "\n".join(lines)
 
 
-def with_table(text: str) -> str:
-    """The text, with the table between its two marks made anew."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise UsageError(f"a file without the marks {BEGIN} and {END} is not allowed")
-    return f"{before}{BEGIN}\n{table_of_keys()}\n{END}{after}"
-
-
 @cli.one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; update the file."""
     parser = cli.parser(__doc__)
     parser.add_argument("file", type=Path, help="Markdown file with the begin and end marks")
     options = parser.parse_args(argv)
-    try:
-        text = with_table(options.file.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, UsageError) as error:
-        raise UsageError(f"{options.file}: {error}") from None
-    with atomic(cli.output(options.file)) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    update(options.file, "keys", table_of_keys())
     return 0
 
 

@@ -24,6 +24,7 @@ from rmsweep.sweep.replication import run_block
 if TYPE_CHECKING:
     from conftest import Checkout
 
+ROOT = Path(__file__).parents[1]
 GRID = {"n_groups": [10], "n_obs": [8], "sigma": [1], "n_sims": 2}
 
 DRAW = '''"""Laplace."""
@@ -81,8 +82,8 @@ class TestPieces:
         assert str(plain.conditions[0]).endswith("/noise_distribution=t")
 
     def test_options_are_part_of_the_condition(self) -> None:
-        (one,) = study(missing={"from": "mar_dropout", "slope": 0.5, "intercept": -3}).conditions
-        assert str(one).endswith("/missing=mar_dropout_intercept_-3_slope_0.5")
+        (one,) = study(missing={"from": "mar_dropout", "slope": 0.25, "intercept": -3}).conditions
+        assert str(one).endswith("/missing=mar_dropout_intercept_-3_slope_0.25")
         (many,) = study(predictor_distribution=["t", "normal", {"from": "t", "df": 3}]).conditions
         assert str(many).endswith("/predictor_distribution=t_normal_t_df_3")
 
@@ -331,6 +332,32 @@ def test_the_check_of_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -
     empty = folder / "data" / "empty.py"
     empty.write_text("")
     assert check_piece.main([str(empty)]) == 2
+
+
+def test_the_example_of_the_documentation(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "scenarios.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data" / "laplace.py"
+    path.write_text(example)
+    assert check_piece.main([str(path)]) == 0
+    path.with_name("skewed.py").write_text(
+        example.replace("left: float = 0.5", "left: float = 0.2")
+    )
+    assert check_piece.main([str(path.with_name("skewed.py"))]) == 0
+    level = {"from": "laplace", "left": 0.2}
+    one = study(tmp_path, grid={"noise_distribution": {"normal": "normal", "skewed": level}})
+    assert str(one.conditions[1]).endswith("/noise_distribution=skewed")
+
+
+@pytest.mark.parametrize("block", range(5))
+def test_the_designs_of_the_documentation(block: int) -> None:
+    text = (ROOT / "docs" / "scenarios.md").read_text()
+    part = text.partition("## Some well-known designs")[2].partition("\n## ")[0]
+    designs = re.findall(r"(?:^    .*\n)+", part, re.MULTILINE)
+    assert len(designs) == 5
+    one = study(**yaml.safe_load(designs[block]))
+    assert np.isfinite(first(one).data.y).all()
 
 
 def test_a_refusal_of_one_dataset_with_missing_rows_refuses_no_study() -> None:

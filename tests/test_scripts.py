@@ -24,6 +24,7 @@ from scipy import stats
 import check_study
 import compare_engines
 import document_config
+import document_pieces
 import draw
 import fit_cell
 import fit_table
@@ -35,6 +36,7 @@ from checkout import TINY, until
 from rmsweep import cli
 from rmsweep.config import condition, read_study
 from rmsweep.data.scenario import simulate
+from rmsweep.documents import with_part
 from rmsweep.sweep import provenance, tables
 from rmsweep.sweep.provenance import installed_r_versions, shard_identity, study_versions
 
@@ -515,4 +517,9 @@ def test_check_study_says_how_much_work_it_is(capsys: pytest.CaptureFixture[str]
 
 def test_the_table_of_keys_is_up_to_date() -> None:
     text = (ROOT / "config" / "README.md").read_text()
-    assert document_config.with_table(text) == text, "run `make docs`"
+    assert with_part(text, "keys", document_config.table_of_keys()) == text, "run `make docs`"
+
+
+def test_the_list_of_pieces_is_up_to_date() -> None:
+    text = (ROOT / "docs" / "scenarios.md").read_text()
+    assert with_part(text, "pieces", document_pieces.list_of_pieces()) == text, "run `make docs`"

@@ -14,10 +14,10 @@ from rmsweep.data.options import require
 
 
 def normal(rng: np.random.Generator, z: Array) -> Array:
-    """Normal: the draws z as they are.
+    """Normal: the draws z themselves.
 
     Misleads
-        Nobody; it is what all strategies assume.
+        No strategy. All of them assume it.
     """
     return z
 
@@ -25,11 +25,11 @@ def normal(rng: np.random.Generator, z: Array) -> Array:
 def t(rng: np.random.Generator, z: Array, *, df: float = 5.0) -> Array:
     """Heavy tails: √((ν - 2)/ν) · t(ν), with ν = df above 2.
 
-    Kurtosis 3 + 6/(ν - 4) for ν > 4. Estimates inherit the tails: measures that need more moments
-    than ν has are not defined, and the table of measures leaves them out.
+    Kurtosis 3 + 6/(ν - 4) for ν > 4. Estimates have the same tails, so measures that need moments
+    of order ν or higher are not defined.
 
     Misleads
-        Hardly anybody about size; least-squares estimates lose efficiency.
+        Few strategies: size hardly changes, but least-squares estimates lose efficiency.
     """
     require(df > 2, "df", df, "a number above 2, for a variance")
     heavy: Array = z * np.sqrt((df - 2) / rng.chisquare(df, z.shape))
@@ -44,7 +44,7 @@ def contaminated(
     Kurtosis 3(1 - ε + εc⁴)/(1 - ε + εc²)²: 16.45 for the defaults.
 
     Misleads
-        Hardly anybody about size; least-squares estimates lose efficiency.
+        Few strategies: size hardly changes, but least-squares estimates lose efficiency.
     """
     require(0 <= share <= 1, "share", share, "a number from 0 to 1")
     require(ratio > 0, "ratio", ratio, "a number above 0")
@@ -56,10 +56,11 @@ def contaminated(
 def chi_squared(rng: np.random.Generator, z: Array, *, df: float = 3.0) -> Array:
     """Skew: (χ²(k) - k)/√(2k), with k = df.
 
-    Skewness √(8/k), kurtosis 3 + 12/k. It has draws of its own; z plays no part.
+    Skewness √(8/k), kurtosis 3 + 12/k. It uses new draws, not z.
 
     Misleads
-        t tests of the intercept with few groups, where effects are skewed.
+        As effects: t tests of the skewed coefficients when groups are few. As noise: tests of the
+        intercept in small data.
     """
     require(df > 0, "df", df, "a number above 0")
     skewed: Array = (rng.chisquare(df, z.shape) - df) / np.sqrt(2 * df)
@@ -72,7 +73,8 @@ def lognormal(rng: np.random.Generator, z: Array, *, log_sd: float = 0.8) -> Arr
     Skewness (exp(s²) + 2)√(exp(s²) - 1): 3.69 for s = 0.8.
 
     Misleads
-        t tests of the intercept with few groups, where effects are skewed.
+        As effects: t tests of the skewed coefficients when groups are few. As noise: tests of the
+        intercept in small data.
     """
     require(0 < log_sd <= 5, "log_sd", log_sd, "a number above 0, at most 5")
     s2 = log_sd**2
@@ -89,7 +91,8 @@ def mixture(
     d³(1 - 2π)/√(π(1 - π)): .768 for the defaults.
 
     Misleads
-        `lmer` little about fixed effects; t tests with few groups, where effects are skewed.
+        As effects: t tests of the skewed coefficients when groups are few. Fixed effects of mixed
+        models are robust otherwise.
     """
     require(0 < share < 1, "share", share, "a number between 0 and 1")
     require(0 <= distance <= 1, "distance", distance, "a number from 0 to 1")
@@ -102,10 +105,10 @@ def mixture(
 def binary(rng: np.random.Generator, z: Array) -> Array:
     """Two values, -1 and 1, with equal probability: the sign of z.
 
-    A predictor with an SD of 0.5 is thus ±½, such as a treatment that a coin assigns.
+    A predictor with an SD of 0.5 is then ±½, such as a treatment assigned by the toss of a coin.
 
     Misleads
-        Nobody; with few groups, a binary predictor of level 2 can be the same in all of them, and
-        the fits fail.
+        No strategy. With few groups, a level-2 predictor may have the same value in all of them,
+        and the fits fail.
     """
     return np.where(z < 0, -1.0, 1.0)

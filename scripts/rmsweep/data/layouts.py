@@ -21,7 +21,7 @@ def equal(rng: np.random.Generator, coefficients: Array, n_obs: int) -> Sizes:
     """Equal groups of n_obs rows.
 
     Misleads
-        Nobody; cluster-robust strategies and two-stage regression are at their best.
+        No strategy. Cluster-robust and two-stage strategies are at their best.
     """
     return np.full(len(coefficients), n_obs)
 
@@ -29,16 +29,15 @@ def equal(rng: np.random.Generator, coefficients: Array, n_obs: int) -> Sizes:
 def unequal(
     rng: np.random.Generator, coefficients: Array, n_obs: int, *, gamma: float = 1.0
 ) -> Sizes:
-    """Unequal groups: n_g = ⌊N exp(γg/G) / Σ_j exp(γj/G)⌋, the last one takes the rest.
+    """Unequal groups: n_g = ⌊N exp(γg/G) / Σ_j exp(γj/G)⌋; the last group takes the rest.
 
-    N = G · n_obs, γ = gamma (after MacKinnon & Webb 2017, J. Applied Econometrics 32:233). With
-    γ = 2, 10 groups and n_obs = 25 the sizes go from 8 to 58. They have nothing to do with the
-    coefficients, so the truth is the same for strategies that weight rows and for those that
-    weight groups.
+    N = G · n_obs and γ = gamma (after MacKinnon & Webb 2017, J. Applied Econometrics 32:233). With
+    γ = 2, 10 groups and n_obs = 25, sizes range from 8 to 58. Sizes are unrelated to coefficients,
+    so weighting rows and weighting groups estimate the same β.
 
     Misleads
-        Cluster-robust standard errors of the kinds CR0 and CR1, which are too small; CR2, CR3 and
-        the wild bootstrap hold. Two-stage regression loses efficiency.
+        CR0 and CR1 cluster-robust standard errors, which are too small. CR2, CR3 and the wild
+        bootstrap hold. Two-stage regression loses efficiency.
     """
     require(0 <= gamma <= MOST_UNEQUAL, "gamma", gamma, f"a number from 0 to {MOST_UNEQUAL:g}")
     n_groups = len(coefficients)
@@ -56,16 +55,17 @@ def informative(
     gamma: float = 1.0,
     coefficient: int = 0,
 ) -> Sizes:
-    """Informative sizes: those of `unequal`, in the order of the groups' own coefficients.
+    """Informative sizes: those of `unequal`, in the order of the groups' coefficients b_gk.
 
-    The group with the largest b_gk is the largest; k = coefficient, 0 for the intercept, 1 for IV1.
+    The group with the largest b_gk is the largest. k = coefficient: 0 is the intercept, 1 is IV1.
 
     Truth
-        β_k, the mean over groups. Strategies that weight groups alike (`lm2`) estimate it. The mean
-        over rows is another estimand, β_k + cov(n_g, b_gk)/n̄, and so the bias of `lm`.
+        β_k, the mean over groups, which `lm2` estimates because it weights groups equally. The
+        mean over rows is another estimand, β_k + cov(n_g, b_gk)/n̄; the covariance term is the bias
+        of `lm`.
 
     Misleads
-        `lm`, `ols` and GEE, which weight rows; mixed models in part.
+        `lm`, `ols` and GEE, which weight rows. Mixed models in part.
     """
     n_terms = coefficients.shape[1]
     known = 0 <= coefficient < n_terms

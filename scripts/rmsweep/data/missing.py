@@ -18,10 +18,10 @@ Observed = NDArray[np.bool_]
 
 
 def none(rng: np.random.Generator, y: Array, groups: Index, times: Index) -> Observed:
-    """No row is missing.
+    """All rows are observed.
 
     Misleads
-        Nobody.
+        No strategy.
     """
     return np.ones(len(y), dtype=bool)
 
@@ -31,9 +31,10 @@ def mcar(
 ) -> Observed:
     """Missing completely at random: each row with probability π = rate.
 
+    A group that loses all of its rows drops out of the dataset.
+
     Misleads
-        Nobody; small groups lose rows that two-stage regression needs. A group without any row is
-        gone.
+        No strategy. Two-stage regression fails where a group has too few rows left.
     """
     require(0 <= rate < 1, "rate", rate, "a number from 0 up, below 1")
     return rng.random(len(y)) >= rate
@@ -45,16 +46,16 @@ def mar_dropout(
     groups: Index,
     times: Index,
     *,
-    intercept: float = -2.0,
-    slope: float = 1.0,
+    intercept: float = -4.0,
+    slope: float = 0.5,
 ) -> Observed:
     """Dropout at random: a group leaves after row t with probability logit⁻¹(a + b·y_t).
 
-    a = intercept, b = slope; y_t is observed. The first row of a group always is.
+    a = intercept, b = slope. y_t is observed, and so is the first row of every group.
 
     Misleads
-        `lm`, `ols` and GEE (the intercept, and the slope of a trend); `lmer_mis`, whose covariance
-        is wrong. Right: `lmer`, as long as its covariance is right.
+        `lm`, `ols` and GEE (the intercept, and the slope of a trend) and `lmer_mis`, whose
+        covariance is wrong. `lmer` is right if its covariance is right.
     """
     leaves = rng.random(len(y)) < _logistic(intercept + slope * y)
     return _until(leaves, groups, times, including=False)
@@ -66,12 +67,12 @@ def mnar_dropout(
     groups: Index,
     times: Index,
     *,
-    intercept: float = -2.0,
-    slope: float = 1.0,
+    intercept: float = -4.0,
+    slope: float = 0.5,
 ) -> Observed:
     """Dropout not at random: a group leaves before row t with probability logit⁻¹(a + b·y_t).
 
-    a = intercept, b = slope; y_t is what stays unobserved. The first row of a group is observed.
+    a = intercept, b = slope. y_t is not observed. The first row of every group is.
 
     Misleads
         All strategies.

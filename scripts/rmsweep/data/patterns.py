@@ -15,25 +15,25 @@ from rmsweep.data.dataset import Array
 def trend(times: NDArray[np.int64], n_obs: int, place: int, n_alike: int) -> Array:
     """Time, the same in every group: (t - (n - 1)/2)/√((n² - 1)/12), with n = n_obs.
 
-    Its variance in a group of n rows is 1. Groups of other sizes have the same clock.
+    Its variance in a group of n rows is 1. Groups of other sizes use the same time scale.
 
     Misleads
-        Nobody by itself; with autocorrelated noise, all who take rows of a group for independent
-        given its coefficients (`ols`, `lmer_mis`; `lmer` less).
+        No strategy by itself. With autocorrelated noise, it misleads strategies that assume
+        independent rows given the group's coefficients: `ols`, `lmer_mis`, and `lmer` less.
     """
     series: Array = (times - (n_obs - 1) / 2) / np.sqrt(max(n_obs**2 - 1, 1) / 12)
     return series
 
 
 def factor(times: NDArray[np.int64], n_obs: int, place: int, n_alike: int) -> Array:
-    """A contrast of a factor within groups, with the same levels in every group.
+    """A contrast of a within-group factor that has the same levels in every group.
 
-    Predictors that are a factor form one together: k of them one of k + 1 levels, which rows take
-    in turn. They are Helmert contrasts: orthogonal, of mean 0 and variance 1 over the levels. One
-    predictor alone is -1 and 1 in turn.
+    All predictors with this pattern form one factor: k predictors code k + 1 levels, which the rows
+    of a group take in turn. They are Helmert contrasts, orthogonal with mean 0 and variance 1 over
+    the levels. A single one alternates between -1 and 1.
 
     Misleads
-        Nobody; it is the design that a repeated-measures ANOVA is made for.
+        No strategy. It is the design of a repeated-measures ANOVA.
     """
     contrast = np.zeros(n_alike + 1)
     contrast[: place + 1] = -1
