@@ -279,6 +279,15 @@ class TestFiles:
         after = changed(DRAW.format("weight = 2 * weight"))
         assert all(after[part] != before[part] for part in before)
 
+    def test_a_file_that_moves_makes_the_same_rows(self, folder: Path, tmp_path: Path) -> None:
+        moved = tmp_path / "elsewhere" / "laplace.py"
+        moved.parent.mkdir()
+        moved.write_text(DRAW.format(""))
+        values = ["laplace", str(moved), {"from": str(moved), "weight": 2.0}]
+        found = [study(folder, noise_distribution=value) for value in values]
+        identities = [provenance.shard_identity(s, s.conditions[0], {})["data"] for s in found]
+        assert identities[0] == identities[1] != identities[2]
+
     def test_a_study_without_one_says_nothing_of_them(self) -> None:
         one = study()
         identity = provenance.shard_identity(one, one.conditions[0], {})

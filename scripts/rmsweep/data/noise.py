@@ -21,11 +21,11 @@ def noise(condition: Condition, z: Array, rows: Rows, draws: Draws) -> Array:
     z are the program's own draws, and are changed.
 
     Misleads
-        Autocorrelation: the intercept of strategies that take rows for independent, and the slope
-        of a predictor only if that is autocorrelated, too, or a trend: var(Σxe)/n tends to
-        (1 + φ_xφ)/(1 - φ_xφ). With other predictors nothing happens to slopes. Strategies that
-        let the groups' coefficients speak (`lm`, `lm2`, `fe`) hold. Heterogeneity: mixed models
-        are inefficient; cluster-robust strategies and `lm2` are right.
+        Autocorrelation: `ols`, and `lmer_mis` about slopes, but only of predictors that are
+        autocorrelated, too, or a trend: var(Σxe)/n tends to (1 + φ_xφ)/(1 - φ_xφ). With other
+        predictors nothing happens to slopes. Strategies that compare groups (`lm`, `lm2`, `fe`)
+        hold. Heterogeneity: mixed models are inefficient; cluster-robust strategies and `lm2` are
+        right.
     """
     if condition["noise_distribution"] != "normal":
         own = draws.of(Purpose.NOISE)

@@ -18,8 +18,8 @@ def trend(times: NDArray[np.int64], n_obs: int, place: int, n_alike: int) -> Arr
     Its variance in a group of n rows is 1. Groups of other sizes use the same time scale.
 
     Misleads
-        No strategy by itself. With autocorrelated noise, it misleads strategies that assume
-        independent rows given the group's coefficients: `ols`, `lmer_mis`, and `lmer` less.
+        No strategy by itself. With autocorrelated noise, it misleads `ols` and `lmer_mis`, which
+        assume that rows of a group are independent but for its intercept.
     """
     series: Array = (times - (n_obs - 1) / 2) / np.sqrt(max(n_obs**2 - 1, 1) / 12)
     return series

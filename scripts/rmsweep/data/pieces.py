@@ -275,6 +275,15 @@ def is_array(found: object, kind: type, shape: tuple[int, ...]) -> bool:
     return isinstance(found, np.ndarray) and found.dtype == kind and found.shape == shape
 
 
+def portable(value: Any) -> Any:
+    """A value of a condition, in which files of the user's own have no folder."""
+    if isinstance(value, Piece):
+        return Piece(portable(value.name), value.options)
+    if isinstance(value, tuple):
+        return tuple(map(portable, value))
+    return Path(value).name if isinstance(value, str) and is_file(value) else value
+
+
 def files(values: Mapping[str, Any]) -> list[str]:
     """The files of the user's own among the values of a condition."""
     found = set()

@@ -66,7 +66,8 @@ def shard_identity(
         ``data``, ``strategies`` and ``versions`` (JSON), ``code`` and ``schema_version``.
     """
     own = {strategy.name: strategy_identity(study, strategy) for strategy in study.strategies}
-    data: dict[str, object] = {"seed": study.seed, "condition": dict(condition.values)}
+    values = {key: pieces.portable(value) for key, value in condition.values.items()}
+    data: dict[str, object] = {"seed": study.seed, "condition": values}
     if own_pieces := pieces.files(condition.values):
         data["code"] = " ".join(map(code_digest, own_pieces))
     return {
