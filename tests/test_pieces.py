@@ -210,12 +210,23 @@ class TestPredictors:
         np.testing.assert_array_equal(single.data.X[:4, 1], [-1, 1, -1, 1])
 
 
-# INFERENCE: beta, rho, tau0, tau_m (sigma_w 1), and the slopes by theory: least squares on all
-# rows, on group means of 5 rows, and a random intercept
+# beta, rho, tau0, tau_m (sigma_w 1), and the limits of the slopes: least squares on all rows, on
+# group means of 5 rows, and a random intercept
 SIMPSON = [
     ((0.5, -0.9, 4.0, 2.0), (-0.94, -1.2143, 0.3834)),
     ((0.2, -0.95, 1.0, 1.0), (-0.275, -0.5917, -0.014)),
 ]
+
+
+def random_intercept(beta: float, rho: float, tau0: float, tau_m: float, n: int) -> float:
+    """The slope that a random-intercept model tends to, with its variances at their own limit."""
+    B, W, delta = tau_m**2 + 1 / n, 1 - 1 / n, rho * tau0 / tau_m
+    b = beta
+    for _ in range(200):
+        of_means = tau0**2 + 1 / n + (beta - b) ** 2 * B + 2 * (beta - b) * rho * tau0 * tau_m
+        psi = (1 + (beta - b) ** 2) / (n * of_means)
+        b = beta + delta * tau_m**2 * psi / (psi * B + W)
+    return b
 
 
 class TestSimpson:
@@ -227,6 +238,12 @@ class TestSimpson:
     ) -> None:
         beta, rho, tau0, tau_m = parameters
         G, n = 20_000, 5
+        expected = (
+            beta + rho * tau0 * tau_m / (tau_m**2 + 1),
+            beta + rho * tau0 * tau_m / (tau_m**2 + 1 / n),
+            random_intercept(*parameters, n),
+        )
+        np.testing.assert_allclose(expected, plims, atol=5e-4)
         one = draw(
             n_groups=G,
             n_obs=n,
@@ -245,7 +262,7 @@ class TestSimpson:
         fixed = (x @ data.y) / (x @ x)
         products = lmm.crossproducts(data.y[None], data.X[None], data.X[None, :, :1], data.groups)
         intercepts = lmm.fit(products).estimate[0, 1]
-        np.testing.assert_allclose([pooled, between, intercepts], plims, atol=0.04)
+        np.testing.assert_allclose([pooled, between, intercepts], plims, atol=0.03)
         assert abs(fixed - beta) < BOUND / np.sqrt(G * (n - 1))
         correlation = np.corrcoef(one.coefficients[:, 0], means(one)[:, 0])[0, 1]
         attenuated = rho * tau_m / np.sqrt(tau_m**2 + 1 / n)

@@ -27,7 +27,10 @@ def effects(condition: Condition, u: Array, means: Array, draws: Draws) -> Array
         β, the slope within groups. With τ0 the intercepts' SD, τ_m and σ_w the SDs of a single
         predictor between and within groups, and δ = ρτ0/τ_m the contextual effect, regression of
         group means tends to β + δτ_m²/(τ_m² + σ_w²/n), and least squares on all rows to
-        β + ρτ0τ_m/(τ_m² + σ_w²), perhaps of the other sign: Simpson's paradox.
+        β + ρτ0τ_m/(τ_m² + σ_w²), perhaps of the other sign: Simpson's paradox. A random intercept
+        lies between the two estimates: with B = τ_m² + σ_w²/n, W = σ_w²(1 - 1/n) and ψ the ratio of
+        the residual variance within groups to n times that of group means, it tends to
+        β + δτ_m²ψ/(ψB + W).
 
     Misleads
         Confounding: `ols`, `lm` and regression of group means; mixed models with few rows per

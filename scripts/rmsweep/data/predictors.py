@@ -14,6 +14,11 @@ cor(x_j, x_k) = R_jk (√(ρ_j ρ_k) + √((1 - ρ_j)(1 - ρ_k))).
 m and w follow ``predictor_distribution``. With ``predictor_autocorrelation`` w are the innovations
 of an AR(1) series within each group. For a predictor with a fixed pattern, such as a trend, that
 pattern takes the place of w. The draws w are the program's own; m are new ones.
+
+The truth is β_j in each case. Expected to mislead: `ols` about clustered predictors, whose squared
+standard errors are too small by a factor of 1 + (n - 1)ρ_x ρ_u (Moulton 1986, J. Econometrics
+32:385), and most about those of level 2, which also leave `lm` fewer degrees of freedom than its
+G - K; `lm2` and `fe` can't estimate level 2 from rows within groups.
 """
 
 from __future__ import annotations
