@@ -129,19 +129,19 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "t without a variance": (
         {"noise_distribution": {"from": "t", "df": 2}},
-        "noise_distribution: {'from': 't', 'df': 2} is not allowed; allowed: a number above 2",
+        "noise_distribution: {'from': 't', 'df': 2} is not allowed; allowed: for df a number",
     ),
     "share": (
         {"effect_distribution": {"from": "mixture", "share": 1}},
-        "effect_distribution: {'from': 'mixture', 'share': 1} is not allowed; allowed: a number b",
+        "effect_distribution: {'from': 'mixture', 'share': 1} is not allowed; allowed: for share",
     ),
     "rate": (
         {"missing": {"from": "mcar", "rate": 1}},
-        "missing: {'from': 'mcar', 'rate': 1} is not allowed; allowed: a number from 0 up, below 1",
+        "missing: {'from': 'mcar', 'rate': 1} is not allowed; allowed: for rate a number",
     ),
     "gamma": (
         {"group_sizes": {"from": "unequal", "gamma": -1}},
-        "group_sizes: {'from': 'unequal', 'gamma': -1} is not allowed; allowed: a number from 0",
+        "group_sizes: {'from': 'unequal', 'gamma': -1} is not allowed; allowed: for gamma a",
     ),
     "groups without rows": (
         {"group_sizes": {"from": "unequal", "gamma": 9}},
@@ -149,7 +149,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no such coefficient": (
         {"group_sizes": {"from": "informative", "coefficient": 4}},
-        "group_sizes: {'from': 'informative', 'coefficient': 4} is not allowed; allowed: a whole",
+        "group_sizes: {'from': 'informative', 'coefficient': 4} is not allowed; allowed: for co",
     ),
     "half a coefficient": (
         {"group_sizes": {"from": "informative", "coefficient": 0.5}},

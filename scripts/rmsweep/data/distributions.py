@@ -31,7 +31,7 @@ def t(rng: np.random.Generator, z: Array, *, df: float = 5.0) -> Array:
     Misleads
         Few strategies: size hardly changes, but least-squares estimates lose efficiency.
     """
-    require(df > 2, "df", df, "a number above 2, for a variance")
+    require(df > 2, "df", "a number above 2")
     heavy: Array = z * np.sqrt((df - 2) / rng.chisquare(df, z.shape))
     return heavy
 
@@ -46,8 +46,8 @@ def contaminated(
     Misleads
         Few strategies: size hardly changes, but least-squares estimates lose efficiency.
     """
-    require(0 <= share <= 1, "share", share, "a number from 0 to 1")
-    require(ratio > 0, "ratio", ratio, "a number above 0")
+    require(0 <= share <= 1, "share", "a number from 0 to 1")
+    require(ratio > 0, "ratio", "a number above 0")
     sd = np.where(rng.random(z.shape) < share, ratio, 1.0)
     outlying: Array = z * sd / np.sqrt(1 - share + share * ratio**2)
     return outlying
@@ -62,7 +62,7 @@ def chi_squared(rng: np.random.Generator, z: Array, *, df: float = 3.0) -> Array
         As effects: t tests of the skewed coefficients when groups are few. As noise: tests of the
         intercept in small data.
     """
-    require(df > 0, "df", df, "a number above 0")
+    require(df > 0, "df", "a number above 0")
     skewed: Array = (rng.chisquare(df, z.shape) - df) / np.sqrt(2 * df)
     return skewed
 
@@ -76,7 +76,7 @@ def lognormal(rng: np.random.Generator, z: Array, *, log_sd: float = 0.8) -> Arr
         As effects: t tests of the skewed coefficients when groups are few. As noise: tests of the
         intercept in small data.
     """
-    require(0 < log_sd <= 5, "log_sd", log_sd, "a number above 0, at most 5")
+    require(0 < log_sd <= 5, "log_sd", "a number above 0, at most 5")
     s2 = log_sd**2
     skewed: Array = (np.exp(log_sd * z) - np.exp(s2 / 2)) / np.sqrt(np.expm1(s2) * np.exp(s2))
     return skewed
@@ -94,8 +94,8 @@ def mixture(
         As effects: t tests of the skewed coefficients when groups are few. Fixed effects of mixed
         models are robust otherwise.
     """
-    require(0 < share < 1, "share", share, "a number between 0 and 1")
-    require(0 <= distance <= 1, "distance", distance, "a number from 0 to 1")
+    require(0 < share < 1, "share", "a number between 0 and 1")
+    require(0 <= distance <= 1, "distance", "a number from 0 to 1")
     odds = np.sqrt((1 - share) / share)
     centre = np.where(rng.random(z.shape) < share, distance * odds, -distance / odds)
     mixed: Array = centre + np.sqrt(1 - distance**2) * z

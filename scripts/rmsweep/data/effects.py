@@ -18,10 +18,9 @@ def effects(condition: Condition, u: Array, means: Array, draws: Draws) -> Array
 
     ``effect_distribution`` is that of each, ``effect_correlation`` their correlation R: LL' = R,
     Lu. With ``confounding``, ρ_j is the correlation of the intercepts with the group means of
-    predictor j, whose correlation among themselves is R_x:
+    predictor j. Those are L_x m_g, with L_x L_x' the correlation of the predictors, and
 
-    .. math:: u_{g0} \to a'm_g + \sqrt{1 - \rho'R_x^{-1}\rho}\; u_{g0}, \quad
-        R_x a = \rho
+    .. math:: u_{g0} \to a'm_g + \sqrt{1 - a'a}\; u_{g0}, \quad L_x a = \rho
 
     Truth
         β, the slope within groups. With τ0 the intercepts' SD, τ_m and σ_w the SDs of a single
@@ -45,7 +44,7 @@ def effects(condition: Condition, u: Array, means: Array, draws: Draws) -> Array
     if condition["confounding"] != 0:
         rho = vector(condition["confounding"], means.shape[1])
         L = scale(len(rho), 1.0, condition["predictor_correlation"])
-        a = np.linalg.solve(L, rho)  # of m before its correlation
+        a = np.linalg.solve(L, rho)
         own_part = np.sqrt(max(0.0, 1.0 - float(a @ a)))
         u = np.column_stack([means @ a + own_part * u[:, 0], u[:, 1:]])
     return u

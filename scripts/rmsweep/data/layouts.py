@@ -39,7 +39,7 @@ def unequal(
         CR0 and CR1 cluster-robust standard errors, which are too small. CR2, CR3 and the wild
         bootstrap hold. Two-stage regression loses efficiency.
     """
-    require(0 <= gamma <= MOST_UNEQUAL, "gamma", gamma, f"a number from 0 to {MOST_UNEQUAL:g}")
+    require(0 <= gamma <= MOST_UNEQUAL, "gamma", f"a number from 0 to {MOST_UNEQUAL:g}")
     n_groups = len(coefficients)
     share = np.exp(gamma * np.arange(1, n_groups + 1) / n_groups)
     sizes: Sizes = np.floor(n_groups * n_obs * share / share.sum()).astype(np.int64)
@@ -69,7 +69,7 @@ def informative(
     """
     n_terms = coefficients.shape[1]
     known = 0 <= coefficient < n_terms
-    require(known, "coefficient", coefficient, f"a whole number from 0 to {n_terms - 1}")
+    require(known, "coefficient", f"a whole number from 0 to {n_terms - 1}")
     sizes = np.empty(len(coefficients), dtype=np.int64)
     order = np.argsort(coefficients[:, coefficient], kind="stable")
     sizes[order] = unequal(rng, coefficients, n_obs, gamma=gamma)

@@ -36,7 +36,7 @@ def mcar(
     Misleads
         No strategy. Two-stage regression fails where a group has too few rows left.
     """
-    require(0 <= rate < 1, "rate", rate, "a number from 0 up, below 1")
+    require(0 <= rate < 1, "rate", "a number from 0 up, below 1")
     return rng.random(len(y)) >= rate
 
 

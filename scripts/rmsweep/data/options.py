@@ -7,7 +7,7 @@ class NotAllowedError(ValueError):
     """A name or an option that a study can't have; its words say what is allowed."""
 
 
-def require(good: bool, name: str, value: object, allowed: str) -> None:
+def require(good: bool, name: str, allowed: str) -> None:
     """Refuse the value of an option.
 
     Raises
@@ -16,4 +16,4 @@ def require(good: bool, name: str, value: object, allowed: str) -> None:
         If it is not good.
     """
     if not good:
-        raise NotAllowedError(f"{allowed} for {name}, not {value!r}")
+        raise NotAllowedError(f"for {name} {allowed}")
