@@ -34,6 +34,8 @@ LEVEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9.+_-]{0,39}")
 NUMBERS = ("nan", "NaN", "NAN", "inf", "Inf", "INF", "infinity", "Infinity")
 """What readers of CSV take for numbers."""
 LARGEST = 1e100
+DEFINITE = 1e-12
+"""Smallest eigenvalue of a correlation matrix that is not taken for zero."""
 MOST_CONDITIONS = 100_000
 MOST_NUMBERS = 200_000_000
 """Of a dataset, which is held in memory several times."""
@@ -494,16 +496,16 @@ def thawed(value: Any) -> Any:
 
 def _is_correlation(value: Any, size: int) -> bool:
     """Whether a number or rows are a positive definite correlation matrix of that size."""
-    matrix = np.full((size, size), value, dtype=float) if not isinstance(value, list) else None
-    if matrix is not None:
-        np.fill_diagonal(matrix, 1.0)
-    elif [len(row) for row in value] == [size] * size:
-        matrix = np.array(value, dtype=float)
+    if not isinstance(value, list):
+        # the eigenvalues are 1 - value and this one
+        return bool(1 + (size - 1) * value > DEFINITE)
+    if [len(row) for row in value] != [size] * size:
+        return False
+    matrix = np.array(value, dtype=float)
     return bool(
-        matrix is not None
-        and np.array_equal(matrix, matrix.T)
+        np.array_equal(matrix, matrix.T)
         and (np.diag(matrix) == 1).all()
-        and np.linalg.eigvalsh(matrix)[0] > 0
+        and np.linalg.eigvalsh(matrix)[0] > DEFINITE
     )
 
 

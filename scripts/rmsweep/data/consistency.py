@@ -46,6 +46,8 @@ def contradiction(condition: Condition) -> tuple[str, str] | None:
 
 def of_confounding(condition: Condition) -> tuple[str, str] | None:
     """What is wrong with the correlations of intercepts and predictors."""
+    if condition["confounding"] == 0:
+        return None
     rho = vector(condition["confounding"], int(condition["n_predictors"]))
     if (rho[between(condition) == 0] != 0).any():
         return "confounding", "0 for predictors whose groups don't differ: see predictor_icc"
