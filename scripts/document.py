@@ -1,10 +1,12 @@
-"""Write the generated tables into a Markdown file: keys of a study, strategies."""
+"""Write the generated parts into Markdown files: keys of a study, strategies, scenarios."""
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
@@ -14,11 +16,14 @@ cli.begin(__name__)
 
 from rmsweep import plan, strategies
 from rmsweep.config import schema
+from rmsweep.data.patterns import PATTERNS
+from rmsweep.data.pieces import KINDS, Function, options_of
 from rmsweep.design import MAIN
 from rmsweep.errors import UsageError
 from rmsweep.sweep.tables import atomic
 
 BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
+SECTION = re.compile(r"^(Truth|Misleads)\n((?:    .*\n?)+)", re.MULTILINE)
 EXAMPLE = (30, 25)
 """Groups, and observations of each, in which strategies' costs are stated."""
 
@@ -41,8 +46,8 @@ def table_of_keys() -> str:
 def table_of_strategies() -> str:
     """One row per preset: name, what it is and assumes, conventions, source, use, cost."""
     lines = [
-        "| preset | what it is | it assumes | standard errors and tests | described by, as in | use "
-        "it | native, ms | own engine, ms |",
+        "| preset | what it is | it assumes | standard errors and tests | described by, as in "
+        "| use it | native, ms | own engine, ms |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, (family, preset) in strategies.presets().items():
@@ -56,21 +61,60 @@ def table_of_strategies() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"keys": table_of_keys, "strategies": table_of_strategies}
+def list_of_pieces() -> str:
+    """A table for each kind of piece, and one for the predictors that are no random draws."""
+    distributions = KINDS["noise_distribution"].known
+    of_distributions = [key for key, kind in KINDS.items() if kind.function == "draw"]
+    parts = [
+        table_of_pieces(of_distributions, distributions),
+        table_of_pieces(["predictor_distribution"], PATTERNS),
+        table_of_pieces(["group_sizes"], KINDS["group_sizes"].known),
+        table_of_pieces(["missing"], KINDS["missing"].known),
+    ]
+    return "\n\n".join(parts)
 
 
-def with_tables(text: str) -> str:
-    """The text, with each table between its two marks made anew."""
-    found = [name for name in TABLES if BEGIN.format(name) in text]
+def table_of_pieces(keys: Sequence[str], pieces: Mapping[str, Function]) -> str:
+    """One row per piece: name, options, what it is, whom it misleads."""
+    lines = [
+        f"### {', '.join(f'`{key}`' for key in keys)}\n",
+        "| piece | options | what it is | expected to mislead |",
+        "|---|---|---|---|",
+    ]
+    for name, function in pieces.items():
+        text = inspect.cleandoc(function.__doc__ or "")
+        sections = {title: " ".join(body.split()) for title, body in SECTION.findall(text)}
+        meaning = " ".join(SECTION.sub("", text).split())
+        if "Truth" in sections:
+            meaning += f" The truth: {sections['Truth']}"
+        defaults = options_of(keys[0], name).items()
+        options = ", ".join(f"`{option}: {default}`" for option, default in defaults)
+        lines.append(f"| `{name}` | {options} | {meaning} | {sections['Misleads']} |")
+    return "\n".join(lines)
+
+
+PARTS = {"keys": table_of_keys, "strategies": table_of_strategies, "pieces": list_of_pieces}
+
+
+def with_parts(text: str) -> str:
+    """The text, with each part between its two marks made anew.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or one has no end.
+    """
+    found = [name for name in PARTS if BEGIN.format(name) in text]
     if not found:
-        raise UsageError(f"a file without a mark like {BEGIN.format('keys')} is not allowed")
+        marks = ", ".join(map(BEGIN.format, PARTS))
+        raise UsageError(f"a file without any of the marks {marks} is not allowed")
     for name in found:
         begin, end = BEGIN.format(name), END.format(name)
         before, _, rest = text.partition(begin)
         _, there, after = rest.partition(end)
         if not there:
             raise UsageError(f"a file with {begin} and without {end} is not allowed")
-        text = f"{before}{begin}\n{TABLES[name]()}\n{end}{after}"
+        text = f"{before}{begin}\n{PARTS[name]()}\n{end}{after}"
     return text
 
 
@@ -79,12 +123,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; update the file."""
     parser = cli.parser(__doc__)
     parser.add_argument(
-        "files", type=Path, nargs="+", help="Markdown files with the begin and end marks of a table"
+        "files", type=Path, nargs="+", help="Markdown files with the begin and end marks of a part"
     )
     options = parser.parse_args(argv)
     for file in options.files:
         try:
-            text = with_tables(file.read_text(encoding="utf-8"))
+            text = with_parts(file.read_text(encoding="utf-8"))
         except (UnicodeDecodeError, UsageError) as error:
             raise UsageError(f"{file}: {error}") from None
         with atomic(cli.output(file)) as temporary:

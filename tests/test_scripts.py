@@ -513,7 +513,7 @@ def test_check_study_says_how_much_work_it_is(capsys: pytest.CaptureFixture[str]
     assert said.startswith("quick: 8 conditions x 5 replications x 4 strategies, in 40 jobs ")
 
 
-@pytest.mark.parametrize("file", ["config/README.md", "docs/strategies.md"])
-def test_generated_tables_are_up_to_date(file: str) -> None:
+@pytest.mark.parametrize("file", ["config/README.md", "docs/strategies.md", "docs/scenarios.md"])
+def test_generated_parts_are_up_to_date(file: str) -> None:
     text = (ROOT / file).read_text()
-    assert document.with_tables(text) == text, "run `make docs`"
+    assert document.with_parts(text) == text, "run `make docs`"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from known_data import known
 
+from known_data import known
 from rmsweep import lmm
 from rmsweep.config import condition
 from rmsweep.data.dataset import Batch

@@ -63,7 +63,7 @@ class Dataset:
     @property
     def n_groups(self) -> int:
         """Number of groups, G."""
-        return int(self.groups.max()) + 1
+        return int(self.groups.max(initial=-1)) + 1
 
     @property
     def formula(self) -> str:

@@ -32,10 +32,7 @@ Heavy imports belong inside the functions: Snakemake imports the families to che
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
-import os
 import pkgutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -46,9 +43,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
+from rmsweep import user_file
+from rmsweep.data import scenario
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.design import Condition, Strategy
 from rmsweep.errors import UserError
+from rmsweep.user_file import in_words
 
 if TYPE_CHECKING:
     from rmsweep.lmm import LeastSquaresFit
@@ -277,14 +277,8 @@ def load(family: str) -> Any:
     # a helper beside it can be imported
     if str(path.parent.resolve()) not in sys.path:
         sys.path.append(str(path.parent.resolve()))
-    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
-    spec = importlib.util.spec_from_file_location(f"strategy_{path.stem}_{digest}", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module.__name__] = module  # where dataclasses look their types up
     try:
-        spec.loader.exec_module(module)
+        module = user_file.load(path, "strategy")
     except (Exception, SystemExit) as error:
         raise StrategyError(f"{family}: {in_words(error)}") from None
     if not callable(getattr(module, "fit", None)):
@@ -321,10 +315,11 @@ def tail_df(strategy: Strategy, condition: Condition) -> float:
     """Degrees of freedom of the t distribution whose tails a strategy's estimates have.
 
     It decides which moments there are, whatever a sample says: those below it. Infinite for the
-    normal distribution's.
+    normal distribution's. Heavy tails of noise or effects are those of all estimates.
     """
     tails = getattr(load(strategy.family), "tail_df", None)
-    return float(tails(condition)) if tails else np.inf
+    own = float(tails(condition)) if tails else np.inf
+    return min(own, scenario.tail_df(condition))
 
 
 def warm_up(family: str) -> None:
@@ -348,13 +343,10 @@ def warm_up(family: str) -> None:
         raise StrategyError(f"{family}: warm_up: {in_words(error)}") from None
 
 
-def in_words(error: BaseException) -> str:
-    """An error in one line, with its type."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
-
-
 def refuses(data: Dataset, strategy: Strategy) -> str:
     """Why a strategy can't fit data of such a layout; empty if it can."""
+    if not len(data.y):
+        return "no row is observed"
     module = load(strategy.family)
     depends_on = {"refuses": strategy.options, "refuses_to_infer": strategy.inference}
     if strategy.engine == "native":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rmsweep.data.dataset import Batch, Dataset
+from rmsweep.data.scenario import group_level, smallest_group
 from rmsweep.design import Condition
 from rmsweep.strategies import (
     Conventions,
@@ -129,9 +130,11 @@ def tail_df(condition: Condition) -> float:
 
     In a group of n rows the inverse cross-products of p normal predictors are those of an inverse
     chi-squared variable with n − p degrees of freedom, so that its coefficients are t distributed,
-    and so are their mean's tails.
+    and so are their mean's tails. The smallest group decides; one with fewer rows than coefficients
+    is not fitted at all. Predictors of level 2 are no part of a group's regression.
     """
-    return float(condition.n_obs - condition["n_predictors"])
+    n_predictors = int(condition["n_predictors"]) - len(group_level(condition))
+    return float(max(smallest_group(condition) - n_predictors, 1))
 
 
 def fit(data: Dataset, options: NoOptions) -> LeastSquaresFit:

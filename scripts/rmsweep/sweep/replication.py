@@ -22,6 +22,7 @@ from rmsweep.errors import UserError
 from rmsweep.strategies import Convergence, Fit, OwnTests
 from rmsweep.strategies.inference import Coefficients, infer
 from rmsweep.sweep import tables
+from rmsweep.user_file import in_words
 
 # rows of data that are simulated and fitted together: some 50 MB of them and of what is derived
 ROWS_AT_ONCE = 200_000
@@ -407,7 +408,7 @@ def described(error: Exception) -> str:
     """An error's words, with its type where they alone would not do."""
     if str(error) and isinstance(error, (ValueError, ArithmeticError)):
         return str(error)
-    return strategies.in_words(error)
+    return in_words(error)
 
 
 def compare(native: Outcome, reference: Outcome) -> dict[str, object]:
