@@ -10,14 +10,38 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from rmsweep.claims.test import Test, Where
+from rmsweep.claims.claim import Test, Where
 from rmsweep.design import MAIN, Condition, Strategy, plain
 from rmsweep.measures.rates import score_interval
 
 Scale = Literal["ratio", "rate", "difference", "distance"]
 
-RATIOS = ("_ratio", "_ratio_of_slopes", "_median", "_mean")
-RATES = ("size", "size_of_slopes", "coverage", "coverage_of_slopes", "agreement_of_slopes")
+MEASURES: dict[str, tuple[str, Scale]] = {
+    # medians, and a mean, of the post's sums over the coefficients
+    "coef_abs_err_median": ("median error", "ratio"),
+    "coef_abs_err_mean": ("mean error", "ratio"),
+    "coef_abs_err_ratio": ("median error", "ratio"),
+    "se_sum_median": ("median SE", "ratio"),
+    "se_sum_ratio": ("median SE", "ratio"),
+    "t_sum_median": ("median t", "ratio"),
+    "t_sum_ratio": ("median t", "ratio"),
+    "df_ratio_of_slopes": ("median df for slopes", "ratio"),
+    "size": ("size", "rate"),
+    "size_of_slopes": ("size for slopes", "rate"),
+    "coverage": ("coverage", "rate"),
+    "coverage_of_slopes": ("coverage for slopes", "rate"),
+    "agreement_of_slopes": ("same decisions on slopes", "rate"),
+    "failure_rate": ("failure rate", "rate"),
+    "optimizer_share_of_failures": ("failures with an optimizer's code", "rate"),
+    "difference_of_size_of_slopes": ("size for slopes", "difference"),
+    "difference_of_rejection_of_slopes": ("power for slopes", "difference"),
+    "difference_of_size_adjusted_power_of_slopes": ("power at a size of 5%", "difference"),
+    "difference_of_convergence_rate": ("convergence rate", "difference"),
+    "relative_bias": ("bias over the truth", "difference"),
+    "estimate_distance": ("distance in SEs", "distance"),
+}
+"""What tests may be about: measures of ``performance`` and of `DERIVED`, in words, and how their
+Monte Carlo errors and comparisons are made."""
 DERIVED = {
     "failure_rate": "convergence_rate",
     "optimizer_share_of_failures": "optimizer_rate",
@@ -169,11 +193,7 @@ def number_of(row: Sequence[Any]) -> Number:
 
 def scale_of(measure: str) -> Scale:
     """On what scale a measure is compared."""
-    if measure in RATES or measure in DERIVED:
-        return "rate"
-    if measure == "estimate_distance":
-        return "distance"
-    return "ratio" if measure.endswith(RATIOS) else "difference"
+    return MEASURES[measure][1]
 
 
 def inverted(number: Number, scale: Scale) -> Number | None:

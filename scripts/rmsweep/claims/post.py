@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rmsweep.claims.test import Claim, Region, Test, Where
+from rmsweep.claims.claim import Claim, Region, Test, Where
 
 ALIKE = 1.1
 """Ratios up to this, and down to its inverse, are alike, and beyond it higher or lower: what can be
@@ -65,14 +65,13 @@ STRATEGIES = "Analysis strategies"
 SMALL = "Starting small"
 NOTES = "Notes"
 
+ALL = ("lm", "lm2", "lmer", "lmer_mis")
+OTHERS = ("lm", "lm2", "lmer_mis")
+
+# medians of the post's sums over the coefficients
 ERROR = "coef_abs_err_ratio"
 SE = "se_sum_ratio"
 T = "t_sum_ratio"
-OF_ERRORS = "median sum of absolute errors"
-OF_SES = "median sum of standard errors"
-OF_TS = "median sum of absolute t statistics"
-OF_SIZE = "size of the tests of slopes"
-
 CLAIMS = (
     Claim(
         1,
@@ -81,9 +80,8 @@ CLAIMS = (
         "coefficients about equally well.",
         (
             Test(
-                OF_ERRORS,
                 ERROR,
-                ("lm", "lm2", "lmer_mis"),
+                OTHERS,
                 SAME,
                 against=("lmer",),
                 where=({"rows": ("high",), "sigma": ("low", "medium")},),
@@ -96,9 +94,8 @@ CLAIMS = (
         "When groups vary much, more groups help, rather than more observations in each.",
         (
             Test(
-                OF_ERRORS,
                 "coef_abs_err_median",
-                ("lm", "lm2", "lmer", "lmer_mis"),
+                ALL,
                 LOWER,
                 where=(HIGH_SD,),
                 over={"n_groups": UP, "n_obs": DOWN},
@@ -111,7 +108,6 @@ CLAIMS = (
         "With few groups that vary much, even the full mixed model recovers them poorly.",
         (
             Test(
-                OF_ERRORS,
                 "coef_abs_err_median",
                 ("lmer",),
                 Region(FAR),
@@ -124,16 +120,7 @@ CLAIMS = (
         4,
         RECOVERY,
         "With few observations per group, two-stage regression recovers the coefficients worst.",
-        (
-            Test(
-                OF_ERRORS,
-                ERROR,
-                ("lm2",),
-                HIGHER,
-                against=("lm", "lmer", "lmer_mis"),
-                where=(FEW_OBS,),
-            ),
-        ),
+        (Test(ERROR, ("lm2",), HIGHER, against=("lm", "lmer", "lmer_mis"), where=(FEW_OBS,)),),
     ),
     Claim(
         5,
@@ -141,16 +128,8 @@ CLAIMS = (
         "Few observations per group favour the full mixed model, most of all where groups vary "
         "much.",
         (
+            Test(ERROR, ("lm", "lmer_mis"), HIGHER, against=("lmer",), where=(FEW_OBS,)),
             Test(
-                OF_ERRORS,
-                ERROR,
-                ("lm", "lmer_mis"),
-                HIGHER,
-                against=("lmer",),
-                where=(FEW_OBS,),
-            ),
-            Test(
-                f"{OF_ERRORS} over lmer's",
                 ERROR,
                 ("lm", "lmer_mis"),
                 HIGHER,
@@ -165,7 +144,7 @@ CLAIMS = (
         RECOVERY,
         "With few observations per group, cluster-robust regression and the simple mixed model "
         "recover the coefficients alike.",
-        (Test(OF_ERRORS, ERROR, ("lm",), SAME, against=("lmer_mis",), where=(FEW_OBS,)),),
+        (Test(ERROR, ("lm",), SAME, against=("lmer_mis",), where=(FEW_OBS,)),),
     ),
     Claim(
         7,
@@ -174,7 +153,6 @@ CLAIMS = (
         "than the others, everywhere.",
         (
             Test(
-                OF_ERRORS,
                 ERROR,
                 ("lm",),
                 SLIGHTLY_HIGHER,
@@ -187,16 +165,7 @@ CLAIMS = (
         8,
         RECOVERY,
         "With many observations per group, all strategies recover the coefficients alike.",
-        (
-            Test(
-                OF_ERRORS,
-                ERROR,
-                ("lm", "lm2", "lmer_mis"),
-                SAME,
-                against=("lmer",),
-                where=(MANY_OBS,),
-            ),
-        ),
+        (Test(ERROR, OTHERS, SAME, against=("lmer",), where=(MANY_OBS,)),),
     ),
     Claim(
         9,
@@ -204,20 +173,8 @@ CLAIMS = (
         "The more groups vary, the larger are standard errors and the smaller t statistics, "
         "whatever the size of the data.",
         (
-            Test(
-                OF_SES,
-                "se_sum_median",
-                ("lm", "lm2", "lmer", "lmer_mis"),
-                Region(1.0),
-                step="sigma",
-            ),
-            Test(
-                OF_TS,
-                "t_sum_median",
-                ("lm", "lm2", "lmer", "lmer_mis"),
-                Region(high=1.0),
-                step="sigma",
-            ),
+            Test("se_sum_median", ALL, Region(1.0), step="sigma"),
+            Test("t_sum_median", ALL, Region(high=1.0), step="sigma"),
         ),
     ),
     Claim(
@@ -226,10 +183,9 @@ CLAIMS = (
         "With few observations per group, two-stage regression has larger standard errors and "
         "smaller t statistics, so fewer false positives and more false negatives.",
         (
-            Test(OF_SES, SE, ("lm2",), HIGHER, against=("lmer",), where=(FEW_OBS,)),
-            Test(OF_TS, T, ("lm2",), LOWER, against=("lmer",), where=(FEW_OBS,)),
+            Test(SE, ("lm2",), HIGHER, against=("lmer",), where=(FEW_OBS,)),
+            Test(T, ("lm2",), LOWER, against=("lmer",), where=(FEW_OBS,)),
             Test(
-                OF_SIZE,
                 "difference_of_size_of_slopes",
                 ("lm2",),
                 Region(high=-SIZE),
@@ -237,7 +193,6 @@ CLAIMS = (
                 where=(FEW_OBS,),
             ),
             Test(
-                "power for slopes",
                 "difference_of_rejection_of_slopes",
                 ("lm2",),
                 Region(high=-POWER),
@@ -252,7 +207,6 @@ CLAIMS = (
         "There, unlike the others, two-stage regression doesn't necessarily gain from more groups.",
         (
             Test(
-                OF_TS,
                 "t_sum_median",
                 ("lm2",),
                 Region(high=ALIKE),
@@ -260,7 +214,6 @@ CLAIMS = (
                 over={"n_groups": UP},
             ),
             Test(
-                f"{OF_TS} over the others'",
                 T,
                 ("lm2",),
                 LOWER,
@@ -276,22 +229,8 @@ CLAIMS = (
         "Where variability between groups is medium or high, the simple mixed model has higher t "
         "statistics and smaller standard errors than the others.",
         (
-            Test(
-                OF_TS,
-                T,
-                ("lmer_mis",),
-                HIGHER,
-                against=("lm", "lm2", "lmer"),
-                where=(SD_FROM_MEDIUM,),
-            ),
-            Test(
-                OF_SES,
-                SE,
-                ("lmer_mis",),
-                LOWER,
-                against=("lm", "lm2", "lmer"),
-                where=(SD_FROM_MEDIUM,),
-            ),
+            Test(T, ("lmer_mis",), HIGHER, against=("lm", "lm2", "lmer"), where=(SD_FROM_MEDIUM,)),
+            Test(SE, ("lmer_mis",), LOWER, against=("lm", "lm2", "lmer"), where=(SD_FROM_MEDIUM,)),
         ),
     ),
     Claim(
@@ -301,7 +240,6 @@ CLAIMS = (
         "group.",
         (
             Test(
-                f"{OF_TS} over the others'",
                 T,
                 ("lmer_mis",),
                 HIGHER,
@@ -316,15 +254,8 @@ CLAIMS = (
         INFERENCE,
         "There, the simple mixed model risks more false positives.",
         (
+            Test("size_of_slopes", ("lmer_mis",), Region(LIBERAL.high), where=(SD_FROM_MEDIUM,)),
             Test(
-                OF_SIZE,
-                "size_of_slopes",
-                ("lmer_mis",),
-                Region(LIBERAL.high),
-                where=(SD_FROM_MEDIUM,),
-            ),
-            Test(
-                "size of the test of the intercept",
                 "size",
                 ("lmer_mis",),
                 Region(LIBERAL.high),
@@ -340,7 +271,6 @@ CLAIMS = (
         "relationships.",
         (
             Test(
-                "power for slopes",
                 "difference_of_rejection_of_slopes",
                 ("lmer_mis",),
                 Region(POWER),
@@ -348,7 +278,6 @@ CLAIMS = (
                 where=(HIGH_SD,),
             ),
             Test(
-                "power for slopes at a size of exactly 5%",
                 "difference_of_size_adjusted_power_of_slopes",
                 ("lmer_mis",),
                 Region(POWER),
@@ -363,15 +292,9 @@ CLAIMS = (
         "Inferences from cluster-robust regression and from the full mixed model are largely "
         "comparable.",
         (
-            Test(OF_TS, T, ("lm",), ABOUT_SAME, against=("lmer",)),
-            Test(OF_SIZE, "size_of_slopes", ("lm", "lmer"), LIBERAL),
-            Test(
-                "share of the same decisions about slopes",
-                "agreement_of_slopes",
-                ("lm",),
-                Region(AGREE),
-                against=("lmer",),
-            ),
+            Test(T, ("lm",), ABOUT_SAME, against=("lmer",)),
+            Test("size_of_slopes", ("lm", "lmer"), LIBERAL),
+            Test("agreement_of_slopes", ("lm",), Region(AGREE), against=("lmer",)),
         ),
     ),
     Claim(
@@ -380,15 +303,8 @@ CLAIMS = (
         "The full mixed model fails where groups vary little, or where there are very few "
         "observations per group, and not elsewhere.",
         (
+            Test("failure_rate", ("lmer",), Region(FAILS), where=(LOW_SD, FEW_OBS)),
             Test(
-                "rate of failures",
-                "failure_rate",
-                ("lmer",),
-                Region(FAILS),
-                where=(LOW_SD, FEW_OBS),
-            ),
-            Test(
-                "rate of failures",
                 "failure_rate",
                 ("lmer",),
                 Region(high=FAILS),
@@ -400,60 +316,34 @@ CLAIMS = (
         18,
         BONUS,
         "The simple mixed model never fails.",
-        (Test("rate of failures", "failure_rate", ("lmer_mis",), Region(high=NEVER)),),
+        (Test("failure_rate", ("lmer_mis",), Region(high=NEVER)),),
     ),
     Claim(
         19,
         BONUS,
         "Where groups vary little, simpler models recover the coefficients better than the full "
         "one.",
-        (
-            Test(
-                OF_ERRORS,
-                ERROR,
-                ("lmer_mis",),
-                Region(high=1 / SLIGHT),
-                against=("lmer",),
-                where=(LOW_SD,),
-            ),
-        ),
+        (Test(ERROR, ("lmer_mis",), Region(high=1 / SLIGHT), against=("lmer",), where=(LOW_SD,)),),
     ),
     Claim(
         20,
         BONUS,
         "The full mixed model fails because the optimizer runs out of iterations.",
-        (
-            Test(
-                "share of failures with a return code of the optimizer",
-                "optimizer_share_of_failures",
-                ("lmer",),
-                Region(MOST),
-                engine="lme4",
-            ),
-        ),
+        (Test("optimizer_share_of_failures", ("lmer",), Region(MOST), engine="lme4"),),
     ),
     Claim(
         21,
         LESSONS,
         "The simple mixed model is warranted where groups hardly vary.",
-        (
-            Test(
-                OF_SIZE,
-                "size_of_slopes",
-                ("lmer_mis",),
-                Region(high=LIBERAL.high),
-                where=(LOW_SD,),
-            ),
-        ),
+        (Test("size_of_slopes", ("lmer_mis",), Region(high=LIBERAL.high), where=(LOW_SD,)),),
     ),
     Claim(
         22,
         LESSONS,
         "Drop the correlations of the random effects rather than the random slopes.",
         (
-            Test(OF_SIZE, "size_of_slopes", ("lmer_zcp",), Region(high=LIBERAL.high)),
+            Test("size_of_slopes", ("lmer_zcp",), Region(high=LIBERAL.high)),
             Test(
-                OF_SIZE,
                 "difference_of_size_of_slopes",
                 ("lmer_zcp",),
                 Region(high=-SIZE),
@@ -461,7 +351,6 @@ CLAIMS = (
                 where=(SD_FROM_MEDIUM,),
             ),
             Test(
-                "rate of converged fits",
                 "difference_of_convergence_rate",
                 ("lmer_zcp",),
                 Region(FAILS),
@@ -476,9 +365,9 @@ CLAIMS = (
         "Cluster-robust regression is an efficient way to inferences, with estimates that are a "
         "bit less accurate.",
         (
-            Test(OF_SIZE, "size_of_slopes", ("lm",), LIBERAL),
-            Test(OF_TS, T, ("lm",), ABOUT_SAME, against=("lmer",)),
-            Test(OF_ERRORS, ERROR, ("lm",), Region(high=COMPARABLE), against=("lmer",)),
+            Test("size_of_slopes", ("lm",), LIBERAL),
+            Test(T, ("lm",), ABOUT_SAME, against=("lmer",)),
+            Test(ERROR, ("lm",), Region(high=COMPARABLE), against=("lmer",)),
         ),
     ),
     Claim(
@@ -488,7 +377,6 @@ CLAIMS = (
         "mixed model that converges.",
         (
             Test(
-                "share of the same decisions about slopes",
                 "agreement_of_slopes",
                 ("lm", "lm2"),
                 Region(AGREE),
@@ -503,7 +391,6 @@ CLAIMS = (
         "That may not be so where items vary, too.",
         (
             Test(
-                OF_SIZE,
                 "difference_of_size_of_slopes",
                 ("lm", "lm2"),
                 Region(SIZE),
@@ -519,7 +406,6 @@ CLAIMS = (
         "infinite.",
         (
             Test(
-                "median distance of the estimates, in standard errors",
                 "estimate_distance",
                 ("lm2",),
                 Region(high=CLOSE),
@@ -527,7 +413,6 @@ CLAIMS = (
                 where=(HIGH_SD,),
             ),
             Test(
-                "median distance of the estimates, in standard errors",
                 "estimate_distance",
                 ("lm2",),
                 Region(high=0.0),
@@ -540,15 +425,7 @@ CLAIMS = (
         27,
         NOTES,
         "Satterthwaite's degrees of freedom can change dramatically with the random effects.",
-        (
-            Test(
-                "median of the slopes' degrees of freedom",
-                "df_ratio_of_slopes",
-                ("lmer_mis",),
-                Region(FAR),
-                against=("lmer",),
-            ),
-        ),
+        (Test("df_ratio_of_slopes", ("lmer_mis",), Region(FAR), against=("lmer",)),),
     ),
     Claim(
         28,
@@ -556,21 +433,8 @@ CLAIMS = (
         "To ignore that observations depend on each other gives false positives, and can even "
         "reverse an estimate (Simpson's paradox).",
         (
-            Test(
-                OF_SIZE,
-                "size_of_slopes",
-                ("ols",),
-                Region(LIBERAL.high),
-                where=(SD_FROM_MEDIUM,),
-            ),
-            Test(
-                "bias over the true coefficient",
-                "relative_bias",
-                ("ols",),
-                Region(high=-1.0),
-                term="slopes",
-                some=True,
-            ),
+            Test("size_of_slopes", ("ols",), Region(LIBERAL.high), where=(SD_FROM_MEDIUM,)),
+            Test("relative_bias", ("ols",), Region(high=-1.0), term="slopes", some=True),
         ),
     ),
     Claim(
@@ -579,20 +443,13 @@ CLAIMS = (
         "A maximal mixed model that fails to converge leaves one with unreliable estimates.",
         (
             Test(
-                "mean sum of absolute errors, of fits that failed over those that converged",
                 "coef_abs_err_mean",
                 ("lmer",),
                 HIGHER,
                 fits="not_converged",
                 against_fits="converged",
             ),
-            Test(
-                f"{OF_SIZE}, of fits that failed",
-                "size_of_slopes",
-                ("lmer",),
-                Region(LIBERAL.high),
-                fits="not_converged",
-            ),
+            Test("size_of_slopes", ("lmer",), Region(LIBERAL.high), fits="not_converged"),
         ),
     ),
     Claim(
@@ -601,9 +458,9 @@ CLAIMS = (
         "Robust standard errors on top of a mixed model, or of two-stage regression, are another "
         "sound way to inferences.",
         (
-            Test(OF_SIZE, "size_of_slopes", ("lmer_cr2",), LIBERAL),
-            Test(OF_SIZE, "size_of_slopes", ("lmer_mis_cr2",), LIBERAL),
-            Test(OF_SIZE, "size_of_slopes", ("lm2_hc3",), LIBERAL),
+            Test("size_of_slopes", ("lmer_cr2",), LIBERAL),
+            Test("size_of_slopes", ("lmer_mis_cr2",), LIBERAL),
+            Test("size_of_slopes", ("lm2_hc3",), LIBERAL),
         ),
     ),
     Claim(
@@ -612,19 +469,8 @@ CLAIMS = (
         "The 95% intervals that are printed for a mixed model contain the true coefficient that "
         "often.",
         (
-            Test(
-                "coverage of the slopes' intervals",
-                "coverage_of_slopes",
-                ("lmer",),
-                LIBERAL_COVERAGE,
-            ),
-            Test(
-                "coverage of the intercept's interval",
-                "coverage",
-                ("lmer",),
-                LIBERAL_COVERAGE,
-                term="Intercept",
-            ),
+            Test("coverage_of_slopes", ("lmer",), LIBERAL_COVERAGE),
+            Test("coverage", ("lmer",), LIBERAL_COVERAGE, term="Intercept"),
         ),
     ),
     Claim(
@@ -635,26 +481,12 @@ CLAIMS = (
         "the simple one and more cautious than the full one; two-stage regression is like the full "
         "one.",
         (
-            Test(
-                OF_ERRORS,
-                ERROR,
-                ("lmer_mis",),
-                SLIGHTLY_HIGHER,
-                against=("lmer",),
-                where=(WALK_THROUGH,),
-            ),
-            Test(
-                OF_TS,
-                T,
-                ("lmer_mis",),
-                Region(LARGE),
-                against=("lmer",),
-                where=(WALK_THROUGH,),
-            ),
-            Test(OF_ERRORS, ERROR, ("lm",), SAME, against=("lmer_mis",), where=(WALK_THROUGH,)),
-            Test(OF_SES, SE, ("lm",), SLIGHTLY_HIGHER, against=("lmer",), where=(WALK_THROUGH,)),
-            Test(OF_ERRORS, ERROR, ("lm2",), SAME, against=("lmer",), where=(WALK_THROUGH,)),
-            Test(OF_TS, T, ("lm2",), SAME, against=("lmer",), where=(WALK_THROUGH,)),
+            Test(ERROR, ("lmer_mis",), SLIGHTLY_HIGHER, against=("lmer",), where=(WALK_THROUGH,)),
+            Test(T, ("lmer_mis",), Region(LARGE), against=("lmer",), where=(WALK_THROUGH,)),
+            Test(ERROR, ("lm",), SAME, against=("lmer_mis",), where=(WALK_THROUGH,)),
+            Test(SE, ("lm",), SLIGHTLY_HIGHER, against=("lmer",), where=(WALK_THROUGH,)),
+            Test(ERROR, ("lm2",), SAME, against=("lmer",), where=(WALK_THROUGH,)),
+            Test(T, ("lm2",), SAME, against=("lmer",), where=(WALK_THROUGH,)),
         ),
     ),
     Claim(
@@ -663,14 +495,9 @@ CLAIMS = (
         "With mixed models there is hardly a reason to ever run a repeated-measures ANOVA again.",
         (
             Test(
-                OF_SIZE,
-                "difference_of_size_of_slopes",
-                ("lmer",),
-                Region(high=SIZE),
-                against=("rm_anova",),
+                "difference_of_size_of_slopes", ("lmer",), Region(high=SIZE), against=("rm_anova",)
             ),
             Test(
-                "power for slopes",
                 "difference_of_rejection_of_slopes",
                 ("lmer",),
                 Region(low=-POWER),

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from rmsweep.claims.cases import Case
-from rmsweep.claims.test import Region, Test
+from rmsweep.claims.claim import Region, Test
 
 CONFIDENCE = 0.95
 """That all intervals of a test hold, together."""

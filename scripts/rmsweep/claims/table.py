@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from rmsweep.claims.cases import (
+    MEASURES,
     NOUNS,
     Grid,
     Numbers,
@@ -21,6 +22,7 @@ from rmsweep.claims.cases import (
     pairs,
     scale_of,
 )
+from rmsweep.claims.claim import Claim, Test
 from rmsweep.claims.post import CLAIMS
 from rmsweep.claims.rule import (
     Judged,
@@ -30,7 +32,6 @@ from rmsweep.claims.rule import (
     verdict_of_claim,
     verdict_of_test,
 )
-from rmsweep.claims.test import Claim, Test
 from rmsweep.data.scenario import terms
 from rmsweep.design import MAIN, Study
 from rmsweep.measures.rates import Z95
@@ -245,7 +246,8 @@ def compared(test: Test, study: Study) -> str:
     there = pairs(test, study.strategies)
     of = list(dict.fromkeys(one.name for one, _ in there)) or list(test.of)
     against = list(dict.fromkeys(one.name for _, one in there if one)) or list(test.against)
-    text = f"{test.what}: {', '.join(of)}"
+    term = f" for the {test.term.lower()}" if test.term == "Intercept" else ""
+    text = f"{MEASURES[test.measure][0]}{term}: {', '.join(of)}"
     if against:
         link = "minus" if scale_of(test.measure) == "difference" else "over"
         link = "and" if scale_of(test.measure) in ("rate", "distance") else link
@@ -263,6 +265,8 @@ def compared(test: Test, study: Study) -> str:
         parts.append(f"with the {first} against the {second}")
     if test.step:
         parts.append(f"at each {NOUNS[test.step]} against the next lower one")
-    if test.fits != "all" and not test.against_fits:
-        parts.append({"converged": "of fits that converged"}.get(test.fits, ""))
+    if test.against_fits:
+        parts.append("of fits that failed over those that converged")
+    elif test.fits != "all":
+        parts.append(f"of fits that {'converged' if test.fits == 'converged' else 'failed'}")
     return ", ".join([text, *filter(None, parts)])

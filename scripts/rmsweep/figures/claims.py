@@ -223,8 +223,8 @@ def draw_row(page: Page, below: float, height: float, text: str, row: pd.DataFra
     colour = style.INK if first["verdict"] in ("not testable", "undecided") else "white"
     page.text(CHIP + 0.42, middle, first["verdict"], size=TINY + 0.5, color=colour, ha="center")
     for lane, test in zip(lanes(below, height, len(row)), row.itertuples(), strict=True):
-        what = str(test.compared).partition(":")[0]
-        page.text(LABEL, lane, textwrap.shorten(what, 46, placeholder=" …"), size=TINY)
+        what = str(test.compared).partition(", with ")[0]
+        page.text(LABEL, lane, textwrap.shorten(what, 45, placeholder=" …"), size=TINY)
         if test.n_numbers:
             sides = f"{test.n_for} / {test.n_against} / {test.n_undecided}"
             page.text(COUNTS - 0.05, lane, sides, size=TINY)
@@ -232,8 +232,8 @@ def draw_row(page: Page, below: float, height: float, text: str, row: pd.DataFra
 
 def lanes(below: float, height: float, n: int) -> Array:
     """Middles of the lanes of a row, from the top, in inches."""
-    middles: Array = below + height / 2 + LANE * ((n - 1) / 2 - np.arange(n))
-    return middles
+    middles = below + height / 2 + LANE * ((n - 1) / 2 - np.arange(n))
+    return np.asarray(middles, dtype=float)
 
 
 def draw_numbers(
@@ -260,7 +260,7 @@ def draw_lane(axes: Axes, lane: float, own: pd.DataFrame) -> None:
     columns = [own[name].to_numpy(dtype=float) for name in ("estimate", "low", "high")]
     values, *ends = (depth(column, own) for column in columns)
     order = np.argsort(values, kind="stable")
-    y = np.full(len(own), lane)
+    y = lane + np.zeros(len(own))
     if len(own) > 1:
         y[order] += 0.42 * LANE * np.linspace(-1, 1, len(own))
     colours = own["side"].map(SIDES).to_numpy()

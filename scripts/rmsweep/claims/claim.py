@@ -44,10 +44,8 @@ class Test:
 
     Attributes
     ----------
-    what : str
-        The number, in words.
     measure : str
-        A measure of ``performance``, or a key of `rmsweep.claims.cases.DERIVED`.
+        A key of `rmsweep.claims.cases.MEASURES`.
     of : tuple of str
         Strategies: names, or the origins of variants.
     region : Region
@@ -74,7 +72,6 @@ class Test:
 
     __test__ = False  # for pytest
 
-    what: str
     measure: str
     of: tuple[str, ...]
     region: Region
