@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from rmsweep.claims.table import NEEDED, assess
+from rmsweep.claims.post import CLAIMS
+from rmsweep.claims.table import NEEDED, assess, needed_measures
 from rmsweep.config import read_study
 from rmsweep.sweep import tables
-from rmsweep.sweep.provenance import CLAIMS, measures_identity
+from rmsweep.sweep.provenance import MEASURES, measures_identity
 
 
 @cli.one_line_errors
@@ -45,10 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     study = read_study(made_with["study"])
     columns = [*(axis.name for axis in study.axes), *NEEDED]
     performance = tables.read(
-        options.performance, "performance", columns=columns, use_threads=False
+        options.performance,
+        "performance",
+        columns=columns,
+        filters=[("measure", "in", sorted(needed_measures(CLAIMS)))],
+        use_threads=False,
     )
-    claims, by_condition = assess(study, performance.to_pandas())
-    identity = measures_identity(made_with, *CLAIMS)
+    claims, by_condition = assess(study, performance.to_pandas(), CLAIMS)
+    identity = measures_identity(made_with, *MEASURES["claims"])
     write(claims, options.output, identity)
     write(by_condition, options.by_condition, identity)
     return 0

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from rmsweep.claims.cases import (
+    DERIVED,
     MEASURES,
     NOUNS,
     Grid,
@@ -23,7 +24,6 @@ from rmsweep.claims.cases import (
     scale_of,
 )
 from rmsweep.claims.claim import Claim, Test
-from rmsweep.claims.post import CLAIMS
 from rmsweep.claims.rule import (
     Judged,
     Verdict,
@@ -111,8 +111,14 @@ def schemas(study: Study) -> tuple[pa.Schema, pa.Schema]:
     return pa.schema([*axes, *ASSESSED]), pa.schema([*axes, *BY_CONDITION])
 
 
+def needed_measures(claims: Sequence[Claim]) -> set[str]:
+    """The measures of ``performance`` that claims are about."""
+    names = {test.measure for claim in claims for test in claim.tests}
+    return {DERIVED.get(name, name) for name in names}
+
+
 def assess(
-    study: Study, performance: pd.DataFrame, claims: Sequence[Claim] = CLAIMS
+    study: Study, performance: pd.DataFrame, claims: Sequence[Claim]
 ) -> tuple[pa.Table, pa.Table]:
     """Put claims to the test, in each slice of a study.
 
@@ -226,7 +232,7 @@ def numeric(**values: float) -> dict[str, float | None]:
 
 def ends(estimate: float, mcse: float, ratio: bool) -> tuple[float, float]:
     """95% interval of an overall estimate."""
-    if ratio:
+    if ratio and estimate > 0:
         half = Z95 * mcse / estimate
         return estimate * float(np.exp(-half)), estimate * float(np.exp(half))
     return estimate - Z95 * mcse, estimate + Z95 * mcse

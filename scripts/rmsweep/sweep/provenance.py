@@ -140,12 +140,11 @@ def measures_identity(table: Mapping[str, str], *scripts: str) -> dict[str, str]
     return dict(table) | {"measured_by": code_digest(*scripts)}
 
 
-CLAIMS = ("measure_performance", "assess_claims")
 MEASURES = {
     "agreement": ("compare_engines",),
     "performance": ("measure_performance",),
-    "claims": CLAIMS,
-    "claims_by_condition": CLAIMS,
+    "claims": ("measure_performance", "assess_claims"),
+    "claims_by_condition": ("measure_performance", "assess_claims"),
 }
 """The tables of measures, and the scripts that make them."""
 
