@@ -15,7 +15,7 @@ import measure_performance
 from measured import made
 from rmsweep.config import load_study
 from rmsweep.design import Study
-from rmsweep.measures.performance import COMPARISONS, MEASURES, Fits, Result, quantile, rate
+from rmsweep.measures.performance import COMPARISONS, MEASURES, PAIRED, Fits, Result, quantile, rate
 
 CONFIG = {
     "n_groups": [6, 10],
@@ -69,6 +69,10 @@ OF_TWO: dict[str, Callable[[Fits, Fits], Result]] = {
     **{
         name: lambda one, two, measure=measure: measure.of(two, one)
         for name, measure in COMPARISONS.items()
+    },
+    **{
+        name: lambda one, two, it=it: it.sum_up(it.of(two, one))  # type: ignore[misc]
+        for name, it in PAIRED.items()
     },
 }
 

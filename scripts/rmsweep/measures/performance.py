@@ -89,6 +89,11 @@ class Fits:
         """Whether the strategy's t test rejects zero."""
         return below_alpha(self.p_value)
 
+    @cached_property
+    def size_adjusted(self) -> Array:
+        """What each dataset adds to the size-adjusted power."""
+        return size_adjusted_rejections(self)
+
 
 def within(values: Array, fits: Fits) -> Array:
     """Whether values are inside the intervals; NaN where there is none."""
@@ -283,9 +288,7 @@ MEASURES: dict[str, Measure] = {
     "size": Measure(lambda fits: rate(fits.rejects_truth)),
     "rejection": Measure(lambda fits: rate(fits.rejects_zero)),
     "power": Measure(lambda fits: rate(fits.rejects_zero), needs="effect"),
-    "size_adjusted_power": Measure(
-        lambda fits: mean(size_adjusted_rejections(fits)), needs="effect"
-    ),
+    "size_adjusted_power": Measure(lambda fits: mean(fits.size_adjusted), needs="effect"),
 }
 """The measures of a coefficient, by name, in the order of the table."""
 
@@ -369,7 +372,7 @@ PAIRED: dict[str, Average] = {
     "difference_of_size": Average(lambda one, two: one.rejects_truth - two.rejects_truth, mean),
     "difference_of_rejection": Average(lambda one, two: one.rejects_zero - two.rejects_zero, mean),
     "difference_of_size_adjusted_power": Average(
-        lambda one, two: size_adjusted_rejections(one) - size_adjusted_rejections(two), mean
+        lambda one, two: one.size_adjusted - two.size_adjusted, mean
     ),
     "agreement": Average(lambda one, two: 1.0 - np.abs(one.rejects_zero - two.rejects_zero), rate),
 }
@@ -378,12 +381,8 @@ PAIRED: dict[str, Average] = {
 COMPARISONS: dict[str, Comparison] = {
     "precision_gain": Comparison(precision_gain, 2, 4),
     "rmse_ratio": Comparison(rmse_ratio, 2, 4),
-    **{
-        name: Comparison(lambda one, two, it=it: it.sum_up(it.of(one, two)))  # type: ignore[misc]
-        for name, it in PAIRED.items()
-    },
 }
-"""The comparisons of two strategies, the second of which is the reference."""
+"""The comparisons of two strategies, the second of which is the reference, that are no averages."""
 
 
 def mean_over_terms(parts: Sequence[Array]) -> Array:
