@@ -146,7 +146,9 @@ def draw(claims: Claims) -> Figure:
     """
     rows = [rows for _, rows in claims.claims.groupby("id", sort=True)]
     width_of_text = int((CHIP - TEXT - 0.35) * 72 / (0.56 * style.SMALL))
-    texts = [textwrap.fill(row["claim"].iloc[0], width_of_text) for row in rows]
+    texts = [
+        textwrap.fill(row["claim"].iloc[0], width_of_text, break_on_hyphens=False) for row in rows
+    ]
     heights = [
         max(LINE * (text.count("\n") + 1), LANE * len(row)) + GAP
         for text, row in zip(texts, rows, strict=True)
