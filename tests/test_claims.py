@@ -380,7 +380,7 @@ def test_every_verdict_follows_from_the_numbers(
 
 
 def test_a_study_of_a_fixed_truth_may_show_a_reversal(performance: pd.DataFrame) -> None:
-    config = CONFIG | {"strategies": [{"name": "ols", "from": "lm"}]}
+    config = CONFIG | {"strategies": ["ols"]}
     study = load_study(config, name="reversed")
     (claim,) = (claim for claim in CLAIMS if claim.id == 28)
     rows = performance[(performance.measure == "relative_bias") & (performance.strategy == "lm")]

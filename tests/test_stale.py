@@ -82,6 +82,7 @@ CHANGES = {
     "derivatives": ("numerical", "tables"),  # nothing to the native engine
     "verdict": ("published", "tables"),
     # what tables say of their study, and figures of its question
+    "references": (["lm"], "tables"),
     "title": ("Who is right?", "tables"),
     "description": ("A study.", "tables"),
     "aims": ("To know.", "tables"),

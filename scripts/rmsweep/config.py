@@ -518,6 +518,10 @@ def _study(values: dict[str, Any], folder: Path) -> Study:
         resolved, source = resolve(values["strategies"], shared, folder)
     except strategies.StrategyError as error:
         raise ConfigError(str(error)) from None
+    names = [strategy.name for strategy in resolved]
+    for name in values["references"]:
+        if name not in names:
+            refuse("references", name, f"the study's strategies: {', '.join(names)}")
     native = [strategy.engine == "native" for strategy in resolved]
     if values["audit"] and not any(native):
         refuse("audit", values["audit"], "0, or some strategy with engine: native to audit")

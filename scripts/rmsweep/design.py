@@ -19,6 +19,9 @@ Level = float | int | str
 """What tables, paths and command lines call a value: itself, or its name."""
 Verdict = Literal["strict", "published"]
 
+ALL_PAIRS = 8
+"""The most strategies that are compared two by two without being asked for."""
+
 MAIN = ("n_groups", "n_obs", "sigma")
 """The axes that every condition is known by, whatever their values."""
 
@@ -310,6 +313,16 @@ class Study:
     def title(self) -> str:
         """What the study is called before readers."""
         return str(self.source["title"]) or f"Study “{self.name}”"
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The strategies that all others are compared with.
+
+        If the study names none, that is every one of up to `ALL_PAIRS`, else the first.
+        """
+        names = tuple(strategy.name for strategy in self.strategies)
+        few = names if len(names) <= ALL_PAIRS else names[:1]
+        return tuple(self.source["references"]) or few
 
     @property
     def n_datasets(self) -> int:

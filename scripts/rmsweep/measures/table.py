@@ -121,6 +121,17 @@ def performance(study: Study, fits: Path, coefs: Path) -> Iterator[pa.Table]:
             yield measured
 
 
+def compared_places(study: Study) -> list[tuple[int, int]]:
+    """The places of reference and strategy of each comparison, each pair of strategies once."""
+    references = [strategy.name in study.references for strategy in study.strategies]
+    pairs = itertools.combinations(range(len(references)), 2)
+    return [
+        (one, two) if references[one] else (two, one)
+        for one, two in pairs
+        if references[one] or references[two]
+    ]
+
+
 def n_terms(condition: Condition) -> int:
     """Coefficients of a condition's model."""
     return int(condition["n_predictors"]) + 1
@@ -323,10 +334,10 @@ class Cell:
         yield row(strategy, "rejection_of_run", use, n_used, result, term)
 
     def of_pairs(self, study: Study) -> Iterator[dict[str, Any]]:
-        """The comparisons of each two strategies, the earlier of which is the reference."""
-        pairs = itertools.combinations(enumerate(study.strategies), 2)
+        """The comparisons of strategies with the study's references."""
         names = term_names(self.condition)
-        for ((first, reference), (second, strategy)), use in itertools.product(pairs, USES):
+        for (first, second), use in itertools.product(compared_places(study), USES):
+            reference, strategy = study.strategies[first], study.strategies[second]
             used = self.used(first, use) & self.used(second, use)
             tails = min(strategies.tail_df(one, self.condition) for one in (reference, strategy))
             said = [used & self.says(first, k) & self.says(second, k) for k in range(len(names))]
