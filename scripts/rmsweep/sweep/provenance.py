@@ -142,6 +142,8 @@ def measures_identity(table: Mapping[str, str], script: str) -> dict[str, str]:
 
 MEASURES = {"agreement": "compare_engines", "performance": "measure_performance"}
 """The tables of measures, and the scripts that make them."""
+LOOKS = "check_precision"
+"""What makes the looks of a study with a precision."""
 
 
 def figure_identity(study: Study, table: Mapping[str, str]) -> dict[str, str]:
