@@ -72,10 +72,9 @@ def small_study(rng: np.random.Generator, n: int) -> tuple[Fits, Fits]:
         se = scale * np.sqrt(rng.chisquare(12, size=n) / 12)
         estimate = truth + error
         half = stats.t.ppf(0.975, 12) * se
-        p_value = 2 * stats.t.sf(np.abs(estimate / se), df)
-        return Fits(
-            truth, estimate, se, df, estimate / se, p_value, estimate - half, estimate + half
-        )
+        p_value, p_truth = (2 * stats.t.sf(np.abs(it / se), df) for it in (estimate, error))
+        ends = estimate - half, estimate + half
+        return Fits(truth, estimate, se, df, estimate / se, p_value, *ends, p_truth)
 
     return fits(first, 0.32), fits(second, 0.3)
 

@@ -70,6 +70,10 @@ CHANGES = {
     "reml": (False, "cells"),
     "derivatives": ("numerical", "tables"),  # nothing to the native engine
     "verdict": ("published", "tables"),
+    # what tables say of their study, and figures of its question
+    "title": ("Who is right?", "tables"),
+    "description": ("A study.", "tables"),
+    "aims": ("To know.", "tables"),
 }
 # keys that change no row of any table
 WITHOUT_EFFECT = {

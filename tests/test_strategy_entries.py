@@ -19,7 +19,7 @@ from rmsweep.data.scenario import simulate
 from rmsweep.design import Block, Study
 from rmsweep.errors import ConfigError
 from rmsweep.strategies import mixed
-from rmsweep.sweep import provenance, replication, tables
+from rmsweep.sweep import content, provenance, replication, tables
 from rmsweep.sweep.replication import run_block
 
 if TYPE_CHECKING:
@@ -416,6 +416,32 @@ class TestOwnFiles:
         (own,) = rows(study(folder, strategies=["mine"]))
         assert own["status"] == "failed"
         assert message in own["messages"]
+
+    def test_tests_and_terms_of_its_own(self, folder: Path) -> None:
+        """A p-value of 0.5 for each slope above zero, or above the truth where that is tested."""
+        own = """np.array([np.nan, 1.0, 1.0, 1.0])
+    p = np.where(estimate > 0, 0.5, 0.01) * skip
+    return Fit(estimate * skip, se * skip, df * skip, se_type="", df_type="", ci_type="t",
+        unsaid="no intercept", own=OwnTests("signs", p, p * np.nan, p * np.nan))
+"""
+        text = PYTHON.format("pass").partition("    return Fit(")[0]
+        text = text.replace("import Fit", "import Fit, OwnTests") + f"    skip = {own}"
+        (folder / "strategies" / "mine.py").write_text(text)
+        strategies.load.cache_clear()
+        one = study(folder, strategies=["mine"], n_sims=20)
+        block = Block(one.conditions[0], range(20))
+        shard = run_block(one, block)
+        content.check(shard, block, one, one.strategies)
+        for row in shard.to_pylist():
+            said = (row["status"], row["test_type"], row["unsaid"], row["coef_abs_err"])
+            assert said == ("ok", "signs", "no intercept", None)
+            intercept, *slopes = row["coefs"]
+            assert {intercept[name] for name in tables.COEFFICIENT.names[2:]} == {None}
+            for term in slopes:
+                below = [term["estimate"] <= 0, term["estimate"] <= term["truth"]]
+                expected = [0.01 if flag else 0.5 for flag in below]
+                assert [term["p_value"], term["p_truth"]] == expected
+                assert term["ci_low"] is None
 
     @pytest.mark.parametrize(
         ("text", "message"),

@@ -316,6 +316,11 @@ class Study:
     source: Mapping[str, Any]
 
     @property
+    def title(self) -> str:
+        """What the study is called before readers."""
+        return str(self.source["title"]) or f"Study “{self.name}”"
+
+    @property
     def n_datasets(self) -> int:
         """Datasets in all."""
         return sum(self.sizes.values())
@@ -361,10 +366,8 @@ class Study:
         return bool(np.random.default_rng(seed).random() < self.audit)
 
 
-def seed_sequence(
-    seed: int, condition: Condition, sim: int, purpose: int = 0
-) -> np.random.SeedSequence:
-    """Seed of one cell's dataset, from the study's seed, the main axes and the replication alone.
+def seed_words(seed: int, condition: Condition, sim: int) -> list[int]:
+    """Seed of one cell, from the study's seed, the main axes and the replication alone.
 
     Its position in the grid plays no part, so a study that grows keeps its datasets; nor do the
     strategies, so that all of them see the same data; nor do the other axes, so that conditions
@@ -379,12 +382,11 @@ def seed_sequence(
         The cell's condition.
     sim : int
         The cell's replication.
-    purpose : int
-        0 for the data; other draws of the same cell have other numbers.
 
     Returns
     -------
-    numpy.random.SeedSequence
+    list of int
+        32-bit words.
     """
     # + 0.0 makes a negative zero positive: the two are one condition
     key = struct.pack(
@@ -395,5 +397,13 @@ def seed_sequence(
         condition.sigma + 0.0,
         sim,
     )
-    words = np.frombuffer(key, dtype="<u4").tolist()
+    words: list[int] = np.frombuffer(key, dtype="<u4").tolist()
+    return words
+
+
+def seed_sequence(
+    seed: int, condition: Condition, sim: int, purpose: int = 0
+) -> np.random.SeedSequence:
+    """`seed_words` as numpy takes them: 0 for the data, other purposes for other draws."""
+    words = seed_words(seed, condition, sim)
     return np.random.SeedSequence(words, spawn_key=(purpose,) if purpose else ())

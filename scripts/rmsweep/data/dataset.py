@@ -34,6 +34,11 @@ class Dataset:
         Names of X's columns; the intercept's is ``Intercept``.
     response : str
         Name of the response.
+    group_level : tuple of str
+        Terms that are constant within groups, the intercept aside: predictors of the groups
+        themselves, whose coefficients can't differ between groups. They come last.
+    entropy : tuple of int
+        Seeds the random numbers of strategies that resample: ``default_rng([*entropy])``.
     """
 
     y: Array
@@ -41,6 +46,8 @@ class Dataset:
     factors: Mapping[str, NDArray[np.int64]]
     terms: tuple[str, ...]
     response: str = "DV"
+    group_level: tuple[str, ...] = ()
+    entropy: tuple[int, ...] = (0,)
 
     @property
     def group(self) -> str:
@@ -124,19 +131,20 @@ class Batch:
 
 def same_structure(one: Dataset, other: Dataset) -> bool:
     """Whether two datasets have the same terms and the same groups, row by row."""
-    return one.terms == other.terms and (
+    return (one.terms, one.group_level) == (other.terms, other.group_level) and (
         one.groups is other.groups or np.array_equal(one.groups, other.groups)
     )
 
 
 def batches(datasets: Sequence[Dataset]) -> Iterator[tuple[list[int], Batch]]:
     """The datasets by structure: their places in the sequence, and their batch."""
-    places: dict[tuple[tuple[str, ...], bytes], list[int]] = {}
+    places: dict[tuple[object, ...], list[int]] = {}
     known: dict[int, bytes] = {}  # datasets of one layout share their array
     for place, data in enumerate(datasets):
         if id(data.groups) not in known:
             known[id(data.groups)] = data.groups.tobytes()
-        places.setdefault((data.terms, known[id(data.groups)]), []).append(place)
+        structure = data.terms, data.group_level, known[id(data.groups)]
+        places.setdefault(structure, []).append(place)
     for own in places.values():
         yield own, Batch([datasets[place] for place in own])
 

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmsweep.data.dataset import Array, Dataset
-from rmsweep.design import Condition, Value, seed_sequence
+from rmsweep.design import Condition, Value, seed_sequence, seed_words
 
 RANDOM = "random"
 """The `beta` that stands for a fresh draw in each dataset."""
+RESAMPLING = 2
+"""Purpose of the random numbers that strategies draw; that of the audit's is 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
         X=X,
         factors={"Group": balanced(n_groups, n_obs)},
         terms=terms(n_predictors),
+        entropy=(*seed_words(seed, condition, sim), RESAMPLING),
     )
     return Simulated(data, betas, coefficients)
 

@@ -9,7 +9,8 @@ A family is a module of this package, or a Python or R file of the user's own. I
   ``infer(data, fitted, inference)``: then ``fit`` may give whatever ``infer`` makes a `Fit` of, and
   strategies that differ in their inference alone share their fits;
 - optionally ``refuses(data, options)``: why data of such a layout can't be fitted, or an empty
-  text. It may look at the numbers of rows, groups and terms, not at the values;
+  text. It may look at the numbers of rows, groups and terms, not at the values; and
+  ``refuses_to_infer(data, inference)``, the same for what is made of a fit;
 - optionally ``tail_df(condition)``: the degrees of freedom of the t distribution that has the tails
   of its estimates in such data, where these are heavier than a normal distribution's;
 - optionally ``ENGINE``, the program that does the computing, ``PACKAGES``, the names of the Python
@@ -19,6 +20,8 @@ A family is a module of this package, or a Python or R file of the user's own. I
   engine: a list with what ``fit`` would give, or a `FitError`, for each; with it,
   ``refuses_natively(data, options)`` where that engine can't fit all that the other one can, and
   ``MEANINGLESS_NATIVELY``, the names of options that mean nothing to it;
+- optionally ``infer_batch(batch, fitted, inference)``, which gives that list from whatever
+  ``fit_batch`` gives for the whole batch;
 - in this package ``PRESETS``: its strategies by name, each with a label and its options. A file of
   the user's own is one strategy, with the file's name and the first line of its docstring.
 
@@ -96,6 +99,26 @@ class Convergence:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnTests:
+    """Tests and intervals that are not those of a t statistic.
+
+    Attributes
+    ----------
+    kind : str
+        What they are, such as ``wild cluster bootstrap``.
+    p_value : (p,) array
+        Of each coefficient against zero, two-sided.
+    ci_low, ci_high : (p,) arrays
+        The 95% intervals; NaN where the test has none.
+    """
+
+    kind: str
+    p_value: Array
+    ci_low: Array
+    ci_high: Array
+
+
+@dataclass(frozen=True, slots=True)
 class Fit:
     """One strategy's answer for one dataset.
 
@@ -103,7 +126,8 @@ class Fit:
     ----------
     estimate, se, df : (p,) arrays
         Coefficients, in the order of ``Dataset.terms``, their standard errors, and the
-        degrees of freedom of their t statistics.
+        degrees of freedom of their t statistics, infinite for the normal distribution. NaN where
+        the strategy says nothing of a term.
     se_type, df_type : str
         The conventions that standard errors and degrees of freedom follow.
     ci_type : {"t", "z"}
@@ -114,6 +138,10 @@ class Fit:
         How far that is above the optimum that the native engine finds.
     convergence : Convergence
         How the fit went.
+    unsaid : str
+        Why there are terms of which it says nothing; empty if there are none.
+    own : OwnTests or None
+        Tests that take the place of those by `df`.
     """
 
     estimate: Array
@@ -125,6 +153,8 @@ class Fit:
     criterion: float = np.nan
     criterion_gap: float = np.nan
     convergence: Convergence = field(default_factory=Convergence)
+    unsaid: str = ""
+    own: OwnTests | None = None
 
 
 class Conventions(TypedDict):
@@ -145,10 +175,18 @@ class Preset:
         A line that says what it is.
     options : mapping
         The options that make it what it is; the others are the study's, or at their defaults.
+    assumes, convention, reference, use : str
+        For the list of strategies in the documentation: what has to be true of the data, how
+        standard errors and tests are made, who described it or which program is its yardstick, and
+        when to use it.
     """
 
     label: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    assumes: str = ""
+    convention: str = ""
+    reference: str = ""
+    use: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,10 +312,15 @@ def in_words(error: BaseException) -> str:
 def refuses(data: Dataset, strategy: Strategy) -> str:
     """Why a strategy can't fit data of such a layout; empty if it can."""
     module = load(strategy.family)
-    names = ["refuses", *(["refuses_natively"] if strategy.engine == "native" else [])]
-    checks = [getattr(module, name) for name in names if hasattr(module, name)]
+    depends_on = {"refuses": strategy.options, "refuses_to_infer": strategy.inference}
+    if strategy.engine == "native":
+        depends_on["refuses_natively"] = strategy.options
     try:
-        reasons = (check(data, strategy.options) for check in checks)
+        reasons = (
+            getattr(module, name)(data, chosen)
+            for name, chosen in depends_on.items()
+            if hasattr(module, name)
+        )
         return str(next(filter(None, reasons), ""))
     except Exception as error:
         if not is_file(strategy.family):

@@ -33,7 +33,7 @@ class RandomTerm:
     Attributes
     ----------
     columns : {"all"} or tuple of str
-        Names of the terms; ``all`` of the fixed effects.
+        Names of the terms; ``all`` of the fixed effects that can vary between groups.
     covariance : {"full", "diagonal"}
         Whether their correlations are estimated or zero.
     factor : str or None
@@ -50,7 +50,9 @@ class RandomTerm:
 
     def names(self, data: Dataset) -> tuple[str, ...]:
         """The terms that vary."""
-        return data.terms if self.columns == "all" else self.columns
+        if self.columns != "all":
+            return self.columns
+        return tuple(term for term in data.terms if term not in data.group_level)
 
 
 @dataclass(frozen=True, slots=True)
