@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from rmsweep import plan
 from rmsweep.config import load_study, one_line, read_study, schema
 from rmsweep.design import Precision, Study
 from rmsweep.errors import ConfigError
+from rmsweep.figures import grid
 from rmsweep.measures import precision
 from rmsweep.measures.performance import MEASURES, Fits
 from rmsweep.measures.rates import wilson_interval
@@ -152,7 +154,7 @@ def fits_of(n: int, **columns: np.ndarray) -> Fits:
     rng = np.random.default_rng(1)
     error = rng.normal(size=n)
     known = {"truth": np.zeros(n), "estimate": error, "se": np.ones(n), "df": np.full(n, 9.0)}
-    known |= dict.fromkeys(("statistic", "p_value", "ci_low", "ci_high"), error)
+    known |= dict.fromkeys(("statistic", "p_value", "ci_low", "ci_high", "p_truth"), error)
     return Fits(**known | columns)
 
 
@@ -361,6 +363,25 @@ class TestLook:
         chosen = found["strategy"].isin(RULE["strategies"]) & (found["fits"] == "all")
         worst = found[chosen & (found["measure"] == "rmse")].groupby("sigma")["mcse"].max()
         assert worst.tolist() == pq.read_table(last)["mcse"].to_pylist()
+
+    def test_its_table_stays_with_a_study_that_was_planned_by_it_alone(
+        self, results: Path, tmp_path: Path
+    ) -> None:
+        for name in ("precision", "cells"):
+            shutil.copytree(results / name, tmp_path / name)
+        last, table = looks.path(tmp_path, 2), tmp_path / "replications.parquet"
+        shutil.copy(last, table)
+        sizes = looks.planned(adaptive(), last).sizes
+        for n_sims, stays in ((sizes, True), (200, False)):
+            study = load_study(KEYS | {"n_sims": n_sims, "sims_per_job": 50}, "tiny")
+            fit(study, tmp_path)
+            merge(study, tmp_path / "cells", [tmp_path / "fits.parquet"])
+            assert table.exists() == stays
+
+    def test_figures_say_how_many_there_are(self, results: Path) -> None:
+        study = looks.planned(adaptive(), looks.path(results, 2))
+        text = grid.describe(study, study.conditions)
+        assert "each with 200 to 500 simulated datasets: 1,000 datasets. Analysed by " in text
 
     def test_the_cut_of_jobs_does_not_matter(self, results: Path, tmp_path: Path) -> None:
         study = load_study(KEYS | {"sims_per_job": 64, "precision": RULE}, "tiny")

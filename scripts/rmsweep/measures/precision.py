@@ -177,11 +177,11 @@ def measured(study: Study, condition: Condition, shards: Iterable[pa.Table]) -> 
     measure = MEASURES[of(study).measure]
     coefs, failed = columns(shards, len(study.strategies), n_terms(condition))
     for place, strategy in enumerate(study.strategies):
-        used = ~failed[:, place]
+        fitted = ~failed[:, place]
         for k, term in enumerate(terms(n_terms(condition) - 1)):
-            fits = Fits(**{name: values[used, place, k] for name, values in coefs.items()})
-            estimated = not used.any() or not np.isnan(fits.estimate).all()
-            if estimated and has_truth(measure, condition, k):
+            used = fitted & ~np.isnan(coefs["estimate"][:, place, k])
+            if (used.any() or not fitted.any()) and has_truth(measure, condition, k):
+                fits = Fits(**{name: values[used, place, k] for name, values in coefs.items()})
                 found = in_rule(measure, fits) if used.any() else (np.nan, np.inf)
                 yield Found(strategy.name, term, *found)
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from rmsweep import plan
 from rmsweep.design import Block, Condition, Study
 from rmsweep.errors import UserError
-from rmsweep.sweep import tables
+from rmsweep.sweep import looks, tables
 from rmsweep.sweep.content import DamagedError
 from rmsweep.sweep.provenance import describe_missing, needed_programs, table_identity
 from rmsweep.sweep.shard import OutdatedError, Shards
@@ -129,13 +129,24 @@ def reject(path: Path) -> str:
 
 
 def tidy_up(study: Study, cells: Path) -> None:
-    """Remove what an earlier, audited version of the study and jobs that were killed have left."""
+    """Remove what other versions of the study and jobs that were killed have left."""
     left = [] if study.audit else ["audit.parquet", "audit.csv.gz"]
     left += [] if study.audit else ["agreement.parquet", "agreement.csv"]
+    left += [] if is_of(study, cells.parent) else ["replications.parquet", "replications.csv"]
     unfinished = filter(tables.is_abandoned, cells.rglob(".*.parquet.*.tmp"))
     for path in (*(cells.parent / name for name in left), *unfinished):
         with suppress(OSError):
             path.unlink()
+
+
+def is_of(study: Study, results: Path) -> bool:
+    """Whether there may be a table of replications: the study finds them, or was planned by it."""
+    table = results / "replications.parquet"
+    if study.precision or not table.exists():
+        return True
+    with suppress(UserError, KeyError):
+        return {key: row["n_sims"] for key, row in looks.read(table).items()} == study.sizes
+    return False
 
 
 def describe(problems: dict[str, list[str]]) -> str:
