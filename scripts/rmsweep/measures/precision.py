@@ -3,7 +3,7 @@
 A condition ends at the first look at which the Monte Carlo standard error of the measure is small
 enough for all named strategies and all coefficients, so that all strategies keep the same datasets.
 Where the standard error itself is estimated, that prefers samples that happen to show a small one:
-a rate of 5% that is looked at after 50 datasets is 0 in 8% of the studies, and so is its standard
+after 50 datasets, a rate of 5% is estimated as 0 in 8% of the studies, and so is its standard
 error. Hence three precautions: no look before 200 datasets, few looks, and rates enter the rule,
 and only the rule, shrunken towards one half (Agresti & Coull 1998, American Statistician 52:119).
 ``benchmarks/stopping.py`` shows what each is worth.
