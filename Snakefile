@@ -16,6 +16,11 @@ include: "workflow/rules/measures.smk"
 include: "workflow/rules/figures.smk"
 
 
+if STUDY.precision:  # a workflow with checkpoints is planned in another way
+
+    include: "workflow/rules/precision.smk"
+
+
 onstart:
     lock.hold(NAME)
     check_programs()
@@ -29,6 +34,7 @@ onsuccess:
 rule all:
     default_target: True
     input:
+        replications(),
         merged_tables(),
         agreement(),
         performance(),

@@ -54,6 +54,7 @@ CHANGES = {
     "conditions": ([{"noise_sd": 2}], "tables"),
     "exclude": ([{"n_groups": 11}], "tables"),
     "n_sims": (3, "tables"),
+    "precision": ({"measure": "size", "mcse": 0.01, "cap": 300}, "tables"),
     "n_predictors": (1, "tables"),
     "beta": (0.5, "tables"),
     "sigma_ratio": ([1, 0, 0, 0], "tables"),

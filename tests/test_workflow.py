@@ -503,7 +503,7 @@ def test_an_incomplete_merge_is_asked_for_and_says_so(finished: Checkout) -> Non
 def test_a_million_replications_are_planned_by_few_jobs_and_files() -> None:
     root = Path(__file__).parents[1]
     study = read_study(str(root / "config" / "precise.yaml"))
-    large = replace(study, n_sims=20_000)
+    large = replace(study, sizes=dict.fromkeys(study.sizes, 20_000))
     blocks = list(plan.blocks(large))
     assert sum(len(block.sims) for block in blocks) == 45 * 20_000
     assert len(blocks) <= 450

@@ -7,6 +7,7 @@ key are here.
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import math
@@ -23,7 +24,18 @@ from rmsweep.data import pieces
 from rmsweep.data.consistency import contradiction
 from rmsweep.data.options import NotAllowedError
 from rmsweep.data.scenario import complete, simulate, sizes_differ
-from rmsweep.design import MAIN, Axis, Condition, Level, Piece, Study, Value, plain, spelled
+from rmsweep.design import (
+    MAIN,
+    Axis,
+    Condition,
+    Level,
+    Piece,
+    Precision,
+    Study,
+    Value,
+    plain,
+    spelled,
+)
 from rmsweep.errors import ConfigError
 from rmsweep.strategies.resolve import resolve
 
@@ -39,6 +51,8 @@ DEFINITE = 1e-12
 MOST_CONDITIONS = 100_000
 MOST_NUMBERS = 200_000_000
 """Of a dataset, which is held in memory several times."""
+LEAST_FIRST_LOOK = 200
+"""Replications before a precision is looked at: the fewer, the more often chance ends a study."""
 MOST_JOBS = 1_000_000
 """More than Snakemake can plan in the memory of a workstation."""
 
@@ -526,19 +540,23 @@ def _study(values: dict[str, Any], folder: Path) -> Study:
     if values["audit"] and not any(native):
         refuse("audit", values["audit"], "0, or some strategy with engine: native to audit")
     sims_per_job = values.get("sims_per_job", "auto" if all(native) else 1)
+    precision = _precision(values, [strategy.name for strategy in resolved])
+    sizes = _sizes(precision.cap if precision else values["n_sims"], conditions, folder)
+    n_sims = values["n_sims"] if precision else shortest(sizes)
     return Study(
         name=values["study"],
         seed=int(values["seed"]),
         conditions=tuple(conditions),
         axes=tuple(axes),
-        n_sims=int(values["n_sims"]),
+        sizes=sizes,
+        precision=precision,
         strategies=tuple(resolved),
         audit=float(values["audit"]),
         sims_per_job=sims_per_job if sims_per_job == "auto" else int(sims_per_job),
         job_minutes=float(values["job_minutes"]),
         allow_incomplete=values["allow_incomplete"],
         persistent_worker=values["persistent_worker"],
-        source=values | {"strategies": source},
+        source=values | {"strategies": source, "n_sims": n_sims},
     )
 
 
@@ -557,13 +575,68 @@ def _located(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     return own | {"grid": grid} | lists
 
 
+def _precision(values: Mapping[str, Any], names: Sequence[str]) -> Precision | None:
+    """What decides how many replications there are, if their number is not fixed."""
+    given = values.get("precision")
+    if given is None:
+        return None
+    if not isinstance(values["n_sims"], int | float):
+        refuse("n_sims", values["n_sims"], "with precision, a whole number: the first look's")
+    chosen = given.get("strategies", names)
+    for name in chosen:
+        if name not in names:
+            refuse("precision: strategies", name, f"the study's: {', '.join(names)}")
+    first, cap = max(LEAST_FIRST_LOOK, int(values["n_sims"])), int(given["cap"])
+    if cap < first:
+        refuse("precision: cap", cap, f"at least the {first} replications of the first look")
+    return Precision(given["measure"], float(given["mcse"]), tuple(chosen), first, cap)
+
+
+def _sizes(given: Any, conditions: Iterable[Condition], folder: Path) -> dict[str, int]:
+    """Replications of each condition, from one number, a mapping, or a table's path."""
+    keys = [one.key for one in conditions]
+    if isinstance(given, int | float):
+        return dict.fromkeys(keys, int(given))
+    known = given if isinstance(given, dict) else _read_sizes(folder / given)
+    for key in keys:
+        if key not in known:
+            refuse("n_sims", given, f"a number for every condition; {key} has none")
+    return {key: int(known[key]) for key in keys}
+
+
+def _read_sizes(path: Path) -> dict[str, int]:
+    """The table of replications that a study with a precision has written, as CSV."""
+    import jsonschema
+
+    one = jsonschema.Draft202012Validator(schema()["properties"]["n_sims"]["oneOf"][0])
+    found = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for row in csv.DictReader(file):
+                key, number = row["condition"], settings.value(row["n_sims"] or "")
+                if not one.is_valid(number) or key in found:
+                    allowed = "one whole number from 1 to 10 million for each condition"
+                    refuse(f"n_sims: {path}", f"{key}: {row['n_sims']}", allowed)
+                found[key] = number
+    except OSError as error:
+        raise ConfigError(f"n_sims: {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, csv.Error):
+        refuse("n_sims", str(path), "a CSV file with the columns condition and n_sims")
+    return found
+
+
+def shortest(sizes: Mapping[str, int]) -> int | dict[str, int]:
+    """Replications of each condition as a configuration says them: one number, if they are one."""
+    numbers = set(sizes.values())
+    return numbers.pop() if len(numbers) == 1 else dict(sizes)
+
+
 def _check_number_of_jobs(study: Study) -> None:
     """Refuse a study of more jobs than can be planned."""
-    sizes = (plan.block_size(study, one) for one in study.conditions)
-    n_jobs = sum(math.ceil(study.n_sims / size) for size in sizes)
+    n_jobs = plan.n_jobs(study)
     if n_jobs > MOST_JOBS:
         allowed = f"at most {MOST_JOBS:,} jobs, not {n_jobs:,}: raise sims_per_job"
-        refuse("n_sims", study.n_sims, allowed)
+        refuse("precision: cap" if study.precision else "n_sims", study.n_sims, allowed)
 
 
 def _check_that_something_can_be_fitted(study: Study) -> None:

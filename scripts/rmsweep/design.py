@@ -270,6 +270,45 @@ class Strategy:
 
 
 @dataclass(frozen=True, slots=True)
+class Precision:
+    """How precise a study's replications have to make a measure, instead of a fixed number of them.
+
+    Attributes
+    ----------
+    measure : str
+        A performance measure of one coefficient.
+    mcse : float
+        Its largest Monte Carlo standard error, in the measure's own unit.
+    strategies : tuple of str
+        The strategies that have to reach it, in every condition.
+    first, cap : int
+        The least and the most replications of a condition.
+    """
+
+    measure: str
+    mcse: float
+    strategies: tuple[str, ...]
+    first: int
+    cap: int
+
+    def looks(self) -> list[int]:
+        """The numbers of replications at which a condition may end.
+
+        They grow by half, and are whole multiples of half the first one: whoever looks often finds
+        a small standard error by chance. They don't depend on how jobs are cut.
+        """
+        step = -(-self.first // 2)
+        found = [self.first]
+        while found[-1] < self.cap:
+            found.append(min(-(-3 * found[-1] // (2 * step)) * step, self.cap))
+        return found
+
+    def after(self, n_sims: int) -> int:
+        """The next of these numbers."""
+        return next(number for number in self.looks() if number > n_sims)
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """A study: its conditions, what is done to each dataset, and how the work is cut into jobs.
 
@@ -285,8 +324,10 @@ class Study:
         In the order of the tables.
     axes : tuple of Axis
         The keys that tables have a column for: the main ones, and those with several levels.
-    n_sims : int
-        Replications per condition.
+    sizes : mapping of str to int
+        Replications of each condition, by its key. With a `precision`, the most there may be.
+    precision : Precision or None
+        What decides how many there are.
     strategies : tuple of Strategy
     audit : float
         Share of the natively fitted datasets that the reference programs fit, too.
@@ -300,7 +341,8 @@ class Study:
     seed: int
     conditions: tuple[Condition, ...]
     axes: tuple[Axis, ...]
-    n_sims: int
+    sizes: Mapping[str, int]
+    precision: Precision | None
     strategies: tuple[Strategy, ...]
     audit: float
     sims_per_job: int | Literal["auto"]
@@ -327,7 +369,16 @@ class Study:
     @property
     def n_datasets(self) -> int:
         """Datasets in all."""
-        return self.n_sims * len(self.conditions)
+        return sum(self.sizes.values())
+
+    @property
+    def n_sims(self) -> int:
+        """Replications of the condition that has the most."""
+        return max(self.sizes.values())
+
+    def size(self, condition: Condition) -> int:
+        """Replications of a condition; of one that is not in the study, as many as of any."""
+        return self.sizes.get(condition.key, self.n_sims)
 
     @property
     def further_axes(self) -> tuple[Axis, ...]:

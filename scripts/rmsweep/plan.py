@@ -10,6 +10,7 @@ the truth.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -96,9 +97,31 @@ SAFETY = 3.0
 def blocks(study: Study) -> Iterator[Block]:
     """All jobs of a study, in the order of the tables."""
     for condition in study.conditions:
-        size = block_size(study, condition)
-        for first in range(0, study.n_sims, size):
-            yield Block(condition, range(first, min(first + size, study.n_sims)))
+        yield from blocks_of(study, condition)
+
+
+def blocks_of(study: Study, condition: Condition) -> Iterator[Block]:
+    """The jobs of a condition; none goes on beyond a look, at which the condition may end."""
+    size = block_size(study, condition)
+    for start, stop in itertools.pairwise(borders(study, condition)):
+        for first in range(start, stop, size):
+            yield Block(condition, range(first, min(first + size, stop)))
+
+
+def n_jobs(study: Study) -> int:
+    """How many jobs a study has."""
+    return sum(
+        math.ceil((stop - start) / block_size(study, condition))
+        for condition in study.conditions
+        for start, stop in itertools.pairwise(borders(study, condition))
+    )
+
+
+def borders(study: Study, condition: Condition) -> list[int]:
+    """The first replication, those at which a precision is looked at, and the end."""
+    end = study.size(condition)
+    looks = study.precision.looks() if study.precision else []
+    return [0, *(look for look in looks if look < end), end]
 
 
 def block_size(study: Study, condition: Condition) -> int:

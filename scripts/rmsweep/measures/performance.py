@@ -261,12 +261,15 @@ class Measure(NamedTuple):
     needs : str
         What the study has to have: a ``fixed`` truth that is not zero, ``effect`` for a truth that
         is not fixed at zero.
+    rate : float or None
+        Of a share, the value to plan with: the nominal one, or one half, the worst case.
     """
 
     of: Callable[[Fits], Result]
     value_moments: int = 0
     mcse_moments: int = 0
     needs: str = ""
+    rate: float | None = None
 
 
 MEASURES: dict[str, Measure] = {
@@ -282,13 +285,13 @@ MEASURES: dict[str, Measure] = {
         for name, share in QUANTILES.items()
     },
     "absolute_error_median": Measure(lambda fits: quantile(np.abs(fits.error), 0.5)),
-    "coverage": Measure(lambda fits: rate(fits.covers)),
-    "bias_eliminated_coverage": Measure(bias_eliminated_coverage, 1, 2),
+    "coverage": Measure(lambda fits: rate(fits.covers), rate=1.0 - ALPHA),
+    "bias_eliminated_coverage": Measure(bias_eliminated_coverage, 1, 2, rate=1.0 - ALPHA),
     "interval_width": Measure(lambda fits: mean(fits.ci_high - fits.ci_low), 1, 2),
-    "size": Measure(lambda fits: rate(fits.rejects_truth)),
-    "rejection": Measure(lambda fits: rate(fits.rejects_zero)),
-    "power": Measure(lambda fits: rate(fits.rejects_zero), needs="effect"),
-    "size_adjusted_power": Measure(lambda fits: mean(fits.size_adjusted), needs="effect"),
+    "size": Measure(lambda fits: rate(fits.rejects_truth), rate=ALPHA),
+    "rejection": Measure(lambda fits: rate(fits.rejects_zero), rate=0.5),
+    "power": Measure(lambda fits: rate(fits.rejects_zero), needs="effect", rate=0.5),
+    "size_adjusted_power": Measure(lambda fits: mean(fits.size_adjusted), needs="effect", rate=0.5),
 }
 """The measures of a coefficient, by name, in the order of the table."""
 

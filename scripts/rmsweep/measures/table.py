@@ -263,7 +263,7 @@ class Cell:
         rows = [*self.of_strategies(study), *self.of_pairs(study)]
         n_converged = self.went["convergence_rate"].sum(axis=0).astype(int).tolist()
         places = {strategy.name: place for place, strategy in enumerate(study.strategies)}
-        counts = {"n_planned": study.n_sims, "n_run": self.n_run}
+        counts = {"n_planned": study.size(self.condition), "n_run": self.n_run}
         for row in rows:
             row |= counts | {"n_converged": n_converged[places[row["strategy"]]]}
         levels = tables.levels(study.axes, self.condition)

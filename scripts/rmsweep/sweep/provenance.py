@@ -152,6 +152,8 @@ MEASURES = {
     "claims_by_condition": ("measure_performance", "assess_claims"),
 }
 """The tables of measures, and the scripts that make them."""
+LOOKS = "check_precision"
+"""What makes the looks of a study with a precision."""
 
 
 def figure_identity(study: Study, table: Mapping[str, str]) -> dict[str, str]:
