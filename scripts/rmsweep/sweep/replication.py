@@ -429,7 +429,8 @@ def compare(native: Outcome, reference: Outcome) -> dict[str, object]:
         compared["se_diff"] = float(np.abs(ours.se / theirs.se - 1)[said].max())
         # infinity over infinity is the same
         same = said & ~(np.isinf(ours.df) & (ours.df == theirs.df))
-        compared["df_diff"] = float(np.abs(ours.df / theirs.df - 1)[same].max(initial=0.0))
+        df_diff = np.abs(ours.df[same] / theirs.df[same] - 1)
+        compared["df_diff"] = float(df_diff.max(initial=0.0))
     return compared
 
 
