@@ -1,4 +1,4 @@
-"""Write the generated tables into a Markdown file: keys of a study, strategies, pieces."""
+"""Write the generated parts into Markdown files: keys of a study, strategies, scenarios."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # which PYTHONSAFEPATH leaves out
@@ -24,7 +24,6 @@ from rmsweep.sweep.tables import atomic
 
 BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
 SECTION = re.compile(r"^(Truth|Misleads)\n((?:    .*\n?)+)", re.MULTILINE)
-"""A section of a docstring that has a column or a place of its own."""
 EXAMPLE = (30, 25)
 """Groups, and observations of each, in which strategies' costs are stated."""
 
@@ -62,7 +61,7 @@ def table_of_strategies() -> str:
     return "\n".join(lines)
 
 
-def tables_of_pieces() -> str:
+def list_of_pieces() -> str:
     """A table for each kind of piece, and one for the predictors that are no random draws."""
     distributions = KINDS["noise_distribution"].known
     of_distributions = [key for key, kind in KINDS.items() if kind.function == "draw"]
@@ -75,7 +74,7 @@ def tables_of_pieces() -> str:
     return "\n\n".join(parts)
 
 
-def table_of_pieces(keys: Sequence[str], pieces: dict[str, Function]) -> str:
+def table_of_pieces(keys: Sequence[str], pieces: Mapping[str, Function]) -> str:
     """One row per piece: name, options, what it is, whom it misleads."""
     lines = [
         f"### {', '.join(f'`{key}`' for key in keys)}\n",
@@ -94,25 +93,28 @@ def table_of_pieces(keys: Sequence[str], pieces: dict[str, Function]) -> str:
     return "\n".join(lines)
 
 
-TABLES = {
-    "keys": table_of_keys,
-    "strategies": table_of_strategies,
-    "pieces": tables_of_pieces,
-}
+PARTS = {"keys": table_of_keys, "strategies": table_of_strategies, "pieces": list_of_pieces}
 
 
-def with_tables(text: str) -> str:
-    """The text, with each table between its two marks made anew."""
-    found = [name for name in TABLES if BEGIN.format(name) in text]
+def with_parts(text: str) -> str:
+    """The text, with each part between its two marks made anew.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or one has no end.
+    """
+    found = [name for name in PARTS if BEGIN.format(name) in text]
     if not found:
-        raise UsageError(f"a file without a mark like {BEGIN.format('keys')} is not allowed")
+        marks = ", ".join(map(BEGIN.format, PARTS))
+        raise UsageError(f"a file without any of the marks {marks} is not allowed")
     for name in found:
         begin, end = BEGIN.format(name), END.format(name)
         before, _, rest = text.partition(begin)
         _, there, after = rest.partition(end)
         if not there:
             raise UsageError(f"a file with {begin} and without {end} is not allowed")
-        text = f"{before}{begin}\n{TABLES[name]()}\n{end}{after}"
+        text = f"{before}{begin}\n{PARTS[name]()}\n{end}{after}"
     return text
 
 
@@ -121,12 +123,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; update the file."""
     parser = cli.parser(__doc__)
     parser.add_argument(
-        "files", type=Path, nargs="+", help="Markdown files with the begin and end marks of a table"
+        "files", type=Path, nargs="+", help="Markdown files with the begin and end marks of a part"
     )
     options = parser.parse_args(argv)
     for file in options.files:
         try:
-            text = with_tables(file.read_text(encoding="utf-8"))
+            text = with_parts(file.read_text(encoding="utf-8"))
         except (UnicodeDecodeError, UsageError) as error:
             raise UsageError(f"{file}: {error}") from None
         with atomic(cli.output(file)) as temporary:

@@ -514,6 +514,6 @@ def test_check_study_says_how_much_work_it_is(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("file", ["config/README.md", "docs/strategies.md", "docs/scenarios.md"])
-def test_generated_tables_are_up_to_date(file: str) -> None:
+def test_generated_parts_are_up_to_date(file: str) -> None:
     text = (ROOT / file).read_text()
-    assert document.with_tables(text) == text, "run `make docs`"
+    assert document.with_parts(text) == text, "run `make docs`"

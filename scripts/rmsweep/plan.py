@@ -83,10 +83,9 @@ COSTS = {
     },
 }
 DEAREST = COSTS["lme4"]["lmer"]
-# groups of different sizes may have several minima, which the native engine looks for
-UNEQUAL = 2.5
-# it fits datasets together only if their rows are in the same groups
-ONE_BY_ONE = 25.0
+# of native fits: where groups differ in size, several minima are looked for; datasets whose rows
+# differ are not fitted together
+SLOWER = {"equal groups": 1.0, "unequal groups": 5.0, "one by one": 20.0}
 # a shard's rows are in memory until it is written, some 4 kB per fit
 LARGEST_BLOCK = 20_000
 # network file systems take their time to load Python and R
@@ -120,8 +119,9 @@ def seconds(study: Study, condition: Condition) -> float:
     """Expected CPU seconds for one dataset of a condition, all strategies together."""
 
     def one(strategy: Strategy, engine: str) -> float:
-        known = fit_seconds(strategy.origin, engine, condition.n_groups, condition.n_obs)
-        return known * (slower(condition) if engine == "native" else 1.0)
+        slower = SLOWER[native_kind(condition)] if engine == "native" else 1.0
+        n_groups, n_obs = condition.n_groups, condition.n_obs
+        return slower * fit_seconds(strategy.origin, engine, n_groups, n_obs)
 
     shared: dict[object, list[float]] = {}
     for strategy in study.strategies:
@@ -136,18 +136,18 @@ def seconds(study: Study, condition: Condition) -> float:
     return total
 
 
-def slower(condition: Condition) -> float:
-    """How much longer the native engine takes than for datasets of equal groups."""
-    if rows_differ(condition):
-        return ONE_BY_ONE
-    return 1.0 if condition["group_sizes"] == "equal" else UNEQUAL
-
-
 def fit_seconds(origin: str, engine: str, n_groups: int, n_obs: int) -> float:
     """Expected CPU seconds of one fit by a strategy, whatever it shares with others."""
     cost = COSTS.get(engine, {}).get(origin, DEAREST)
     size = (1, n_groups, n_groups * n_obs)
     return sum(coefficient * amount for coefficient, amount in zip(cost, size, strict=True))
+
+
+def native_kind(condition: Condition) -> str:
+    """Which of `SLOWER` a condition's datasets are natively."""
+    if rows_differ(condition):
+        return "one by one"
+    return "equal groups" if condition["group_sizes"] == "equal" else "unequal groups"
 
 
 def limit_minutes(study: Study, block: Block, attempt: int) -> int:

@@ -456,7 +456,7 @@ def _changes(cross: Array, at: _Places, k: int, work: Workspace) -> Array:
     """F'M_EF and F'h_E of each entry of G, side by side, (R, k, p² + p)."""
     both = _picked("both", cross, at.uus[0], work)
     both += _picked("other", cross, at.uus[1], work)
-    both = both.reshape(len(cross), k, -1)
+    both = both.reshape(len(cross), k, both.shape[1] // k)
     both *= at.factor[:, None] / 2.0
     return both
 

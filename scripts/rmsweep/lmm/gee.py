@@ -53,7 +53,7 @@ def gee_exchangeable(data: CrossProducts, kind: Literal["CR0", "CR3"], divisor: 
 
     Coefficients are those of generalised least squares with V_g = (1 − α)I + α11', and α is the
     mean product of the residuals of two rows of a group over their mean square (Liang & Zeger
-    1986, example 3). The two are found in turn until neither changes.
+    1986). The two are found in turn until neither changes.
 
     Parameters
     ----------

@@ -147,8 +147,8 @@ def bias_reduced_ols(data: CrossProducts, kind: Kind) -> LeastSquaresFit:
     data : CrossProducts
         R datasets with Z = X.
     kind : {"CR2", "CR3"}
-        CR3 is multiplied by (G − 1)/G, as the jackknife is (Cameron, Gelbach & Miller 2008), for
-        normal residuals about half as much too large as without it.
+        CR3 is multiplied by (G − 1)/G, which makes it the jackknife's (Cameron, Gelbach & Miller
+        2008).
     """
     index, G = data.usable, data.n_groups
     robust = sandwich(bases(data), coefficient_contrasts(data.x_centre[index]), kind)

@@ -5,7 +5,7 @@ estimated covariance of the estimates is
 
     M (Σ X_g'W_gA_g u_g u_g'A_g'W_gX_g) M.
 
-CR0 has A_g = I. CR2 (Bell & McCaffrey 2002; Pustejovsky & Tipton 2018, equation 9) has
+CR0 has A_g = I. CR2 (Bell & McCaffrey 2002; Pustejovsky & Tipton 2018) has
 A_g = D(D'(V_g − X_gMX_g')D)^(−1/2) D' with DD' = V_g, which makes it unbiased where V_g is right,
 and CR3 (the jackknife's; Mancl & DeRouen 2001) has A_g = V_g (V_g − X_gMX_g')⁻¹.
 

@@ -23,7 +23,7 @@ from rmsweep.lmm.leastsquares import (
     coefficients_by_group,
     in_units,
 )
-from rmsweep.lmm.sandwich import bases
+from rmsweep.lmm.sandwich import bases, coefficient_contrasts
 from rmsweep.lmm.smallmatrix import Array
 
 # Steps towards τ², of which a handful is enough, and what is left of them at the end.
@@ -35,8 +35,8 @@ def weighted_two_stage(data: CrossProducts) -> LeastSquaresFit:
     """Random-effects meta-analysis of the groups' coefficients, one coefficient at a time.
 
     b_gk has the variance v_gk + τ_k², where v_gk = s² (X_g'X_g)⁻¹_kk with the s² of all groups
-    together, and τ_k² is estimated by REML (Viechtbauer 2005, equation 15). Standard errors are
-    those of Knapp & Hartung (2003), on G − 1 degrees of freedom.
+    together, and τ_k² is estimated by REML (Viechtbauer 2005). Standard errors are those of Knapp &
+    Hartung (2003), on G − 1 degrees of freedom.
 
     Parameters
     ----------
@@ -125,8 +125,8 @@ def swamy(data: CrossProducts) -> tuple[LeastSquaresFit, NDArray[np.bool_]]:
 
     b_g has the covariance Δ + s_g²(X_g'X_g)⁻¹. Δ is estimated by the covariance of the b_g less the
     mean of their sampling covariances. Where that is not positive semidefinite, it is the
-    former alone, as in Swamy's own advice and in plm; eigenvalues cut off at zero would depend
-    on the units of the predictors.
+    former alone, as in plm; if eigenvalues were cut off at zero, the estimates would depend on
+    the units of the predictors.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def swamy(data: CrossProducts) -> tuple[LeastSquaresFit, NDArray[np.bool_]]:
     weight = np.linalg.inv(Delta[:, None] + sampling)
     V = np.linalg.inv(weight.sum(axis=1))
     beta = np.matmul(V, np.matmul(weight, b[..., None]).sum(axis=1))[..., 0]
-    contrasts = uncentred(np.tile(np.eye(K), (len(index), 1, 1)), data.x_centre[index])
+    contrasts = coefficient_contrasts(data.x_centre[index])
     variance = (np.matmul(contrasts, V) * contrasts).sum(axis=-1)
     everywhere = np.zeros(data.n_datasets, dtype=bool)
     everywhere[index] = alone

@@ -6,7 +6,7 @@ multiplied by v_g. With m = (X'X)⁻¹c, scores s̃_g = X_g'ũ_g and w = (X'X)�
 
     t* = c'w / SE*,  SE*² = Σ(v_g m's̃_g − m'X_g'X_g w)²,
 
-SE being CR0's. No row of the data is needed (Roodman et al. 2019, section 5). As s̃ is linear in r,
+SE being CR0's. No row of the data is needed (Roodman et al. 2019). As s̃ is linear in r,
 so are numerator and scores, and a test is inverted into an interval without another draw.
 
 References

@@ -10,6 +10,7 @@ import numpy as np
 
 from rmsweep.data.dataset import Batch, Dataset
 from rmsweep.strategies import (
+    CIType,
     Conventions,
     Fit,
     FitError,
@@ -35,9 +36,17 @@ class Options:
     ----------
     errors : {"CR2", "CR3"}
         Bell & McCaffrey's, with Satterthwaite's degrees of freedom, or the jackknife's, with G − 1.
+    test : {"t", "z"}
+        Whether tests and intervals are by Student's t or by the normal distribution.
     """
 
     errors: Literal["CR2", "CR3"] = "CR2"
+    test: CIType = "t"
+
+    def conventions(self) -> Conventions:
+        """As `Fit` takes them."""
+        found = CONVENTIONS[self.errors].copy()
+        return found if self.test == "t" else found | {"df_type": "normal", "ci_type": "z"}
 
 
 PRESETS = {
@@ -90,17 +99,20 @@ def fit(data: Dataset, options: Options) -> Fit:
     if reason := _native(Batch([data]), options).messages[0]:
         raise FitError(reason)
     table = r_file.ours(SOURCE, R_PACKAGES).call(data, options.errors)
-    found = table.fit(data, data.terms, CONVENTIONS[options.errors])
-    if options.errors == "CR2":
-        return found
-    G = data.n_groups
-    df = np.full(len(found.se), G - 1.0)
-    return replace(found, se=found.se * np.sqrt((G - 1) / G), df=df)
+    found = table.fit(data, data.terms, options.conventions())
+    if options.errors == "CR3":
+        G = data.n_groups
+        df = np.full(len(found.se), G - 1.0)
+        found = replace(found, se=found.se * np.sqrt((G - 1) / G), df=df)
+    return found if options.test == "t" else replace(found, df=np.full(len(found.se), np.inf))
 
 
 def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
     """Fit the same by closed forms, from the groups' cross-products."""
-    return from_least_squares(_native(batch, options), CONVENTIONS[options.errors])
+    fitted = _native(batch, options)
+    if options.test == "z":
+        fitted = replace(fitted, df=np.inf)
+    return from_least_squares(fitted, options.conventions())
 
 
 def _native(batch: Batch, options: Options) -> LeastSquaresFit:
