@@ -178,7 +178,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a factor of more levels than rows": (
         {"predictor_distribution": "factor", "n_obs": [3]},
-        "predictor_distribution: 'factor' is not allowed; allowed: factor with n_obs of 4 or more",
+        "predictor_distribution: 'factor' is not allowed; allowed: factor with n_obs of 8 or more",
+    ),
+    "a factor of one level": (
+        {"predictor_distribution": {"from": "factor", "levels": 1}},
+        "predictor_distribution: {'from': 'factor', 'levels': 1} is not allowed; allowed: for lev",
     ),
     "icc of 1": ({"predictor_icc": 1}, "predictor_icc: 1 is not allowed; allowed: a number from"),
     "phi": ({"predictor_autocorrelation": -1}, "predictor_autocorrelation: -1 is not allowed"),

@@ -16,6 +16,8 @@ from rmsweep.data import distributions
 from rmsweep.data.dataset import Batch
 from rmsweep.data.rows import autoregressive, rows_of
 from rmsweep.data.scenario import Simulated, simulate, smallest_group
+from rmsweep.design import Block
+from rmsweep.sweep.replication import run_block
 
 # bounds in standard errors: 1 in 10^6 where the draws are as they should be
 BOUND = 5
@@ -200,14 +202,23 @@ class TestPredictors:
         np.testing.assert_allclose(x, np.tile(np.arange(-2, 3) / np.sqrt(2), (10, 1)))
 
     def test_a_factor_has_the_same_levels_in_every_group(self) -> None:
-        one = draw(n_obs=8, n_predictors=4, predictor_distribution=["factor"] * 3 + ["normal"])
-        contrasts = one.data.X[:, :4].reshape(10, 8, 4)
-        for group in contrasts:
-            np.testing.assert_array_equal(group, contrasts[0])
-        assert len(np.unique(contrasts[0], axis=0)) == 4
-        np.testing.assert_allclose(contrasts[0].T @ contrasts[0] / 8, np.eye(4), atol=1e-14)
+        factors = ["factor", "normal", {"from": "factor", "levels": 3}]
+        one = draw(n_obs=12, predictor_distribution=factors)
+        values = one.data.X[:, [0, 1, 3]].reshape(10, 12, 3)
+        for group in values:
+            np.testing.assert_array_equal(group, values[0])
+        # all combinations, as often as each other
+        assert np.unique(values[0], axis=0, return_counts=True)[1].tolist() == [2] * 6
+        np.testing.assert_allclose(values[0].T @ values[0] / 12, np.eye(3), atol=1e-14)
         single = draw(n_obs=4, n_predictors=1, predictor_distribution="factor")
-        np.testing.assert_array_equal(single.data.X[:4, 1], [-1, 1, -1, 1])
+        np.testing.assert_allclose(single.data.X[:4, 1], [-1, 1, -1, 1], rtol=1e-15)
+
+    def test_factors_are_what_an_analysis_of_variance_takes(self) -> None:
+        factors = ["factor", {"from": "factor", "levels": 3}]
+        keys = {"n_predictors": 2, "predictor_distribution": factors, "strategies": ["rm_anova"]}
+        study = load_study({"n_groups": [10], "n_obs": [6], "sigma": [1], "n_sims": 1} | keys, "s")
+        (row,) = run_block(study, Block(study.conditions[0], range(1))).to_pylist()
+        assert row["status"] == "ok", row["messages"]
 
 
 # beta, rho, tau0, tau_m (sigma_w 1), and the limits of the slopes: least squares on all rows, on

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rmsweep.data import pieces
 from rmsweep.data.options import NotAllowedError
 from rmsweep.data.patterns import PATTERNS
-from rmsweep.data.predictors import between, per_predictor
+from rmsweep.data.predictors import between, levels, per_predictor
 from rmsweep.data.vectors import scale, vector
 from rmsweep.design import Condition
 
@@ -37,7 +39,7 @@ def contradiction(condition: Condition) -> tuple[str, str] | None:
     names = [pieces.name_of(one) for one in per_predictor(condition)]
     if any(name in PATTERNS for name, own in zip(names, level, strict=True) if own == 2):
         return "predictor_distribution", f"no {', '.join(PATTERNS)} for predictors of level 2"
-    needed = {"trend": 2, "factor": names.count("factor") + 1}
+    needed = {"trend": 2, "factor": math.prod(map(levels, per_predictor(condition)))}
     for name, least in needed.items():
         if name in names and condition.n_obs < least:
             return "predictor_distribution", f"{name} with n_obs of {least} or more"

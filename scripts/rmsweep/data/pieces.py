@@ -185,7 +185,7 @@ def in_type(given: Any, default: Any) -> Any:
 
 @cache
 def check(key: str, value: Named) -> None:
-    """Try a piece on a few numbers; sizes and patterns depend on the condition and have to wait.
+    """Try a piece on a few numbers; sizes of groups depend on the condition and have to wait.
 
     Raises
     ------
@@ -206,6 +206,8 @@ def check(key: str, value: Named) -> None:
         drawn(key, value, rng, example)
     elif KINDS[key].function == "observed":
         observed(value, rng, example, EXAMPLE)
+    elif name in PATTERNS:
+        patterned(value, EXAMPLE.times, 5, 1)
 
 
 def drawn(key: str, value: Named, rng: np.random.Generator, z: Array) -> Array:
@@ -215,6 +217,12 @@ def drawn(key: str, value: Named, rng: np.random.Generator, z: Array) -> Array:
         good = is_array(found, np.float64, z.shape) and bool(np.isfinite(found).all())
         expect(good, key, value, f"finite floats of the shape {z.shape}")
     return found  # type: ignore[no-any-return]
+
+
+def patterned(value: Named, times: NDArray[np.int64], n_obs: int, n_before: int) -> Array:
+    """The values of a predictor that has the same ones in every group."""
+    values: Array = run("predictor_distribution", value, times, n_obs, n_before)
+    return values
 
 
 def observed(value: Named, rng: np.random.Generator, y: Array, rows: Rows) -> NDArray[np.bool_]:

@@ -85,12 +85,19 @@ def patterned(condition: Condition, w: Array, rows: Rows) -> Array:
     """Columns with those in place that are the same in every group."""
     if condition["predictor_distribution"] == "normal":
         return w
-    columns, names = w.copy(), [pieces.name_of(name) for name in per_predictor(condition)]
-    for j, name in enumerate(names):
-        if name in PATTERNS:
-            place, n_alike = names[:j].count(name), names.count(name)
-            columns[:, j] = PATTERNS[name](rows.times, condition.n_obs, place, n_alike)
+    columns, n_before = w.copy(), 1
+    for j, piece in enumerate(per_predictor(condition)):
+        if pieces.name_of(piece) in PATTERNS:
+            columns[:, j] = pieces.patterned(piece, rows.times, condition.n_obs, n_before)
+            n_before *= levels(piece)
     return columns
+
+
+def levels(piece: pieces.Named) -> int:
+    """Levels that a predictor adds to the combinations of factors; 1 if it is none."""
+    if pieces.name_of(piece) != "factor":
+        return 1
+    return int(pieces.options("predictor_distribution", piece)["levels"])
 
 
 def per_predictor(condition: Condition) -> Sequence[pieces.Named]:
