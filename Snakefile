@@ -32,4 +32,6 @@ rule all:
         merged_tables(),
         agreement(),
         performance(),
+        claims(),
+        claims("claims_by_condition"),
         figures(),

@@ -21,9 +21,11 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
+import assess_claims
 import check_study
 import compare_engines
 import document
+import document_claims
 import draw
 import fit_cell
 import fit_table
@@ -240,6 +242,7 @@ MERGE = ["--config", CONFIG, "--cells", ".", "--output"]
         (compare_engines.main, ["absent.parquet", "--output", "x.csv"], "absent.parquet"),
         (compare_engines.main, ["x", "--output", "x.txt"], "--output: x.txt is not allowed"),
         (merge_shards.main, [*MERGE, "x.txt"], "x.txt; a"),
+        (document_claims.main, ["x.md", "absent.parquet"], "absent.parquet: not a table of claims"),
         (document.main, ["absent.md"], "absent.md: No such file"),
         (document.main, [__file__], "test_scripts.py: "),
     ],
@@ -269,6 +272,10 @@ WRITERS = {
     ),
     "merge_shards": (merge_shards.main, MERGE),
     "compare_engines": (compare_engines.main, ["audit.parquet", "--output"]),
+    "assess_claims": (
+        assess_claims.main,
+        ["performance.parquet", "--output", "x.csv", "--by-condition"],
+    ),
     "draw": (draw.main, ["fits.parquet", "--output"]),
 }
 
@@ -347,6 +354,7 @@ def merged(tmp_path: Path) -> Path:
         (rerun_replication.main, ["--failed"]),
         (rerun_replication.main, ["--row", "0"]),
         (compare_engines.main, ["--output", "x.csv"]),
+        (assess_claims.main, ["--output", "x.csv", "--by-condition", "y.csv"]),
         (draw.main, []),
     ],
 )

@@ -1,0 +1,147 @@
+"""The rule that turns numbers into verdicts. It is the only thing that makes any.
+
+1. Each number has an interval. The intervals of a test hold together: with k numbers, each has
+   confidence 1 - .05/k (Bonferroni).
+2. A number is *for* the claim if its interval is inside the test's region, *against* it if it is
+   outside, and else *undecided*, as is any number of less than `MIN_DATASETS` datasets.
+3. A test *holds* if at least `NEARLY_ALL` of its numbers are for it, *does not hold* if as many are
+   against it, and else holds *in part*. It is *undecided* if that depends on how the undecided
+   numbers turn out.
+4. A claim holds if all of its tests do, does not hold if none does, and else holds in part. It is
+   undecided if that depends on how undecided tests turn out. Tests that the study can't make don't
+   count; a claim without others is *not testable*.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.special import ndtri
+
+from rmsweep.claims.cases import Case
+from rmsweep.claims.claim import Region, Test
+
+CONFIDENCE = 0.95
+"""That all intervals of a test hold, together."""
+NEARLY_ALL = 0.9
+"""A claim about many conditions holds although one in ten is an exception."""
+MIN_DATASETS = 20
+"""From here on the standard errors of medians and rates are not too small, as simulations show."""
+
+Side = Literal["for", "against", "undecided"]
+Verdict = Literal["holds", "in part", "does not hold", "undecided", "not testable"]
+VERDICTS: tuple[Verdict, ...] = (
+    "holds",
+    "in part",
+    "does not hold",
+    "undecided",
+    "not testable",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A number with its interval, and the side that it takes."""
+
+    case: Case
+    low: float
+    high: float
+    side: Side
+
+
+def judge(cases: Sequence[Case], region: Region) -> list[Judged]:
+    """The numbers of a test, judged."""
+    z = float(ndtri(1.0 - (1.0 - CONFIDENCE) / (2.0 * max(len(cases), 1))))
+    found = []
+    for case in cases:
+        low, high = case.interval(z)
+        found.append(Judged(case, low, high, side_of(case, low, high, region)))
+    return found
+
+
+def side_of(case: Case, low: float, high: float, region: Region) -> Side:
+    """The side that a number takes."""
+    if case.number.n_used < MIN_DATASETS or not np.isfinite([low, high]).all():
+        return "undecided"
+    if region.low < low and high < region.high:
+        return "for"
+    return "against" if high < region.low or low > region.high else "undecided"
+
+
+def possible_verdicts(sides: Sequence[Side], test: Test) -> frozenset[Verdict]:
+    """What a test may come to, however its undecided numbers turn out."""
+    counts, n = Counter(sides), len(sides)
+    if test.some:
+        sure: set[Verdict] = {"holds"} if counts["for"] else {"not testable"}
+        return frozenset(sure | ({"holds"} if counts["undecided"] else set()))
+    if not n:
+        return frozenset({"not testable"})
+    needed = NEARLY_ALL * n
+    found: set[Verdict] = set()
+    for n_for in range(counts["for"], n - counts["against"] + 1):
+        if n_for >= needed:
+            found.add("holds")
+        else:
+            found.add("does not hold" if n - n_for >= needed else "in part")
+    return frozenset(found)
+
+
+def only(verdicts: Collection[Verdict]) -> Verdict:
+    """The verdict, if no other is possible."""
+    return next(iter(verdicts)) if len(verdicts) == 1 else "undecided"
+
+
+def verdict_of_claim(possible: Sequence[Collection[Verdict]]) -> Verdict:
+    """The verdict on a claim, from what each of its tests may come to."""
+    return only({combined(verdicts) for verdicts in itertools.product(*possible)})
+
+
+def combined(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict on a claim, from those on its tests."""
+    made = {verdict for verdict in verdicts if verdict != "not testable"}
+    if not made:
+        return "not testable"
+    return made.pop() if len(made) == 1 else "in part"
+
+
+def overall(judged: Sequence[Judged]) -> tuple[float, float, int]:
+    """Mean of a test's numbers, a geometric one of ratios, and its standard error.
+
+    Numbers of different conditions are independent. Those of one condition are of the same data, or
+    share a level: they count as if they were correlated perfectly, so that the error is an upper
+    bound. Numbers of less than `MIN_DATASETS` datasets are left out where there are others.
+
+    Returns
+    -------
+    mean, mcse : float
+    n : int
+        Datasets behind them.
+    """
+    cases = [one.case for one in judged if one.case.number.n_used >= MIN_DATASETS]
+    cases = cases or [one.case for one in judged]
+    if not cases:
+        return np.nan, np.nan, 0
+    ratio = cases[0].scale == "ratio"
+    values = np.array([case.number.value for case in cases])
+    errors = np.array([case.number.mcse for case in cases])
+    if ratio:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values, errors = np.log(values), errors / values
+    conditions = [tuple(sorted(case.at.items())) for case in cases]
+    within: dict[tuple[tuple[str, float], ...], float] = {}
+    for condition, error in zip(conditions, errors, strict=True):
+        within[condition] = within.get(condition, 0.0) + error
+    datasets = {
+        condition: case.number.n_used for condition, case in zip(conditions, cases, strict=True)
+    }
+    mean = float(values.mean())
+    mcse = float(np.sqrt(np.square(list(within.values())).sum())) / len(cases)
+    if ratio:
+        mean = float(np.exp(mean))
+        mcse *= mean
+    return mean, mcse, sum(datasets.values())
