@@ -150,7 +150,7 @@ def test_fit_table_takes_categories_missing_values_and_odd_names(
         (["data.csv", "--formula", "DV", "--group", "Group"], "no response"),
         (
             ["data.csv", *FORMULA, "--strategies", "lm3"],
-            "strategies: 'lm3' is not allowed; allowed: between, ",
+            "strategies: 'lm3' is not allowed; allowed: ",
         ),
         (["data.csv", *FORMULA, "--optimizer", "x"], "optimizer: nloptwrap, bobyqa, Nelder_Mead"),
         (["data.csv", *FORMULA, "--verdict", "mild"], "as verdict strict, published"),

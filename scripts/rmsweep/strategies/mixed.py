@@ -200,7 +200,7 @@ PRESETS = {
         assumes="independent groups; the model only makes SEs unbiased",
         convention="REML; CR2 with Satterthwaite's df",
         reference="clubSandwich (Pustejovsky & Tipton 2018; Huang & Zhang 2025)",
-        use="where the full model is singular: it never fails and keeps its size",
+        use="where the full model is singular: it keeps its size whatever the slopes do",
     ),
     "lmer_zcp": Preset(
         "Mixed model with uncorrelated random intercepts and slopes",
