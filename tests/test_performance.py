@@ -252,6 +252,18 @@ def test_comparisons_are_on_the_datasets_that_both_fitted(
     assert set(pairs) == {(a, b) for i, a in enumerate(names) for b in names[i + 1 :]}
 
 
+def test_decisions_agree_where_both_reject_or_neither_does() -> None:
+    def fits(p_values: list[float]) -> Fits:
+        nothing = np.zeros(len(p_values))
+        return Fits(*[nothing] * 5, np.array(p_values), nothing, nothing)
+
+    one, two = fits([0.01, 0.2, 0.04, 0.5, np.nan]), fits([0.03, 0.9, 0.06, 0.01, 0.01])
+    agreement = COMPARISONS["decision_agreement"].of(one, two)
+    assert agreement == rate(np.array([1.0, 1.0, 0.0, 0.0]))
+    assert COMPARISONS["decision_agreement"].of(two, one) == agreement
+    assert COMPARISONS["decision_agreement"].of(one, one).value == 1.0
+
+
 def test_tables_of_different_studies_are_refused(
     folder: Path, table: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,7 @@ from rmsweep import plan
 from rmsweep.config import read_study
 from rmsweep.design import Study
 from rmsweep.errors import UserError
+from rmsweep.figures.names import NAMES
 from rmsweep.sweep import tables
 from rmsweep.sweep.content import DamagedError
 from rmsweep.sweep.merge import MergeError, merge
@@ -67,7 +68,7 @@ def test_everything_is_made(reference: Checkout) -> None:
     assert reference.table("coefs").num_rows == 10 * 4 * 2
     assert reference.table("timings").num_rows == 10 * 4
     assert set(reference.table("performance")["fits"].to_pylist()) == {"all", "converged"}
-    assert len(list((reference.results() / "figures").glob("*.svg"))) == 8
+    assert len(list((reference.results() / "figures").glob("*.svg"))) == len(NAMES)
 
 
 @pytest.mark.parametrize(

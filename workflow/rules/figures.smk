@@ -1,6 +1,7 @@
-"""Figures: all of them from the merged table and its measures, by one job.
+"""Figures: all of them from the merged tables and their measures, by one job.
 
-Needs fits.parquet and performance.parquet beside it; makes PNG and SVG of every figure, for each slice of the study.
+Needs fits.parquet and, beside it, coefs, timings and performance; makes PNG and SVG of every
+figure, for each slice of the study.
 """
 
 
@@ -12,6 +13,8 @@ rule draw:
     input:
         due(*figures()),
         fits=f"{RESULTS}/fits.parquet",
+        coefs=f"{RESULTS}/coefs.parquet",
+        timings=f"{RESULTS}/timings.parquet",
         performance=f"{RESULTS}/performance.parquet",
     output:
         figures(),

@@ -291,6 +291,12 @@ def rmse_ratio(fits: Fits, reference: Fits) -> Result:
         return jackknife(rms(fits.error) / rms(reference.error), without)
 
 
+def decision_agreement(fits: Fits, reference: Fits) -> Result:
+    """How often both reject zero, or neither does."""
+    one, two = fits.rejects_zero, reference.rejects_zero
+    return rate(np.where(np.isnan(one + two), np.nan, one == two))
+
+
 class Comparison(NamedTuple):
     """A measure of two strategies on the datasets that both fitted; as `Measure` else."""
 
@@ -308,5 +314,6 @@ COMPARISONS: dict[str, Comparison] = {
     "difference_of_rejection": Comparison(
         lambda one, two: mean(one.rejects_zero - two.rejects_zero)
     ),
+    "decision_agreement": Comparison(decision_agreement),
 }
 """The comparisons of two strategies, the second of which is the reference."""
