@@ -66,7 +66,7 @@ format: setup-dev
 	python -m snakefmt Snakefile workflow
 
 docs: setup
-	python scripts/document_config.py config/README.md
+	python scripts/document.py config/README.md docs/strategies.md docs/scenarios.md
 
 clean:
 	rm -rf results logs .snakemake

@@ -59,7 +59,7 @@ def normal_fits(rows: pd.DataFrame) -> Fits:
     df, statistic = np.full(len(rows), np.inf), estimate / se
     p_value = 2 * stats.norm.sf(np.abs(statistic))
     low, high = estimate - Z95 * se, estimate + Z95 * se
-    return Fits(np.full(len(rows), 0.5), estimate, se, df, statistic, p_value, low, high)
+    return Fits(np.full(len(rows), 0.5), estimate, se, df, statistic, p_value, low, high, p_value)
 
 
 def main() -> None:
@@ -86,7 +86,9 @@ def main() -> None:
     unknown = np.full(len(rows), np.nan)
     columns = ("p_val", "lower_bound", "upper_bound")
     known = (rows[column].to_numpy() for column in columns)
-    fits = Fits(rows["true_param"].to_numpy(), rows["est"].to_numpy(), *[unknown] * 3, *known)
+    fits = Fits(
+        rows["true_param"].to_numpy(), rows["est"].to_numpy(), *[unknown] * 3, *known, unknown
+    )
     for name, there in SIMHELPERS.items():
         show("t_res", name, MEASURES[name].of(fits), there)
 

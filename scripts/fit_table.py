@@ -90,6 +90,7 @@ def fit(strategy: Strategy, data: Dataset, truth: Array) -> dict[str, Any]:
         known = (np.array([coef[name]], dtype=float) for name in ("estimate", "se", "df"))
         by_t = infer(*known, normal=False)
         coef |= {"t_ci_low": in_json(by_t.ci_low[0]), "t_ci_high": in_json(by_t.ci_high[0])}
+        del coef["p_truth"]
     return row | {"fit_success": success[0].as_py()}
 
 
@@ -145,7 +146,7 @@ def as_text(strategy: Strategy, result: dict[str, Any]) -> str:
     if result["status"] == "failed":
         return f"{heading}\nfailed: {result['messages']}"
     table = pd.DataFrame(result["coefs"]).set_index("term")
-    by_z = result["ci_type"] == "z"
+    by_z = result["ci_type"] == "z" and result["test_type"] == "t"
     shown = pd.DataFrame(
         {
             "Estimate": table["estimate"],
@@ -168,12 +169,14 @@ def as_text(strategy: Strategy, result: dict[str, Any]) -> str:
     ]
     lines += [
         f"Note: {result[key]}"
-        for key in ("grad_msg", "hess_msg", "df_msg", "messages")
+        for key in ("unsaid", "grad_msg", "hess_msg", "df_msg", "messages")
         if result[key]
     ]
     if result["singular"]:
         lines.append("Note: the fit is singular")
     conventions = f"SE: {result['se_type']}; df: {result['df_type']}; CI: {result['ci_type']}"
+    if result["test_type"] != "t":
+        conventions += f"; tests and CI: {result['test_type']}"
     return "\n".join([*lines, conventions])
 
 

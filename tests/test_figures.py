@@ -106,6 +106,7 @@ def write_fits(
     coefs = coefs.assign(**missing)
     coefs["statistic"] = coefs["estimate"] / coefs["se"]
     coefs["p_value"] = np.where(coefs["se"].isna(), np.nan, rng.random(len(coefs)) / 5)
+    coefs["p_truth"] = np.where(coefs["se"].isna(), np.nan, rng.random(len(coefs)) / 2)
     coefs = coefs.assign(
         ci_low=coefs["estimate"] - 2 * coefs["se"], ci_high=coefs["estimate"] + 2 * coefs["se"]
     )
@@ -342,6 +343,16 @@ def test_coefficients_widen_around_one_truth() -> None:
         np.testing.assert_allclose(simulated.coefficients.std(axis=0), sigma, rtol=0.05)
 
 
+def test_coefficients_are_those_of_the_scenario() -> None:
+    keys = {"beta": [1, 2, 3, 4], "effect_distribution": "binary", "missing": "mcar"}
+    one = condition(n_groups=10, n_obs=5, sigma=1, predictor_level=2, **keys)
+    drawn = coefficients.population(0, one, 3.0)
+    np.testing.assert_array_equal(drawn.betas, [1, 2])
+    assert {*drawn.coefficients[:, 0]} == {-2.0, 4.0}
+    # a predictor of level 2 has one coefficient for all groups
+    assert {*drawn.coefficients[:, 1]} == {2.0}
+
+
 def test_coefficients_that_do_not_vary_are_lines(tmp_path: Path) -> None:
     figure = of_all(coefficients.draw, a_study(sigma=[0], n_predictors=1))
     assert [line.get_linestyle() for line in figure.axes[0].lines] == ["-", "-"]
@@ -451,10 +462,10 @@ def test_cost_is_the_median_time_and_the_ratio(tmp_path: Path) -> None:
 
 
 def test_a_fit_that_strategies_share_costs_each_of_them() -> None:
-    with_t = {"name": "lmer_t", "from": "lmer", "interval": "t"}
+    with_t = {"name": "lmer_again", "from": "lmer", "interval": "t"}
     study = a_study(strategies=["lmer", with_t])
     keys = ["n_groups", "n_obs", "sigma", "strategy"]
-    rows = [[10, 5, 1.0, "lmer", 3.0], [10, 5, 1.0, "lmer_t", 0.5]]
+    rows = [[10, 5, 1.0, "lmer", 3.0], [10, 5, 1.0, "lmer_again", 0.5]]
     timings = pd.DataFrame(rows, columns=[*keys, "cpu_seconds"])
     assert cost.cpu_per_fit(timings, keys, study)["cpu"].tolist() == [3.0, 3.5]
 

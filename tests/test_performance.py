@@ -72,10 +72,9 @@ def small_study(rng: np.random.Generator, n: int) -> tuple[Fits, Fits]:
         se = scale * np.sqrt(rng.chisquare(12, size=n) / 12)
         estimate = truth + error
         half = stats.t.ppf(0.975, 12) * se
-        p_value = 2 * stats.t.sf(np.abs(estimate / se), df)
-        return Fits(
-            truth, estimate, se, df, estimate / se, p_value, estimate - half, estimate + half
-        )
+        p_value, p_truth = (2 * stats.t.sf(np.abs(it / se), df) for it in (estimate, error))
+        ends = estimate - half, estimate + half
+        return Fits(truth, estimate, se, df, estimate / se, p_value, *ends, p_truth)
 
     return fits(first, 0.32), fits(second, 0.3)
 
@@ -255,7 +254,7 @@ def test_comparisons_are_on_the_datasets_that_both_fitted(
 def test_decisions_agree_where_both_reject_or_neither_does() -> None:
     def fits(p_values: list[float]) -> Fits:
         nothing = np.zeros(len(p_values))
-        return Fits(*[nothing] * 5, np.array(p_values), nothing, nothing)
+        return Fits(*[nothing] * 5, np.array(p_values), *[nothing] * 3)
 
     one, two = fits([0.01, 0.2, 0.04, 0.5, np.nan]), fits([0.03, 0.9, 0.06, 0.01, 0.01])
     agreement = COMPARISONS["decision_agreement"].of(one, two)

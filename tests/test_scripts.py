@@ -22,7 +22,7 @@ from scipy import stats
 
 import check_study
 import compare_engines
-import document_config
+import document
 import draw
 import fit_cell
 import fit_table
@@ -239,8 +239,8 @@ MERGE = ["--config", CONFIG, "--cells", ".", "--output"]
         (compare_engines.main, ["absent.parquet", "--output", "x.csv"], "absent.parquet"),
         (compare_engines.main, ["x", "--output", "x.txt"], "--output: x.txt is not allowed"),
         (merge_shards.main, [*MERGE, "x.txt"], "x.txt; a"),
-        (document_config.main, ["absent.md"], "absent.md: No such file"),
-        (document_config.main, [__file__], "test_scripts.py: "),
+        (document.main, ["absent.md"], "absent.md: No such file"),
+        (document.main, [__file__], "test_scripts.py: "),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
@@ -510,6 +510,7 @@ def test_check_study_says_how_much_work_it_is(capsys: pytest.CaptureFixture[str]
     assert said.startswith("quick: 8 conditions x 5 replications x 4 strategies, in 40 jobs ")
 
 
-def test_the_table_of_keys_is_up_to_date() -> None:
-    text = (ROOT / "config" / "README.md").read_text()
-    assert document_config.with_table(text) == text, "run `make docs`"
+@pytest.mark.parametrize("file", ["config/README.md", "docs/strategies.md", "docs/scenarios.md"])
+def test_generated_parts_are_up_to_date(file: str) -> None:
+    text = (ROOT / file).read_text()
+    assert document.with_parts(text) == text, "run `make docs`"

@@ -61,8 +61,20 @@ CHANGES = {
     "predictor_mean": (1, "tables"),
     "predictor_sd": (2, "tables"),
     "predictor_correlation": (0.5, "tables"),
+    "effect_correlation": (0.5, "tables"),
+    "effect_distribution": ("mixture", "tables"),
+    "group_sizes": ("informative", "tables"),
+    "predictor_distribution": ("trend", "tables"),
+    "predictor_level": ([1, 1, 2], "tables"),
+    "predictor_icc": (0.5, "tables"),
+    "predictor_autocorrelation": (0.5, "tables"),
+    "confounding": (0.5, "tables"),
     "noise_mean": (1, "tables"),
     "noise_sd": (2, "tables"),
+    "noise_distribution": ("t", "tables"),
+    "noise_autocorrelation": (0.5, "tables"),
+    "noise_heterogeneity": (1, "tables"),
+    "missing": ("mcar", "tables"),
     "strategies": (["lm", "lmer", "lm2"], "cells"),
     "engine": ("lme4", "cells"),
     "audit": (1, "cells"),
@@ -70,6 +82,10 @@ CHANGES = {
     "reml": (False, "cells"),
     "derivatives": ("numerical", "tables"),  # nothing to the native engine
     "verdict": ("published", "tables"),
+    # what tables say of their study, and figures of its question
+    "title": ("Who is right?", "tables"),
+    "description": ("A study.", "tables"),
+    "aims": ("To know.", "tables"),
 }
 # keys that change no row of any table
 WITHOUT_EFFECT = {
@@ -80,7 +96,7 @@ WITHOUT_EFFECT = {
     "persistent_worker": "says how jobs start",
 }
 # what a key needs to have an effect
-WITH = {"exclude": {"n_groups": [10, 11]}}
+WITH = {"exclude": {"n_groups": [10, 11]}, "confounding": {"predictor_icc": 0.5}}
 
 
 def judge(**keys: object) -> Judge:

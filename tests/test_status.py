@@ -38,7 +38,7 @@ ONE = (np.array([value]) for value in (1.0, 1.0, 9.0))
 TERM = {"truth": 0.0} | {
     name: float(values[0])
     for name, values in zip(
-        tables.COEFFICIENT.names[2:], infer(*ONE, normal=False).columns(), strict=True
+        tables.COEFFICIENT.names[2:], infer(*ONE, normal=False, truth=0.0).columns(), strict=True
     )
 }
 MADE_UP = {
@@ -46,13 +46,14 @@ MADE_UP = {
     "engine": "statsmodels",
     **dict.fromkeys(("se_type", "df_type"), "made up"),
     "ci_type": "t",
+    "test_type": "t",
     "seconds": 0.5,
     "cpu_seconds": 0.25,
     "coefs": [{"term": term} | TERM for term in terms(3)],
     **dict.fromkeys(tables.METRICS, 4.0),
 }
 """What a shard says of a fit, as far as it is looked at."""
-NO_FIT = dict.fromkeys(("estimate", "se", "df", "statistic", "p_value", "ci_low", "ci_high"))
+NO_FIT = dict.fromkeys(tables.COEFFICIENT.names[2:])
 
 
 def write(study: Study, block: Block, cells: Path, **others: str) -> Path:
@@ -169,7 +170,9 @@ class TestMonitor:
         for status in ("failed", "warning"):
             row = table.to_pylist()[0] | {"status": status, "messages": "a reason"}
             if status == "failed":
-                row |= dict.fromkeys((*tables.METRICS, "se_type", "df_type", "ci_type"))
+                row |= dict.fromkeys(
+                    (*tables.METRICS, "se_type", "df_type", "ci_type", "test_type")
+                )
                 row["coefs"] = [term | NO_FIT for term in row["coefs"]]
             changed = pa.Table.from_pylist([row], schema=tables.SHARD)
             shard.write(changed, path, tables.metadata(path))

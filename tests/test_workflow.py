@@ -256,6 +256,7 @@ class TestMerge:
         rows = own.to_pylist()
         for row in rows:
             row |= dict.fromkeys((*tables.METRICS, "se_type", "df_type", "ci_type", "singular"))
+            row["test_type"] = None
             row |= {"status": "failed", "messages": "a reason", "opt_code": None}
             row |= dict.fromkeys(("grad_msg", "hess_msg", "df_msg"), "")
             row["coefs"] = [term | nothing for term in row["coefs"]]

@@ -7,12 +7,14 @@ import re
 import struct
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-Value = float | int | tuple[Any, ...]
-"""Of a data-generating key: a number, or one per predictor or coefficient, or a matrix of rows."""
+Value = float | int | str | tuple[Any, ...]
+"""Of a data-generating key: a number, a name or a `Piece`, one of them per predictor or
+coefficient, or a matrix of rows."""
 Level = float | int | str
 """What tables, paths and command lines call a value: itself, or its name."""
 Verdict = Literal["strict", "published"]
@@ -24,6 +26,21 @@ MAIN = ("n_groups", "n_obs", "sigma")
 def plain(level: Level) -> str:
     """Shortest text that gives a level back: ``0.25``, and ``1`` for 1.0."""
     return level if isinstance(level, str) else repr(float(level)).removesuffix(".0")
+
+
+class Piece(NamedTuple):
+    """A piece of a scenario with options of its own; one without is its name alone.
+
+    Attributes
+    ----------
+    name : str
+        A function of `rmsweep.data`, or the path of a file of the user's own.
+    options : tuple of (str, value)
+        Those that are not at their defaults.
+    """
+
+    name: str
+    options: tuple[tuple[str, float | int | str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +141,32 @@ class Condition:
 def spelled(value: Value | list[Any]) -> Level:
     """The level of a value without a name: a number is its own, a list is written out.
 
-    A list whose text would be too long for a file's name is called by its digest.
+    So is a piece with options, and one from a file has the file's name. What would be too long for
+    a file's name, or has other characters than paths should have, is called by its digest.
     """
-    if not isinstance(value, tuple | list):
+    if not isinstance(value, tuple | list | str):
         return value
-    rows = value if isinstance(value[0], tuple | list) else [value]
-    text = "__".join("_".join(plain(number) for number in row) for row in rows)
-    if len(text) <= 40:
+    text = written_out(value)
+    if len(text) <= 40 and PLAIN_TEXT.fullmatch(text):
         return text
     words = np.random.SeedSequence(list(text.encode())).generate_state(2)
     return "x" + "".join(f"{word:08x}" for word in words)
+
+
+PLAIN_TEXT = re.compile(r"[A-Za-z0-9.+_-]+")
+
+
+def written_out(value: Any) -> str:
+    """The text of a value, whatever its length."""
+    if isinstance(value, Piece):
+        options = (f"{name}_{plain(option)}" for name, option in value.options)
+        return "_".join([written_out(value.name), *options])
+    if isinstance(value, str):
+        return Path(value).stem if value.endswith(".py") else value
+    if isinstance(value, tuple | list):
+        rows = isinstance(value[0], tuple | list) and not isinstance(value[0], Piece)
+        return ("__" if rows else "_").join(map(written_out, value))
+    return plain(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +307,11 @@ class Study:
     source: Mapping[str, Any]
 
     @property
+    def title(self) -> str:
+        """What the study is called before readers."""
+        return str(self.source["title"]) or f"Study “{self.name}”"
+
+    @property
     def n_datasets(self) -> int:
         """Datasets in all."""
         return self.n_sims * len(self.conditions)
@@ -325,10 +363,8 @@ class Study:
         return bool(np.random.default_rng(seed).random() < self.audit)
 
 
-def seed_sequence(
-    seed: int, condition: Condition, sim: int, purpose: int = 0
-) -> np.random.SeedSequence:
-    """Seed of one cell's dataset, from the study's seed, the main axes and the replication alone.
+def seed_words(seed: int, condition: Condition, sim: int) -> list[int]:
+    """Seed of one cell, from the study's seed, the main axes and the replication alone.
 
     Its position in the grid plays no part, so a study that grows keeps its datasets; nor do the
     strategies, so that all of them see the same data; nor do the other axes, so that conditions
@@ -343,12 +379,11 @@ def seed_sequence(
         The cell's condition.
     sim : int
         The cell's replication.
-    purpose : int
-        0 for the data; other draws of the same cell have other numbers.
 
     Returns
     -------
-    numpy.random.SeedSequence
+    list of int
+        32-bit words.
     """
     # + 0.0 makes a negative zero positive: the two are one condition
     key = struct.pack(
@@ -359,5 +394,13 @@ def seed_sequence(
         condition.sigma + 0.0,
         sim,
     )
-    words = np.frombuffer(key, dtype="<u4").tolist()
+    words: list[int] = np.frombuffer(key, dtype="<u4").tolist()
+    return words
+
+
+def seed_sequence(
+    seed: int, condition: Condition, sim: int, purpose: int = 0
+) -> np.random.SeedSequence:
+    """`seed_words` as numpy takes them: 0 for the data, other purposes for other draws."""
+    words = seed_words(seed, condition, sim)
     return np.random.SeedSequence(words, spawn_key=(purpose,) if purpose else ())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,11 @@ class Dataset:
         Names of X's columns; the intercept's is ``Intercept``.
     response : str
         Name of the response.
+    group_level : tuple of str
+        Terms that are constant within groups, the intercept aside: predictors of the groups
+        themselves, whose coefficients can't differ between groups. They come last.
+    entropy : tuple of int
+        Seeds the random numbers of strategies that resample: ``default_rng([*entropy])``.
     """
 
     y: Array
@@ -41,6 +47,8 @@ class Dataset:
     factors: Mapping[str, NDArray[np.int64]]
     terms: tuple[str, ...]
     response: str = "DV"
+    group_level: tuple[str, ...] = ()
+    entropy: tuple[int, ...] = (0,)
 
     @property
     def group(self) -> str:
@@ -55,13 +63,18 @@ class Dataset:
     @property
     def n_groups(self) -> int:
         """Number of groups, G."""
-        return int(self.groups.max()) + 1
+        return int(self.groups.max(initial=-1)) + 1
 
     @property
     def formula(self) -> str:
         """The fixed effects as a formula, names quoted with backticks where R needs it."""
-        slopes = [quoted(term) for term in self.terms if term != "Intercept"]
-        intercept = "1" if "Intercept" in self.terms else "0"
+        return self.formula_without(None)
+
+    def formula_without(self, left_out: str | None) -> str:
+        """The same without one of the terms."""
+        terms = [term for term in self.terms if term != left_out]
+        slopes = [quoted(term) for term in terms if term != "Intercept"]
+        intercept = "1" if "Intercept" in terms else "0"
         right = slopes if slopes and intercept == "1" else [intercept, *slopes]
         return f"{quoted(self.response)} ~ {' + '.join(right)}"
 
@@ -75,6 +88,18 @@ class Dataset:
                 columns[term] = column
         levels = {name: codes + 1 for name, codes in self.factors.items()}
         return pd.DataFrame(columns).assign(**levels)
+
+    def within(self) -> Dataset:
+        """The same without the predictors of the groups themselves."""
+        if not self.group_level:
+            return self
+        kept = len(self.terms) - len(self.group_level)
+        return replace(self, X=self.X[:, :kept], terms=self.terms[:kept], group_level=())
+
+    def of_groups(self) -> Array:
+        """The predictors of the groups themselves, (G, q)."""
+        _, first = np.unique(self.groups, return_index=True)
+        return self.X[first, len(self.terms) - len(self.group_level) :]
 
 
 class Batch:
@@ -121,22 +146,37 @@ class Batch:
             self._products[n_random] = whole.with_leading_random_effects(n_random)
         return self._products[n_random]
 
+    def take(self, places: Sequence[int]) -> Batch:
+        """Some of the datasets, with what has been made of them."""
+        part = Batch([self.datasets[place] for place in places])
+        index = np.array(places, dtype=np.intp)
+        part._products = {key: own.take(index) for key, own in self._products.items()}
+        return part
+
+    @cached_property
+    def within(self) -> Batch:
+        """The same datasets without the predictors of the groups themselves."""
+        if not self.datasets[0].group_level:
+            return self
+        return Batch([data.within() for data in self.datasets])
+
 
 def same_structure(one: Dataset, other: Dataset) -> bool:
     """Whether two datasets have the same terms and the same groups, row by row."""
-    return one.terms == other.terms and (
+    return (one.terms, one.group_level) == (other.terms, other.group_level) and (
         one.groups is other.groups or np.array_equal(one.groups, other.groups)
     )
 
 
 def batches(datasets: Sequence[Dataset]) -> Iterator[tuple[list[int], Batch]]:
     """The datasets by structure: their places in the sequence, and their batch."""
-    places: dict[tuple[tuple[str, ...], bytes], list[int]] = {}
+    places: dict[tuple[object, ...], list[int]] = {}
     known: dict[int, bytes] = {}  # datasets of one layout share their array
     for place, data in enumerate(datasets):
         if id(data.groups) not in known:
             known[id(data.groups)] = data.groups.tobytes()
-        places.setdefault((data.terms, known[id(data.groups)]), []).append(place)
+        structure = data.terms, data.group_level, known[id(data.groups)]
+        places.setdefault(structure, []).append(place)
     for own in places.values():
         yield own, Batch([datasets[place] for place in own])
 

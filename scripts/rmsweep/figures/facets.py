@@ -456,7 +456,7 @@ def facet_grid(
     figure, top = style.page(
         width,
         head + foot + len(row_levels) * (panel_height + row_gap),
-        f"{title} – study “{study.name}”",
+        f"{title} – {study.title}",
         subtitle + shared(view) + view.omission * (entries is None),
         entries=legend(view) if entries is None else entries,
         slice_name=rows.slice,

@@ -50,7 +50,7 @@ def draw(view: View, name: str) -> Figure:
     figure, top = style.page(
         width,
         head + len(rows) * tall + 0.1,
-        f"The design – study “{study.name}”",
+        f"The design – {study.title}",
         f"{describe(study, conditions)} Within each cell: {', '.join(texts)}. The darker a cell, "
         f"the more observations a dataset has.{shared(view)}",
         entries={},
@@ -117,7 +117,7 @@ def draw_planes_of(view: View, name: str) -> Figure:
     figure, top = style.page(
         width,
         head + len(rows) * pitch,
-        f"The parameter grid – study “{study.name}”",
+        f"The parameter grid – {study.title}",
         f"{describe(study, conditions)} A row of dots is a group, a dot an observation (at most "
         f"{MAX_DOTS} × {MAX_DOTS} are drawn); the planes are the between-group SDs, the smallest "
         "in front.",

@@ -67,7 +67,7 @@ def draw(rows: Rows) -> Figure:
     figure, top = style.page(
         width,
         foot + len(FIGURES) * (HEIGHT + gap),
-        f"All conditions – study “{view.study.name}”",
+        f"All conditions – {view.study.title}",
         subtitle + view.omission,
         entries=legend(view),
         incomplete=rows.incomplete,

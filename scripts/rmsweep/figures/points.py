@@ -73,8 +73,8 @@ SPECS = {
     "size": Spec(
         "size",
         "Size of the tests",
-        "How often a t test with the fit's degrees of freedom rejects the true coefficient at 5%: "
-        "its rate of false positives. A valid test stays at the dashed line; above it, it finds "
+        "How often a strategy's test rejects the true coefficient at 5%: its rate of false "
+        "positives. A valid test stays at the dashed line; above it, it finds "
         "effects that aren't there, below it, it misses some that are.",
         "Rejections of the truth",
         ALPHA,
@@ -85,9 +85,8 @@ SPECS = {
     "coverage": Spec(
         "coverage",
         "Coverage of the intervals",
-        "How often the 95% interval as reported (z for mixed models, else t) contains the true "
-        "coefficient. Intervals that keep their promise are at the dashed line; below it they are "
-        "too short.",
+        "How often the 95% interval, as the strategy reports it, contains the true coefficient. "
+        "Intervals that keep their promise are at the dashed line; below it they are too short.",
         "Intervals with the truth",
         1.0 - ALPHA,
         "rate from the top",
@@ -166,8 +165,8 @@ def draw(rows: Rows, name: str) -> Figure:
     unbounded = (own["value"].notna() & own["low"].isna()).any()
     subtitle = (
         f"{spec.subtitle.format(reference=reference)}{IN_BANDS * spec.bands} "
-        f"{counted(own['n_used'], 'fit')} per point; {in_words(terms, len(every))}; lines are "
-        f"{spec.interval}{'; a mark without one has no such error' * bool(unbounded)}. "
+        f"{counted(own['n_used'][own['value'].notna()], 'fit')} per point; "
+        f"{in_words(terms, len(every))}; lines are {spec.interval}{'; a mark without one has no such error' * bool(unbounded)}. "
         f"{farthest(own, spec, view)}{view.omission}"
     )
     title, label = (text.format(reference=reference) for text in (spec.title, spec.label))
@@ -258,10 +257,19 @@ def absent(inside: pd.DataFrame, rows: Rows) -> str:
     parts: dict[str, list[str]] = {}
     for name in rows.view.names:
         own = inside[inside["strategy"] == name]
-        if own["value"].isna().any():
-            often = "" if own["value"].isna().all() else " at times"
-            what = f"no result{often}" if own["defined"].all() else "not defined"
-            parts.setdefault(what, []).append(name)
+        known = own["value"].notna()
+        silent = ~known.groupby(own["term"]).any()
+        if known.all():
+            continue
+        if not own["defined"].all():
+            what = "not defined"
+        elif silent.all():
+            what = "no result"
+        elif known[~own["term"].map(silent).astype(bool)].all():
+            what = f"no {', '.join(silent.index[silent])}"
+        else:
+            what = "no result at times"
+        parts.setdefault(what, []).append(name)
     return "; ".join(f"{text}: {', '.join(names)}" for text, names in parts.items() if names)
 
 

@@ -73,7 +73,7 @@ def draw(measured: Rows, coefs: Path) -> Figure:
     figure, top = style.page(
         width,
         head + foot + len(lines) * (panel_height + row_gap),
-        f"Zip plot – study “{view.study.name}”",
+        f"Zip plot – {view.study.title}",
         subtitle + view.omission,
         entries=legend(view),
         slice_name=measured.slice,

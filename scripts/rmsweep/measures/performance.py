@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from rmsweep.data.dataset import Array
 from rmsweep.measures.rates import Z95, wilson_interval
@@ -50,7 +49,7 @@ class Fits:
 
     Attributes
     ----------
-    truth, estimate, se, df, statistic, p_value, ci_low, ci_high : (n,) arrays
+    truth, estimate, se, df, statistic, p_value, ci_low, ci_high, p_truth : (n,) arrays
         As in the table ``coefs``.
     """
 
@@ -62,6 +61,7 @@ class Fits:
     p_value: Array
     ci_low: Array
     ci_high: Array
+    p_truth: Array
 
     @cached_property
     def error(self) -> Array:
@@ -81,12 +81,12 @@ class Fits:
 
     @cached_property
     def rejects_truth(self) -> Array:
-        """Whether the strategy's t test would reject the true value."""
-        return below_alpha(2.0 * stdtr(self.df, -self.distance))
+        """Whether the strategy's test rejects the true value."""
+        return below_alpha(self.p_truth)
 
     @cached_property
     def rejects_zero(self) -> Array:
-        """Whether the strategy's t test rejects zero."""
+        """Whether the strategy's test rejects zero."""
         return below_alpha(self.p_value)
 
 

@@ -222,6 +222,11 @@ class Cell:
         used: Flags = self.went[went][:, strategy] == float(use != "all")
         return used
 
+    def says(self, strategy: int, term: int) -> Flags:
+        """The datasets in which a strategy says something of a coefficient."""
+        says: Flags = ~np.isnan(self.coefs["estimate"][:, strategy, term])
+        return says
+
     def fits(self, strategy: int, term: int, used: Flags) -> Fits:
         """What a strategy says of a coefficient."""
         columns = {name: values[used, strategy, term] for name, values in self.coefs.items()}
@@ -280,6 +285,7 @@ class Cell:
         tails: float,
     ) -> Iterator[dict[str, Any]]:
         """The measures of one coefficient."""
+        used = used & self.says(place, k)
         fits = self.fits(place, k, used)
         n_used = int(used.sum())
         truth = fixed_truth(self.condition, k)
@@ -301,10 +307,11 @@ class Cell:
         """The comparisons of each two strategies, the earlier of which is the reference."""
         pairs = itertools.combinations(enumerate(study.strategies), 2)
         for ((first, reference), (second, strategy)), use in itertools.product(pairs, USES):
-            both = self.used(first, use) & self.used(second, use)
-            n_used = int(both.sum())
+            used = self.used(first, use) & self.used(second, use)
             tails = min(strategies.tail_df(one, self.condition) for one in (reference, strategy))
             for k, term in enumerate(term_names(self.condition)):
+                both = used & self.says(first, k) & self.says(second, k)
+                n_used = int(both.sum())
                 one, two = (self.fits(place, k, both) for place in (second, first))
                 for name, measure in COMPARISONS.items():
                     result = measure.of(one, two) if n_used else NOTHING

@@ -25,14 +25,21 @@ class Coefficients:
     p_value: Array
     ci_low: Array
     ci_high: Array
+    p_truth: Array
 
     def columns(self) -> tuple[Array, ...]:
         """All arrays, in the order of the table's columns."""
         return astuple(self)
 
 
-def infer(estimate: Array, se: Array, df: Array, normal: bool | NDArray[np.bool_]) -> Coefficients:
-    """Two-sided t tests against zero, and 95% intervals.
+def infer(
+    estimate: Array,
+    se: Array,
+    df: Array,
+    normal: bool | NDArray[np.bool_],
+    truth: Array | float = np.nan,
+) -> Coefficients:
+    """Two-sided t tests against zero and against the truth, and 95% intervals.
 
     The p-value is taken from the lower tail, ``2 P(T < -|t|)``: one minus the upper one
     would be 0 for every strong effect. It is missing where the degrees of freedom are.
@@ -44,6 +51,8 @@ def infer(estimate: Array, se: Array, df: Array, normal: bool | NDArray[np.bool_
     normal : bool, or array of bool
         Whether the reference distribution of the intervals is the normal (Wald), else Student's t;
         of a shape that can be broadcast.
+    truth : array of that shape, optional
+        The true coefficients; NaN where they are not known.
 
     Returns
     -------
@@ -51,10 +60,12 @@ def infer(estimate: Array, se: Array, df: Array, normal: bool | NDArray[np.bool_
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = estimate / se
-    p_value = 2 * stdtr(df, -np.abs(statistic))
+        distance = np.abs(estimate - truth) / se
+    p_value, p_truth = 2 * stdtr(df, -np.abs(statistic)), 2 * stdtr(df, -distance)
     upper = (1 + LEVEL) / 2
     half = se * np.where(normal, ndtri(upper), stdtrit(df, upper))
-    return Coefficients(estimate, se, df, statistic, p_value, estimate - half, estimate + half)
+    ends = estimate - half, estimate + half
+    return Coefficients(estimate, se, df, statistic, p_value, *ends, p_truth)
 
 
 def stars(p_value: float) -> str:

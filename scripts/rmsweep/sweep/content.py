@@ -73,12 +73,15 @@ def check(rows: pa.Table, block: Block, study: Study, strategies: Sequence[Strat
 
     expect(np.isfinite(coefs["truth"]), "truth")
     fitted = ~failed
-    for name in ("se_type", "df_type", "ci_type"):
+    for name in ("se_type", "df_type", "ci_type", "test_type"):
         expect(numbers(pc.is_valid(rows[name])) == fitted, name)
-    for name in ("estimate", "se"):
-        expect(np.isfinite(coefs[name]).all(axis=1) == fitted, name)
-        expect(np.isfinite(coefs[name]).any(axis=1) == fitted, name)
-    expect((coefs["se"] >= 0) | ~fitted[:, None], "se")
+    partly = numbers(pc.is_valid(rows["unsaid"]))
+    expect(fitted | ~partly, "unsaid")
+    said = np.isfinite(coefs["estimate"])
+    expect(said.all(axis=1) == (fitted & ~partly), "estimate")
+    expect(said.any(axis=1) == fitted, "estimate")
+    expect(np.isfinite(coefs["se"]) == said, "se")
+    expect((coefs["se"] >= 0) | ~said, "se")
     with np.errstate(all="ignore"):
         statistic = coefs["estimate"] / coefs["se"]
         errors = coefs["estimate"] - coefs["truth"]
@@ -89,10 +92,14 @@ def check(rows: pa.Table, block: Block, study: Study, strategies: Sequence[Strat
     types = rows["ci_type"].to_pylist()
     expect([text in ("t", "z", None) for text in types], "ci_type")
     normal = np.array([text == "z" for text in types])
-    inferred = infer(coefs["estimate"], coefs["se"], coefs["df"], normal[:, None])
-    for name in ("p_value", "ci_low", "ci_high"):
+    inferred = infer(coefs["estimate"], coefs["se"], coefs["df"], normal[:, None], coefs["truth"])
+    by_t = numbers(pc.equal(pc.fill_null(rows["test_type"], "t"), "t"))
+    for name in ("p_value", "ci_low", "ci_high", "p_truth"):
         # the distributions' functions differ a little between versions of scipy
-        expect(agree(coefs[name], getattr(inferred, name), rtol=1e-6), name)
+        expect(agree(coefs[name][by_t], getattr(inferred, name)[by_t], rtol=1e-6), name)
+    for name in ("p_value", "p_truth"):
+        expect(~((coefs[name] < 0) | (coefs[name] > 1)), name)
+    expect(~(coefs["ci_low"] > coefs["ci_high"]), "ci_low")
     for name in ("seconds", "cpu_seconds"):
         expect((numbers(rows[name]) >= 0) & np.isfinite(numbers(rows[name])), name)
     native = [strategy.engine == "native" for strategy in strategies]

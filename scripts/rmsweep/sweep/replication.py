@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,12 +16,13 @@ import pyarrow as pa
 
 from rmsweep import strategies
 from rmsweep.data.dataset import Array, Batch, Dataset, batches
-from rmsweep.data.scenario import simulate
+from rmsweep.data.scenario import Simulated, simulate
 from rmsweep.design import Block, Condition, Strategy, Study
 from rmsweep.errors import UserError
-from rmsweep.strategies import Convergence, Fit
-from rmsweep.strategies.inference import infer
+from rmsweep.strategies import Convergence, Fit, OwnTests
+from rmsweep.strategies.inference import Coefficients, infer
 from rmsweep.sweep import tables
+from rmsweep.user_file import in_words
 
 # rows of data that are simulated and fitted together: some 50 MB of them and of what is derived
 ROWS_AT_ONCE = 200_000
@@ -120,6 +122,7 @@ def run_batch(
     structures = list(batches(data))
     terms = data[0].terms
     outcomes = fit_datasets(chosen, structures, len(data))
+    at_truth = test_truth(simulated, chosen, outcomes)
     audited = [place for place, sim in enumerate(sims) if study.is_audited(condition, sim)]
     references = audit(chosen, data, audited) if study.audit else {}
     found = []
@@ -134,8 +137,47 @@ def run_batch(
             "engine": strategy.engine,
             "audit": audits,
         }
-        found.append(rows(outcomes[strategy.name], terms, truth, others | dict(origin)))
+        own = outcomes[strategy.name], terms, truth, others | dict(origin)
+        found.append(rows(*own, at_truth.get(strategy.name)))
     return found
+
+
+def test_truth(
+    simulated: Sequence[Simulated],
+    chosen: Sequence[Strategy],
+    outcomes: Mapping[str, Sequence[Outcome]],
+) -> dict[str, Array]:
+    """The p-values of the true coefficients, for strategies with tests of their own.
+
+    Those are the p-values of zero once the truth is taken out of the response: all estimates move
+    by it, standard errors and degrees of freedom don't. So no strategy is told the truth.
+
+    Returns
+    -------
+    dict of str to (R, p) array
+        By strategy; NaN where there is no test.
+    """
+    own = [
+        strategy
+        for strategy in chosen
+        if any(outcome.fit and outcome.fit.own for outcome in outcomes[strategy.name])
+    ]
+    if not own:
+        return {}
+    fitted: Mapping[str, Sequence[Outcome]] = outcomes
+    if any(one.betas.any() for one in simulated):  # else zero is the truth
+        moved = [replace(one.data, y=one.data.y - one.data.X @ one.betas) for one in simulated]
+        fitted = fit_datasets(own, list(batches(moved)), len(moved))
+    missing = np.full(len(simulated[0].betas), np.nan)
+    return {
+        strategy.name: np.array(
+            [
+                outcome.fit.own.p_value if outcome.fit and outcome.fit.own else missing
+                for outcome in fitted[strategy.name]
+            ]
+        )
+        for strategy in own
+    }
 
 
 def fit_datasets(
@@ -160,25 +202,67 @@ def fit_datasets(
     for strategy in chosen:
         shared.setdefault(strategy.fit_key, []).append(strategy)
     found: dict[str, list[Any]] = {strategy.name: [None] * size for strategy in chosen}
-    for alike in shared.values():
-        native = alike[0].engine == "native"
-        for places, batch in structures:
-            fitted = fit_natively(alike[0], batch) if native else fit_one_by_one(alike[0], batch)
-            for strategy in alike:
-                charged = strategy is alike[0]
-                for place, data, tried in zip(places, batch.datasets, fitted, strict=True):
-                    found[strategy.name][place] = tried.outcome(strategy, data, charged)
+    for alike, (places, batch) in itertools.product(shared.values(), structures):
+        for strategy, attempts in fit_alike(alike, batch):
+            for place, data, tried in zip(places, batch.datasets, attempts, strict=True):
+                found[strategy.name][place] = tried.outcome(len(data.terms))
     return found
+
+
+def fit_alike(
+    alike: Sequence[Strategy], batch: Batch
+) -> Iterator[tuple[Strategy, Sequence[Attempt]]]:
+    """Fit strategies that share their fits; the first one bears the time."""
+    able = []
+    for strategy in alike:
+        if reason := strategies.refuses(batch.datasets[0], strategy):
+            refused = Attempt(strategies.FitError(reason), (), 0.0, 0.0)
+            yield strategy, [refused] * len(batch.datasets)
+        else:
+            able.append(strategy)
+    if not able:
+        return
+    first, module = able[0], strategies.load(able[0].family)
+    if first.engine == "native" and hasattr(module, "infer_batch"):
+        whole = attempt(first, partial(module.fit_batch, batch, first.options))
+        for strategy in able:
+            inferred = whole.then(
+                strategy,
+                partial(module.infer_batch, batch, whole.fitted, strategy.inference),
+                charged=strategy is first,
+            )
+            yield strategy, inferred.shares(len(batch.datasets), "infer_batch")
+        return
+    if first.engine == "native":
+        whole = attempt(first, partial(module.fit_batch, batch, first.options))
+        fitted = whole.shares(len(batch.datasets), "fit_batch")
+    else:
+        fitted = [fit_one(first, data) for data in batch.datasets]
+    infer_of = getattr(module, "infer", None)
+    for strategy in able:
+        yield (
+            strategy,
+            fitted
+            if infer_of is None
+            else [
+                one.then(
+                    strategy,
+                    partial(infer_of, data, one.fitted, strategy.inference),
+                    charged=strategy is first,
+                )
+                for data, one in zip(batch.datasets, fitted, strict=True)
+            ],
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What a family's fit gave for one dataset, before any inference.
+    """What a part of a strategy gave, for one dataset or for a batch.
 
     Attributes
     ----------
     fitted : object
-        What the family's ``fit`` gave, or the error that it ended with.
+        What it gave, or the error that it ended with.
     messages : tuple of str
         Python's warnings meanwhile.
     seconds, cpu_seconds : float
@@ -190,28 +274,47 @@ class Attempt:
     seconds: float
     cpu_seconds: float
 
-    def outcome(self, strategy: Strategy, data: Dataset, charged: bool) -> Outcome:
-        """What comes of it for one of the strategies that share it.
+    def then(self, strategy: Strategy, infer_of: Callable[[], Any], charged: bool) -> Attempt:
+        """What one of the strategies that share a fit makes of it.
 
         Parameters
         ----------
         strategy : Strategy
-        data : Dataset
+        infer_of : callable
+            The inference; not called where there is no fit.
         charged : bool
             Whether this strategy bears the time of the fit.
         """
-        seconds, cpu_seconds = (self.seconds, self.cpu_seconds) if charged else (0.0, 0.0)
+        own = self if charged else replace(self, seconds=0.0, cpu_seconds=0.0)
+        if isinstance(self.fitted, Exception):
+            return own
+        inferred = attempt(strategy, infer_of)
+        return replace(
+            own,
+            fitted=inferred.fitted,
+            seconds=own.seconds + inferred.seconds,
+            cpu_seconds=own.cpu_seconds + inferred.cpu_seconds,
+        )
+
+    def shares(self, size: int, function: str) -> list[Attempt]:
+        """Those of so many datasets, each of which bears its share of the time."""
+        # an error is one of the design itself
+        fits = [self.fitted] * size if isinstance(self.fitted, Exception) else self.fitted
+        if not isinstance(fits, list) or len(fits) != size:
+            fits = [strategies.FitError(f"{function}: gave no list of {size} fits")] * size
+        timing = self.seconds / size, self.cpu_seconds / size
+        return [Attempt(fit, (), *timing) for fit in fits]
+
+    def outcome(self, n_terms: int) -> Outcome:
+        """What comes of it for a dataset."""
         fit = self.fitted
-        infer_of = getattr(strategies.load(strategy.family), "infer", None)
-        if infer_of and not isinstance(fit, Exception):
-            inferred = attempt(strategy, partial(infer_of, data, fit, strategy.inference))
-            fit, seconds = inferred.fitted, seconds + inferred.seconds
-            cpu_seconds += inferred.cpu_seconds
         if self.messages and isinstance(fit, Fit):
             own = [fit.convergence.messages] if fit.convergence.messages else []
             messages = "; ".join([*own, *self.messages])
             fit = replace(fit, convergence=replace(fit.convergence, messages=messages))
-        return outcome(fit, len(data.terms), seconds, cpu_seconds)
+        error = "" if isinstance(fit, Fit) else not_a_fit(fit)
+        error = error or flaw(fit, n_terms)
+        return Outcome(None if error else fit, error, self.seconds, self.cpu_seconds)
 
 
 def attempt(strategy: Strategy, run: Callable[[], Any]) -> Attempt:
@@ -233,33 +336,13 @@ def attempt(strategy: Strategy, run: Callable[[], Any]) -> Attempt:
     return Attempt(fitted, (), time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def fit_one_by_one(strategy: Strategy, batch: Batch) -> list[Attempt]:
-    """Fit a strategy's own engine to each dataset."""
-    if reason := strategies.refuses(batch.datasets[0], strategy):
-        return [Attempt(strategies.FitError(reason), (), 0.0, 0.0)] * len(batch.datasets)
+def fit_one(strategy: Strategy, data: Dataset) -> Attempt:
+    """Fit a strategy's own engine to a dataset."""
     fit = strategies.load(strategy.family).fit
-    found = []
-    for data in batch.datasets:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            one = attempt(strategy, partial(fit, data, strategy.options))
-        found.append(replace(one, messages=tuple(str(warning.message) for warning in caught)))
-    return found
-
-
-def fit_natively(strategy: Strategy, batch: Batch) -> list[Attempt]:
-    """Fit many datasets at once by the native engine; each bears its share of the time."""
-    size = len(batch.datasets)
-    if reason := strategies.refuses(batch.datasets[0], strategy):
-        return [Attempt(strategies.FitError(reason), (), 0.0, 0.0)] * size
-    fit_batch = strategies.load(strategy.family).fit_batch
-    whole = attempt(strategy, partial(fit_batch, batch, strategy.options))
-    # an error is one of the design itself
-    fits = [whole.fitted] * size if isinstance(whole.fitted, Exception) else whole.fitted
-    if not isinstance(fits, list) or len(fits) != size:
-        fits = [strategies.FitError(f"fit_batch: gave no list of {size} fits")] * size
-    timing = whole.seconds / size, whole.cpu_seconds / size
-    return [Attempt(fit, (), *timing) for fit in fits]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        one = attempt(strategy, partial(fit, data, strategy.options))
+    return replace(one, messages=tuple(str(warning.message) for warning in caught))
 
 
 def audit(
@@ -275,24 +358,45 @@ def audit(
     return fit_datasets(references, structures, len(places))
 
 
-def outcome(fit: Any, n_terms: int, seconds: float, cpu_seconds: float) -> Outcome:
-    """Make an outcome of a fit or of the error that it ended with."""
-    error = ""
-    if isinstance(fit, Exception):
-        error = described(fit)
-    elif not isinstance(fit, Fit):
-        error = f"fit: gave a {type(fit).__name__}, not a Fit"
-    elif any(not is_vector(part, n_terms) for part in (fit.estimate, fit.se, fit.df)):
-        error = f"fit: estimate, se and df are not arrays of {n_terms} numbers each"
-    elif not (np.isfinite(fit.estimate).all() and np.isfinite(fit.se).all()):
-        error = "fit: an estimate or a standard error is not a finite number"
-    elif (fit.se < 0).any():
-        error = "fit: a standard error is negative"
-    elif (fit.df <= 0).any():
-        error = "fit: degrees of freedom are not positive"
-    elif fit.ci_type not in ("t", "z") or not isinstance(fit.convergence, Convergence):
-        error = "fit: ci_type is not t or z, or convergence is no Convergence"
-    return Outcome(None if error else fit, error, seconds, cpu_seconds)
+def not_a_fit(fitted: Any) -> str:
+    """Why there is no fit."""
+    if isinstance(fitted, Exception):
+        return described(fitted)
+    return f"fit: gave a {type(fitted).__name__}, not a Fit"
+
+
+def flaw(fit: Fit, n_terms: int) -> str:
+    """What is wrong with a fit; empty if nothing is."""
+    if any(not is_vector(part, n_terms) for part in (fit.estimate, fit.se, fit.df)):
+        return f"fit: estimate, se and df are not arrays of {n_terms} numbers each"
+    said = np.isfinite(fit.estimate) & np.isfinite(fit.se)
+    unsaid = np.isnan(fit.estimate) & np.isnan(fit.se) & np.isnan(fit.df)
+    if not (said | unsaid).all() or not said.any():
+        return "fit: an estimate or a standard error is not a finite number"
+    if unsaid.any() != bool(fit.unsaid):
+        return "fit: unsaid gives a reason if, and only if, terms have no estimate"
+    if (fit.se < 0).any():
+        return "fit: a standard error is negative"
+    if (fit.df <= 0).any():
+        return "fit: degrees of freedom are not positive"
+    if fit.ci_type not in ("t", "z") or not isinstance(fit.convergence, Convergence):
+        return "fit: ci_type is not t or z, or convergence is no Convergence"
+    return flaw_of_tests(fit.own, n_terms) if fit.own is not None else ""
+
+
+def flaw_of_tests(own: OwnTests, n_terms: int) -> str:
+    """What is wrong with a strategy's own tests; empty if nothing is."""
+    if not isinstance(own, OwnTests):
+        return f"fit: own is a {type(own).__name__}, not OwnTests"
+    if any(not is_vector(part, n_terms) for part in (own.p_value, own.ci_low, own.ci_high)):
+        return f"fit: p_value, ci_low and ci_high are not arrays of {n_terms} numbers each"
+    if not own.kind or own.kind == "t":
+        return "fit: own tests have no kind of their own"
+    if ((own.p_value < 0) | (own.p_value > 1)).any():
+        return "fit: a p-value is not between 0 and 1"
+    if (own.ci_low > own.ci_high).any():
+        return "fit: an interval's lower end is above the upper one"
+    return ""
 
 
 def is_vector(part: object, size: int) -> bool:
@@ -304,7 +408,7 @@ def described(error: Exception) -> str:
     """An error's words, with its type where they alone would not do."""
     if str(error) and isinstance(error, (ValueError, ArithmeticError)):
         return str(error)
-    return strategies.in_words(error)
+    return in_words(error)
 
 
 def compare(native: Outcome, reference: Outcome) -> dict[str, object]:
@@ -319,11 +423,14 @@ def compare(native: Outcome, reference: Outcome) -> dict[str, object]:
     if ours and theirs:
         if not np.isnan(ours.criterion):
             compared["criterion_gap"] = theirs.criterion - ours.criterion
-        compared["estimate_diff"] = float(
-            np.abs((ours.estimate - theirs.estimate) / theirs.se).max()
-        )
-        compared["se_diff"] = float(np.abs(ours.se / theirs.se - 1).max())
-        compared["df_diff"] = float(np.abs(ours.df / theirs.df - 1).max())
+        said = ~np.isnan(ours.estimate + theirs.estimate)
+        gaps = np.abs((ours.estimate - theirs.estimate) / theirs.se)[said]
+        compared["estimate_diff"] = float(gaps.max())
+        compared["se_diff"] = float(np.abs(ours.se / theirs.se - 1)[said].max())
+        # infinity over infinity is the same
+        same = said & ~(np.isinf(ours.df) & (ours.df == theirs.df))
+        df_diff = np.abs(ours.df[same] / theirs.df[same] - 1)
+        compared["df_diff"] = float(df_diff.max(initial=0.0))
     return compared
 
 
@@ -332,6 +439,7 @@ def rows(
     terms: Sequence[str],
     truth: Array,
     others: Mapping[str, object],
+    p_truth: Array | None = None,
 ) -> pa.Table:
     """The rows of a shard for one strategy's outcomes.
 
@@ -345,6 +453,8 @@ def rows(
         The true coefficients; NaN where they are not known.
     others : dict
         The columns that don't come from the fit, as one value or a list of R.
+    p_truth : (R, p) array, optional
+        The p-values of the truth by a strategy's own tests.
 
     Returns
     -------
@@ -365,7 +475,8 @@ def rows(
         return [fit and getattr(fit.convergence, part) for fit in fits]
 
     normal = np.array([fit is not None and fit.ci_type == "z" for fit in fits])
-    inferred = infer(stacked("estimate"), stacked("se"), stacked("df"), normal[:, None])
+    inferred = infer(stacked("estimate"), stacked("se"), stacked("df"), normal[:, None], truth)
+    inferred = with_own_tests(inferred, fits, p_truth)
     columns: dict[str, Any] = {
         key: value if isinstance(value, list) else [value] * size for key, value in others.items()
     }
@@ -385,6 +496,8 @@ def rows(
         "cpu_seconds": [outcome.cpu_seconds for outcome in outcomes],
     }
     columns |= {part: each(part) for part in ("se_type", "df_type", "ci_type")}
+    columns["test_type"] = [fit and (fit.own.kind if fit.own else "t") for fit in fits]
+    columns["unsaid"] = [(fit and fit.unsaid) or None for fit in fits]
     columns |= {
         part: convergence(part)
         for part in ("singular", "optimizer", "opt_code", "grad_msg", "hess_msg", "df_msg")
@@ -396,6 +509,18 @@ def rows(
         ],
         names=tables.SHARD.names,
     )
+
+
+def with_own_tests(
+    inferred: Coefficients, fits: Sequence[Fit | None], p_truth: Array | None
+) -> Coefficients:
+    """The same with the tests and intervals of strategies that have their own."""
+    for row, fit in enumerate(fits):
+        if fit and fit.own:
+            for name in ("p_value", "ci_low", "ci_high"):
+                getattr(inferred, name)[row] = getattr(fit.own, name)
+            inferred.p_truth[row] = np.nan if p_truth is None else p_truth[row]
+    return inferred
 
 
 def status(fit: Fit | None) -> str:

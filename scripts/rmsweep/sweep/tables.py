@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from rmsweep.design import Axis, Condition, Level, plain
 from rmsweep.errors import UsageError, UserError
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 ABANDONED_SECONDS = 86_400.0
 
 KINDS = {"integer": pa.int64(), "number": pa.float64(), "text": pa.string()}
@@ -50,6 +50,8 @@ FIT = pa.schema(
         ("se_type", pa.string()),
         ("df_type", pa.string()),
         ("ci_type", pa.string()),
+        ("test_type", pa.string()),
+        ("unsaid", pa.string()),
     ]
 )
 COEFFICIENT = pa.schema(
@@ -63,6 +65,7 @@ COEFFICIENT = pa.schema(
         ("p_value", pa.float64()),
         ("ci_low", pa.float64()),
         ("ci_high", pa.float64()),
+        ("p_truth", pa.float64()),
     ]
 )
 TIMING = pa.schema(
