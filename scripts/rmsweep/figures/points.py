@@ -163,10 +163,11 @@ def draw(rows: Rows, name: str) -> Figure:
         own = own.assign(**{column: spec.in_view(own[column])})
     reference = view.reference.name
     unbounded = (own["value"].notna() & own["low"].isna()).any()
+    without = "; a mark without one has no such error" if unbounded else ""
     subtitle = (
         f"{spec.subtitle.format(reference=reference)}{IN_BANDS * spec.bands} "
         f"{counted(own['n_used'][own['value'].notna()], 'fit')} per point; "
-        f"{in_words(terms, len(every))}; lines are {spec.interval}{'; a mark without one has no such error' * bool(unbounded)}. "
+        f"{in_words(terms, len(every))}; lines are {spec.interval}{without}. "
         f"{farthest(own, spec, view)}{view.omission}"
     )
     title, label = (text.format(reference=reference) for text in (spec.title, spec.label))
