@@ -18,12 +18,18 @@ ENVS = ROOT / "envs"
 # module to conda package, where the two differ
 CONDA = {
     "matplotlib": "matplotlib-base",
+    "PIL": "matplotlib-base",
     "seaborn": "seaborn-base",
     "ruamel": "ruamel.yaml",
 }
 PYPI = {"rpy2": "rpy2-rinterface", "ruamel": "ruamel.yaml"}
 # they come with a package that is named
-WITH = {"formulaic": "statsmodels", "matplotlib": "seaborn", "scipy": "statsmodels"}
+WITH = {
+    "formulaic": "statsmodels",
+    "matplotlib": "seaborn",
+    "PIL": "seaborn",
+    "scipy": "statsmodels",
+}
 # only in a terminal, where it comes with the logger plugin
 OPTIONAL = {"rich"}
 LIBRARY_OF_FIGURES = ROOT / "scripts" / "rmsweep" / "figures"
