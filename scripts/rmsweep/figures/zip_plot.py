@@ -69,6 +69,8 @@ def draw(measured: Rows, coefs: Path) -> Figure:
     width = style.MAX_WIDTH if len(looks) > 3 else style.MIN_WIDTH
     panel_width = (width - left - right + gap) / max(map(len, abreast)) - gap
     panel_height = 2.2
+    row_gap += 0.15 * (len(abreast) > 1)
+    digits = 1 if panel_width > 1.4 else 0
     lines = list(itertools.product(range(len(conditions)), abreast))
     figure, top = style.page(
         width,
@@ -93,7 +95,7 @@ def draw(measured: Rows, coefs: Path) -> Figure:
             axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
             axes.tick_params(length=2.5, labelleft=j == 0)
             draw_intervals(axes, cell[cell["strategy"] == name], look)
-            axes.set_title(said(here, name), pad=3, color=look.colour)
+            axes.set_title(said(here, name, digits), pad=3, color=look.colour)
             if i == 0 or len(abreast) > 1:
                 x = (left + j * (panel_width + gap) + panel_width / 2) / width
                 y = (bottom + panel_height + 0.32) / height
@@ -191,11 +193,13 @@ def at_condition(own: pd.DataFrame, view: View, condition: Condition) -> pd.Data
     return own[inside]
 
 
-def said(here: pd.DataFrame, name: str) -> str:
+def said(here: pd.DataFrame, name: str, digits: int) -> str:
     """The coverage of a strategy, with its interval; empty if there is none."""
     own = here[(here["strategy"] == name) & here["value"].notna()]
-    texts = [f"{one.value:.1%} ({100 * one.low:.3g}–{one.high:.1%})" for one in own.itertuples()]
-    return "".join(texts)
+    numbers = [
+        [f"{100 * it:.{digits}f}" for it in (x.value, x.low, x.high)] for x in own.itertuples()
+    ]
+    return "".join("{}% ({}–{})".format(*texts) for texts in numbers)
 
 
 def row_title(view: View, condition: Condition, part: str) -> str:
