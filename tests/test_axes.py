@@ -445,7 +445,7 @@ class TestScenarios:
         found = condition_of(one, {"scenario": "wild"})
         assert (found, found.levels["scenario"]) == (one.conditions[1], "wild")
         assert condition_of(one, {"scenario": "wild", "noise_sd": "2"})["noise_sd"] == 2
-        with pytest.raises(ConfigError, match="scenario: None is not allowed; allowed: the study"):
+        with pytest.raises(ConfigError, match="scenario: '' is not allowed; allowed: the study"):
             condition_of(one, {})
 
     @pytest.mark.parametrize(

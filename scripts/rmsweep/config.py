@@ -220,11 +220,10 @@ def condition_of(study: Study, given: Mapping[str, str]) -> Condition:
     """
     chosen = {}
     scenarios = _scenarios(study.source)
-    name = given.get(SCENARIO)
-    if scenarios and name not in scenarios:
-        allowed = f"the study's {', '.join(scenarios)}"
-        refuse(SCENARIO, name, allowed)
-    own = scenarios.get(name or "", {})
+    name = given.get(SCENARIO, "")
+    if (name or scenarios) and name not in scenarios:
+        refuse(SCENARIO, name, f"the study's {', '.join(scenarios)}" if scenarios else "none")
+    own = scenarios.get(name, {})
     for key, levels in _levels(study.source).items():
         known = {
             plain(named.name or spelled(canonical(key, named.value))): named for named in levels
@@ -345,13 +344,13 @@ def _conditions(values: Mapping[str, Any]) -> tuple[list[Condition], list[Axis]]
         refuse("grid", f"{crossed:,} conditions", f"at most {MOST_CONDITIONS:,}")
     found: dict[str, Condition] = {}
     combinations = itertools.chain(_crossed(levels), _listed(values, levels))
-    named: dict[str | None, dict[str, Named]] = {None: {}} if not scenarios else {**scenarios}
-    for chosen, (name, own) in itertools.product(combinations, named.items()):
+    named = (scenarios or {"": {}}).items()
+    for chosen, (name, own) in itertools.product(combinations, named):
         one = _condition(chosen | own, name)
         known = found.setdefault(one.key, one)
         if known.identity != one.identity:
             refuse("grid", str(one), "different names for different values")
-        if known.levels.get(SCENARIO) != name:
+        if known.levels.get(SCENARIO, "") != name:
             refuse("scenarios", name, f"another condition than {known.levels[SCENARIO]}'s {one}")
     _exclude(found, values.get("exclude", []), levels)
 
@@ -464,7 +463,7 @@ def _kind(levels: Iterable[Level]) -> Any:
     return "integer" if all(isinstance(level, int) for level in levels) else "number"
 
 
-def _condition(chosen: Mapping[str, Named], scenario: str | None = None) -> Condition:
+def _condition(chosen: Mapping[str, Named], scenario: str = "") -> Condition:
     """One condition, its values in their shortest form; the scenario that it belongs to, if any.
 
     Raises
