@@ -503,6 +503,9 @@ def test_drawing_without_memory_is_said_in_one_line(
     merged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(draw, "draw_one", killed)
+    row = {"n_groups": [5], "n_obs": [5], "sigma": [1.0], "strategy": ["lm"], "fit_success": [True]}
+    made_with = {"study": json.dumps({**TINY, "study": "tiny"}), "versions": "{}", "code": ""}
+    pq.write_table(pa.table(row).replace_schema_metadata(made_with), merged / "fits.parquet")
     assert draw.main([str(merged / "fits.parquet")]) == 2
     assert capsys.readouterr().err.startswith("error: a process that draws was killed")
 
