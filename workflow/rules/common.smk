@@ -256,3 +256,13 @@ def figures():
         for name in (*METRICS, "convergence", *RATES, "coefficients", "grid")
         for kind in ("png", "svg")
     ]
+
+
+def pictures():
+    """Those of the figures that the page shows."""
+    return [path for path in figures() if path.endswith(".png")]
+
+
+def page():
+    """The page."""
+    return [f"{RESULTS}/report.html"]
