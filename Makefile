@@ -65,8 +65,11 @@ format: setup-dev
 	python -m ruff format .
 	python -m snakefmt Snakefile workflow
 
+# the claims, of studies that have been run
+CLAIMS := $(wildcard results/config/claims.parquet results/precise/claims.parquet)
 docs: setup
 	python scripts/document_config.py config/README.md
+	test $(words $(CLAIMS)) -lt 2 || python scripts/document_claims.py docs/claims.md $(CLAIMS)
 
 clean:
 	rm -rf results logs .snakemake

@@ -33,5 +33,7 @@ rule all:
         merged_tables(),
         agreement(),
         performance(),
+        claims(),
+        claims("claims_by_condition"),
         figures(),
         page(),

@@ -22,12 +22,12 @@ os.environ["MPLBACKEND"] = "agg"
 from matplotlib.figure import Figure
 
 from rmsweep.errors import UsageError, UserError
-from rmsweep.figures import coefficients, convergence, grid, metrics, rates, style
+from rmsweep.figures import claims, coefficients, convergence, grid, metrics, rates, style
 from rmsweep.figures.facets import read_fits
 from rmsweep.sweep import provenance, tables
 
 Drawn = Iterator[tuple[str, Figure]]
-NAMES = [*tables.METRICS, "convergence", *rates.TEXTS, "coefficients", "grid"]
+NAMES = [*tables.METRICS, "convergence", *rates.TEXTS, "claims", "coefficients", "grid"]
 
 
 def draw_metric(table: Path, name: str, scale: metrics.Scale) -> Drawn:
@@ -49,6 +49,12 @@ def draw_rates(table: Path, name: str) -> Drawn:
         yield part, rates.draw(fits, name)
 
 
+def draw_claims(table: Path) -> Drawn:
+    """The claims, slice by slice."""
+    for one in claims.read_claims(table.parent).slices():
+        yield one.slice, claims.draw(one)
+
+
 def draw_design(table: Path, draw: Callable[..., Figure]) -> Drawn:
     """A figure of the study's design, slice by slice."""
     for part, fits in read_fits(table, "fit_success").slices().items():
@@ -67,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--only",
         nargs="+",
         metavar="NAME",
-        help=f"of {', '.join(NAMES)}; size and coverage need performance.parquet beside the table",
+        help=f"of {', '.join(NAMES)}; size, coverage and claims need the measures beside it",
     )
     parser.add_argument(
         "--scale",
@@ -109,6 +115,8 @@ def draw_one(
         figures = draw_rates(table, name)
     elif name == "convergence":
         figures = draw_convergence(table)
+    elif name == "claims":
+        figures = draw_claims(table)
     else:
         figures = draw_design(table, {"coefficients": coefficients.draw, "grid": grid.draw}[name])
     drawn: set[Path] = set()

@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import draw
+from rmsweep.claims.post import CLAIMS
+from rmsweep.claims.table import assess
 from rmsweep.config import condition, load_study
 from rmsweep.data.scenario import terms
 from rmsweep.design import Study
@@ -66,12 +68,12 @@ def write_fits(
         metadata["incomplete"] = incomplete
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(metadata)
     pq.write_table(table, path)
-    write_performance(study, path.with_name("performance.parquet"), metadata)
+    write_measures(study, path, metadata)
     return path
 
 
-def write_performance(study: Study, path: Path, metadata: dict[str, str]) -> None:
-    """Made-up sizes and coverages, of fits that all were used."""
+def write_measures(study: Study, path: Path, metadata: dict[str, str]) -> None:
+    """Made-up sizes and coverages beside a table, of fits that all were used, and the claims."""
     rng = np.random.default_rng(1)
     rows = []
     for one in study.conditions:
@@ -86,7 +88,11 @@ def write_performance(study: Study, path: Path, metadata: dict[str, str]) -> Non
                     row |= dict.fromkeys(counts, study.n_sims) | {"fits": "all"}
                     rows.append(row | {"defined": True, "mcse_defined": True})
     table = pa.Table.from_pylist(rows, schema=schema(study))
-    pq.write_table(table.replace_schema_metadata(metadata), path)
+    claims, by_condition = assess(study, table.to_pandas(), CLAIMS)
+    made = {"performance": table, "claims": claims, "claims_by_condition": by_condition}
+    for name, one in made.items():
+        kept = one.replace_schema_metadata(metadata)
+        pq.write_table(kept, path.with_name(f"{name}.parquet"))
 
 
 def texts(figure: Figure) -> str:
@@ -312,11 +318,11 @@ def test_figures_are_the_same_bytes_each_time_and_say_what_made_them(tmp_path: P
     for run in ("first", "second"):
         assert draw.main([str(table), "--output", str(tmp_path / run)]) == 0
         runs.append({path.name: path.read_bytes() for path in (tmp_path / run).iterdir()})
-    assert len(runs[0]) == 16
+    assert len(runs[0]) == 18
     assert runs[0] == runs[1]
     # a folder of other studies' figures, too: they stay
     assert draw.main([str(table), "--output", str(tmp_path)]) == 0
-    assert len(list((tmp_path / "first").iterdir())) == 16
+    assert len(list((tmp_path / "first").iterdir())) == 18
     for name, content in runs[0].items():
         if name.endswith(".svg"):
             assert b"<dc:date>" not in content

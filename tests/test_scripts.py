@@ -21,8 +21,10 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
+import assess_claims
 import check_study
 import compare_engines
+import document_claims
 import document_config
 import draw
 import fit_cell
@@ -242,6 +244,7 @@ MERGE = ["--config", CONFIG, "--cells", ".", "--output"]
         (merge_shards.main, [*MERGE, "x.txt"], "x.txt; a"),
         (document_config.main, ["absent.md"], "absent.md: No such file"),
         (document_config.main, [__file__], "test_scripts.py: "),
+        (document_claims.main, ["x.md", "absent.parquet"], "absent.parquet: not a table of claims"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
@@ -269,6 +272,10 @@ WRITERS = {
     ),
     "merge_shards": (merge_shards.main, MERGE),
     "compare_engines": (compare_engines.main, ["audit.parquet", "--output"]),
+    "assess_claims": (
+        assess_claims.main,
+        ["performance.parquet", "--output", "x.csv", "--by-condition"],
+    ),
     "draw": (draw.main, ["fits.parquet", "--output"]),
 }
 
@@ -347,6 +354,7 @@ def merged(tmp_path: Path) -> Path:
         (rerun_replication.main, ["--failed"]),
         (rerun_replication.main, ["--row", "0"]),
         (compare_engines.main, ["--output", "x.csv"]),
+        (assess_claims.main, ["--output", "x.csv", "--by-condition", "y.csv"]),
         (draw.main, []),
     ],
 )

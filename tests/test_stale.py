@@ -208,7 +208,8 @@ def other_seed(
 
 CELLS = {"fit_cell": 2, "merge_shards": 1, "total": 3}
 TABLES_ONLY = {"merge_shards": 1, "total": 1}
-ALL = {"fit_cell": 2, "merge_shards": 1, "measure_performance": 1, "draw": 1, "all": 1, "total": 6}
+MEASURES = {"measure_performance": 1, "assess_claims": 1}
+ALL = {"fit_cell": 2, "merge_shards": 1, **MEASURES, "draw": 1, "all": 1, "total": 7}
 
 
 @pytest.mark.slow
@@ -250,7 +251,9 @@ class TestChange:
     def test_of_the_merging_and_of_the_drawing_code(self, finished: Study) -> None:
         finished.edit("sweep/merge.py", "ROWS_PER_GROUP = 100_000", "ROWS_PER_GROUP = 99_999")
         assert finished.run() == TABLES_ONLY
-        again = {"measure_performance": 1, "draw": 1, "all": 1, "total": 3}
+        assert finished.run(target="all") == MEASURES | {"draw": 1, "all": 1, "total": 4}
+        finished.edit("claims/post.py", "ALIKE = 1.1", "ALIKE = 1.2")
+        again = {"assess_claims": 1, "draw": 1, "all": 1, "total": 3}
         assert finished.run(target="all") == again
         finished.edit("figures/style.py", "DPI = 200", "DPI = 50")
         assert finished.run(target="all") == {"draw": 1, "all": 1, "total": 2}
@@ -287,7 +290,7 @@ class TestChange:
         (folder / "figures" / "mine.svg").write_text("<svg/>")
         finished.run(target="all", strategies=["lm"])
         assert not list(folder.glob("a*"))
-        assert len(list((folder / "figures").iterdir())) == 16 + 1
+        assert len(list((folder / "figures").iterdir())) == 18 + 1
 
     def test_of_a_comment(self, finished: Study) -> None:
         finished.edit("data/scenario.py", '"""The scenario:', '# Note.\n"""Our scenario:')

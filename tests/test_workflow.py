@@ -67,7 +67,9 @@ def test_everything_is_made(reference: Checkout) -> None:
     assert reference.table("coefs").num_rows == 10 * 4 * 2
     assert reference.table("timings").num_rows == 10 * 4
     assert set(reference.table("performance")["fits"].to_pylist()) == {"all", "converged"}
-    assert len(list((reference.results() / "figures").glob("*.svg"))) == 8
+    assert set(reference.table("claims")["id"].to_pylist()) == set(range(1, 34))
+    assert reference.table("claims_by_condition").num_rows
+    assert len(list((reference.results() / "figures").glob("*.svg"))) == 9
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,11 @@ def performance():
     return [f"{RESULTS}/performance{kind}" for kind in (".csv", ".parquet")]
 
 
+def claims(name="claims"):
+    """The claims put to the test, or the numbers behind them."""
+    return [f"{RESULTS}/{name}{kind}" for kind in (".csv", ".parquet")]
+
+
 @cache
 def slices():
     """The slices of the study that have figures: with incomplete tables, those that have rows."""
@@ -253,7 +258,7 @@ def figures():
     return [
         f"{Path(RESULTS, 'figures', part, name)}.{kind}"
         for part in slices()
-        for name in (*METRICS, "convergence", *RATES, "coefficients", "grid")
+        for name in (*METRICS, "convergence", *RATES, "claims", "coefficients", "grid")
         for kind in ("png", "svg")
     ]
 

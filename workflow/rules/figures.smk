@@ -1,6 +1,7 @@
 """Figures: all of them from the merged table and its measures, by one job.
 
-Needs fits.parquet and performance.parquet beside it; makes PNG and SVG of every figure, for each slice of the study.
+Needs fits.parquet, and beside it performance.parquet and the tables of claims; makes PNG and SVG of
+every figure, for each slice of the study.
 """
 
 
@@ -13,6 +14,8 @@ rule draw:
         due(*figures()),
         fits=f"{RESULTS}/fits.parquet",
         performance=f"{RESULTS}/performance.parquet",
+        claims=f"{RESULTS}/claims.parquet",
+        by_condition=f"{RESULTS}/claims_by_condition.parquet",
     output:
         figures(),
     log:

@@ -1,12 +1,13 @@
 """Measures: what the merged tables say of the strategies and of the engines.
 
-Needs fits and coefs; makes performance, as Parquet and CSV. For an audited study, needs audit and
-makes agreement, the comparison of the engines.
+Needs fits and coefs; makes performance, and from it claims and claims_by_condition, as Parquet and
+CSV. For an audited study, needs audit and makes agreement, the comparison of the engines.
 """
 
 
 localrules:
     measure_performance,
+    assess_claims,
     compare_engines,
 
 
@@ -27,6 +28,26 @@ rule measure_performance:
         "Measure the performance of the strategies"
     shell:
         "{params.run:q} {input:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule assess_claims:
+    input:
+        f"{RESULTS}/performance.parquet",
+        due(*claims(), *claims("claims_by_condition")),
+    output:
+        claims=claims(),
+        by_condition=claims("claims_by_condition"),
+    log:
+        f"logs/{NAME}/assess_claims.log",
+    conda:
+        environment("report.yaml")
+    params:
+        run=script("assess_claims.py"),
+    message:
+        "Put the post's claims to the test"
+    shell:
+        "{params.run:q} {input:q} --output {output.claims:q}"
+        " --by-condition {output.by_condition:q} > {log:q} 2>&1"
 
 
 rule compare_engines:

@@ -10,7 +10,7 @@ Fits are used in two ways that are never mixed: ``all`` that gave estimates, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmsweep.data.dataset import Array
-from rmsweep.measures.rates import Z95, wilson_interval
+from rmsweep.measures.rates import Z95, score_interval
 
 ALPHA = 0.05
 MISSED = 0.01
@@ -102,14 +102,20 @@ def below_alpha(p_values: Array) -> Array:
 
 
 def rate(flags: Array) -> Result:
-    """A share, with Wilson's interval: at 0 and 1 its standard error says nothing."""
+    """A share, with Wilson's interval: at 0 and 1 its standard error says nothing.
+
+    Parameters
+    ----------
+    flags : (n,) array
+        Of each dataset, 0 or 1, or the share of several flags of it, which may depend on each
+        other; NaN where there is none.
+    """
     known = flags[~np.isnan(flags)]
     n = len(known)
     if not n:
         return NOTHING
-    share = known.mean()
-    low, high = wilson_interval(known.sum(), np.array(float(n)))
-    return Result(share, np.sqrt(share * (1.0 - share) / n), float(low), float(high))
+    share, mcse = float(known.mean()), float(known.std() / np.sqrt(n))
+    return Result(share, mcse, *score_interval(share, mcse, n))
 
 
 def normal(value: float, mcse: float) -> Result:
@@ -210,24 +216,31 @@ def relative_bias(fits: Fits) -> Result:
     return mean(fits.error / fits.truth)
 
 
-def size_adjusted_power(fits: Fits) -> Result:
-    """Power against zero of the test whose critical value gives it exactly the nominal size.
+def size_adjusted_rejections(fits: Fits) -> Array:
+    """What each dataset adds to the power of the test that has exactly the nominal size.
 
-    The critical value is the quantile of the distances from the truth in the same datasets; that
-    it is estimated adds to the standard error in proportion to the two densities there.
+    The critical value is the quantile of the distances from the truth in the same datasets, so a
+    distance above it lowers the power: in proportion to the two densities there, by the delta
+    method.
+
+    Returns
+    -------
+    (n,) array
+        Their mean is the power; NaN where a fit says nothing, and everywhere if less than 20 say
+        something.
     """
-    known = np.isfinite(fits.distance) & np.isfinite(fits.statistic)
-    distance, statistic = fits.distance[known], np.abs(fits.statistic[known])
-    n = len(distance)
-    if n < 20:
-        return NOTHING
-    critical = np.quantile(distance, 1.0 - ALPHA)
-    share = (statistic > critical).mean()
+    distance, statistic = fits.distance, np.abs(fits.statistic)
+    known = np.isfinite(distance) & np.isfinite(statistic)
+    if known.sum() < 20:
+        return np.full(len(known), np.nan)
+    critical = np.quantile(distance[known], 1.0 - ALPHA)
     # shares of both between the quantiles around the critical value: their ratio is the densities'
-    low, high = np.quantile(distance, [1.0 - 1.8 * ALPHA, 1.0 - 0.2 * ALPHA])
-    ratio = ((low < statistic) & (statistic <= high)).mean() / (1.6 * ALPHA)
-    variance = share * (1.0 - share) / n + ratio**2 * ALPHA * (1.0 - ALPHA) / n
-    return normal(share, np.sqrt(variance))
+    low, high = np.quantile(distance[known], [1.0 - 1.8 * ALPHA, 1.0 - 0.2 * ALPHA])
+    ratio = ((low < statistic) & (statistic <= high))[known].mean() / (1.6 * ALPHA)
+    above = np.where(known, distance > critical, np.nan)
+    exceeds = np.where(known, statistic > critical, np.nan)
+    rejections: Array = exceeds - ratio * (above - above[known].mean())
+    return rejections
 
 
 class Measure(NamedTuple):
@@ -270,7 +283,9 @@ MEASURES: dict[str, Measure] = {
     "size": Measure(lambda fits: rate(fits.rejects_truth)),
     "rejection": Measure(lambda fits: rate(fits.rejects_zero)),
     "power": Measure(lambda fits: rate(fits.rejects_zero), needs="effect"),
-    "size_adjusted_power": Measure(size_adjusted_power, needs="effect"),
+    "size_adjusted_power": Measure(
+        lambda fits: mean(size_adjusted_rejections(fits)), needs="effect"
+    ),
 }
 """The measures of a coefficient, by name, in the order of the table."""
 
@@ -291,6 +306,33 @@ def rmse_ratio(fits: Fits, reference: Fits) -> Result:
         return jackknife(rms(fits.error) / rms(reference.error), without)
 
 
+def ratio_of_medians(values: Array, reference: Array) -> Result:
+    """Median of one quantity over the median of another one of the same datasets.
+
+    A sample median's error is, to first order, the mean of (1/2 - [x <= m]) / f(m) (Bahadur 1966,
+    Annals of Mathematical Statistics 37:577), so those of two medians are correlated as the flags
+    x <= m are: by 1 - 2P, with P the share of datasets that are on different sides of the two. One
+    such dataset is added to a sample's, since none at all would leave no error. Of less than six
+    values no two enclose the median with 95% confidence.
+    """
+    known = np.isfinite(values) & np.isfinite(reference)
+    if not known.any():
+        return NOTHING
+    values, reference = values[known], reference[known]
+    one, two = quantile(values, 0.5), quantile(reference, 0.5)
+    n = len(values)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = float(np.divide(one.value, two.value))
+        if n < 6:
+            return NOTHING._replace(value=ratio)
+        apart = int(((values <= one.value) != (reference <= two.value)).sum())
+        of_one, of_two = np.divide(one.mcse, one.value), np.divide(two.mcse, two.value)
+        correlation = 1.0 - 2.0 * (apart + 1) / (n + 2)
+        error = np.sqrt(of_one**2 + of_two**2 - 2.0 * correlation * of_one * of_two)
+        low, high = ratio * np.exp([-Z95 * error, Z95 * error])
+    return Result(ratio, ratio * float(error), float(low), float(high))
+
+
 class Comparison(NamedTuple):
     """A measure of two strategies on the datasets that both fitted; as `Measure` else."""
 
@@ -299,14 +341,65 @@ class Comparison(NamedTuple):
     mcse_moments: int = 0
 
 
+class Average(NamedTuple):
+    """A measure that is a mean over datasets, and so can be averaged over coefficients, too.
+
+    Attributes
+    ----------
+    of : callable
+        From the fits, of one strategy or of two, to what each dataset adds, (n,).
+    sum_up : callable
+        From that to the measure: `rate` or `mean`.
+    """
+
+    of: Callable[..., Array]
+    sum_up: Callable[[Array], Result]
+
+
+AVERAGES: dict[str, Average] = {
+    "size": Average(lambda fits: fits.rejects_truth, rate),
+    "coverage": Average(lambda fits: fits.covers, rate),
+    "rejection": Average(lambda fits: fits.rejects_zero, rate),
+}
+"""The measures of one strategy that are averaged over the slopes."""
+
+PAIRED: dict[str, Average] = {
+    # McNemar's: the datasets are the same, so that the difference varies less than its parts
+    "difference_of_coverage": Average(lambda one, two: one.covers - two.covers, mean),
+    "difference_of_size": Average(lambda one, two: one.rejects_truth - two.rejects_truth, mean),
+    "difference_of_rejection": Average(lambda one, two: one.rejects_zero - two.rejects_zero, mean),
+    "difference_of_size_adjusted_power": Average(
+        lambda one, two: size_adjusted_rejections(one) - size_adjusted_rejections(two), mean
+    ),
+    "agreement": Average(lambda one, two: 1.0 - np.abs(one.rejects_zero - two.rejects_zero), rate),
+}
+"""The comparisons of two strategies that are, the second of which is the reference."""
+
 COMPARISONS: dict[str, Comparison] = {
     "precision_gain": Comparison(precision_gain, 2, 4),
     "rmse_ratio": Comparison(rmse_ratio, 2, 4),
-    # McNemar's: the datasets are the same, so that the difference varies less than its parts
-    "difference_of_coverage": Comparison(lambda one, two: mean(one.covers - two.covers)),
-    "difference_of_size": Comparison(lambda one, two: mean(one.rejects_truth - two.rejects_truth)),
-    "difference_of_rejection": Comparison(
-        lambda one, two: mean(one.rejects_zero - two.rejects_zero)
-    ),
+    **{
+        name: Comparison(lambda one, two, it=it: it.sum_up(it.of(one, two)))  # type: ignore[misc]
+        for name, it in PAIRED.items()
+    },
 }
 """The comparisons of two strategies, the second of which is the reference."""
+
+
+def mean_over_terms(parts: Sequence[Array]) -> Array:
+    """Means over the coefficients that say something, dataset by dataset.
+
+    Parameters
+    ----------
+    parts : sequence of (n,) arrays
+        One per coefficient.
+
+    Returns
+    -------
+    (n,) array
+    """
+    values = np.array(parts)
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        means: Array = np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0)
+    return means

@@ -34,8 +34,8 @@ def success_rates(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     return rates.assign(rate=successes / n, low=low, high=high)
 
 
-def wilson_interval(successes: Array, n: Array) -> tuple[Array, Array]:
-    """95% score interval of a proportion.
+def wilson_interval(successes: Array, n: Array, z: float = Z95) -> tuple[Array, Array]:
+    """Score interval of a proportion, by default of 95%.
 
     Wilson (1927), Journal of the American Statistical Association 22:209; the same as
     statsmodels' ``proportion_confint(method="wilson")``, whose import takes two seconds.
@@ -44,13 +44,39 @@ def wilson_interval(successes: Array, n: Array) -> tuple[Array, Array]:
     ----------
     successes, n : array
         Number of successes, and of trials (at least 1).
+    z : float
+        Quantile of the normal distribution that the confidence level stands for.
 
     Returns
     -------
     low, high : array
     """
     rate = successes / n
-    centre = (rate + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 / (1 + Z95**2 / n) * np.sqrt(rate * (1 - rate) / n + (Z95 / (2 * n)) ** 2)
+    centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(rate * (1 - rate) / n + (z / (2 * n)) ** 2)
     # 0 and 1 are exact where rounding may not be
     return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+
+
+def score_interval(share: float, mcse: float, n: int, z: float = Z95) -> tuple[float, float]:
+    """Score interval of a mean of flags, or of shares of flags that may depend on each other.
+
+    Wilson's, for as many independent flags as have that standard error.
+
+    Parameters
+    ----------
+    share, mcse : float
+        The mean and its standard error.
+    n : int
+        Flags or shares; the number of flags where the standard error is zero.
+    z : float
+        Quantile of the normal distribution that the confidence level stands for.
+
+    Returns
+    -------
+    low, high : float
+    """
+    certain = mcse == 0 or share in (0.0, 1.0)
+    effective = float(n) if certain else share * (1.0 - share) / mcse**2
+    low, high = wilson_interval(np.array(share * effective), np.array(effective), z)
+    return float(low), float(high)

@@ -19,16 +19,20 @@ from rmsweep.data.scenario import fixed_truth, terms
 from rmsweep.design import Condition, Strategy, Study
 from rmsweep.errors import UsageError
 from rmsweep.measures.performance import (
+    AVERAGES,
     COMPARISONS,
     MEASURES,
     MISSED,
     NOTHING,
+    PAIRED,
     Fits,
     Flags,
     Result,
     mean,
+    mean_over_terms,
     quantile,
     rate,
+    ratio_of_medians,
 )
 from rmsweep.sweep import tables
 
@@ -232,6 +236,10 @@ class Cell:
         columns = {name: values[used, strategy, term] for name, values in self.coefs.items()}
         return Fits(**columns)
 
+    def slopes(self, strategy: int, used: Flags) -> list[Fits]:
+        """What a strategy says of all coefficients but the intercept."""
+        return [self.fits(strategy, k, used) for k in range(1, n_terms(self.condition))]
+
     def table(self, study: Study) -> pa.Table:
         """The rows of the condition."""
         rows = [*self.of_strategies(study), *self.of_pairs(study)]
@@ -273,6 +281,10 @@ class Cell:
                     yield row(strategy, f"{name}_median", use, n_used, quantile(known, 0.5))
                 for k, term in enumerate(term_names(self.condition)):
                     yield from self.of_term(strategy, place, k, term, use, used, tails)
+                slopes = self.slopes(place, used)
+                for name, it in AVERAGES.items():
+                    shares = mean_over_terms([it.of(one) for one in slopes])
+                    yield row(strategy, f"{name}_of_slopes", use, n_used, it.sum_up(shares))
 
     def of_term(
         self,
@@ -318,6 +330,32 @@ class Cell:
                     moments = measure.value_moments, measure.mcse_moments
                     made = row(strategy, name, use, n_used, result, term, tails, moments)
                     yield made | {"reference": reference.name}
+            for name, result in self.of_whole_fits(second, first, both):
+                yield row(strategy, name, use, n_used, result) | {"reference": reference.name}
+        for (first, reference), (second, strategy) in itertools.combinations(
+            enumerate(study.strategies), 2
+        ):
+            converged = self.went["convergence_rate"]
+            result = mean(converged[:, second] - converged[:, first])
+            made = row(strategy, "difference_of_convergence_rate", "all", self.n_run, result)
+            yield made | {"reference": reference.name}
+
+    def of_whole_fits(
+        self, place: int, reference: int, both: Flags
+    ) -> Iterator[tuple[str, Result]]:
+        """The comparisons of two strategies over the coefficients, by name."""
+        for name, sums in self.sums.items():
+            yield f"{name}_ratio", ratio_of_medians(sums[both, place], sums[both, reference])
+        estimate, se, df = (self.coefs[name][both] for name in ("estimate", "se", "df"))
+        of_both = np.sqrt((np.square(se[:, place]) + np.square(se[:, reference])) / 2.0)
+        distance = np.abs(estimate[:, place] - estimate[:, reference]) / of_both
+        yield "estimate_distance", quantile(mean_over_terms(list(distance.T)), 0.5)
+        of_slopes = [mean_over_terms(list(df[:, one, 1:].T)) for one in (place, reference)]
+        yield "df_ratio_of_slopes", ratio_of_medians(*of_slopes)
+        pairs = list(zip(self.slopes(place, both), self.slopes(reference, both), strict=True))
+        for name, it in PAIRED.items():
+            values = mean_over_terms([it.of(one, two) for one, two in pairs])
+            yield f"{name}_of_slopes", it.sum_up(values)
 
 
 def row(

@@ -103,7 +103,7 @@ class Judge:
             return self.shards.outdated(path, condition)
         expected = {".svg": self.figure, ".html": self.page}.get(path.suffix, self.table)
         if path.suffix == ".parquet" and path.stem in MEASURES:
-            expected = measures_identity(self.table, MEASURES[path.stem])
+            expected = measures_identity(self.table, *MEASURES[path.stem])
         try:
             found = made_with(path)
         except (OSError, ValueError, pa.ArrowException):

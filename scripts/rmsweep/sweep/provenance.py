@@ -131,20 +131,25 @@ def table_identity(study: Study, versions: Mapping[str, Iterable[str]]) -> dict[
     }
 
 
-def measures_identity(table: Mapping[str, str], script: str) -> dict[str, str]:
+def measures_identity(table: Mapping[str, str], *scripts: str) -> dict[str, str]:
     """What a table of measures says of itself.
 
     Parameters
     ----------
     table : mapping of str to str
         What the table says that it is made from.
-    script : str
-        What makes it.
+    *scripts : str
+        What makes it, and what made other measures that it is made from.
     """
-    return dict(table) | {"measured_by": code_digest(script)}
+    return dict(table) | {"measured_by": code_digest(*scripts)}
 
 
-MEASURES = {"agreement": "compare_engines", "performance": "measure_performance"}
+MEASURES = {
+    "agreement": ("compare_engines",),
+    "performance": ("measure_performance",),
+    "claims": ("measure_performance", "assess_claims"),
+    "claims_by_condition": ("measure_performance", "assess_claims"),
+}
 """The tables of measures, and the scripts that make them."""
 
 

@@ -1,0 +1,509 @@
+"""The claims of Eshin Jolly's post, and the thresholds that decide them.
+
+Its words leave open how much is "worse" or "alike". The thresholds below say what counts, once for
+all claims; a region in a claim is made of nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rmsweep.claims.claim import Claim, Region, Test, Where
+
+ALIKE = 1.1
+"""Ratios up to this, and down to its inverse, are alike, and beyond it higher or lower: what can be
+seen in the post's box plots. An error that is a tenth larger costs a fifth more groups."""
+COMPARABLE = 1.25
+"""The same for "largely comparable" and "a bit": the bounds of bioequivalence, 80% and 125%."""
+SLIGHT = 1.02
+"""From here on a ratio is "slightly" above 1: what 10,000 replications can tell from 1."""
+LARGE = 1.5
+"""From here on a ratio is large."""
+FAR = 2.0
+"""From here on a ratio is poor or dramatic."""
+LIBERAL = Region(0.025, 0.075)
+"""A test of 5% with such a size keeps its level: Bradley's (1978) liberal criterion, British J. of
+Mathematical and Statistical Psychology 31:144. Above it there are false positives."""
+LIBERAL_COVERAGE = Region(0.925, 0.975)
+"""The same criterion, for the coverage of 95% intervals."""
+AGREE = 0.9
+"""Decisions (p < .05) that are the same in more datasets than this are largely the same."""
+SIZE = 0.01
+"""A noticeable difference of size: twice Bradley's strict criterion."""
+POWER = 0.05
+"""A noticeable difference of power: one dataset in twenty."""
+FAILS = 0.05
+"""A strategy whose fits fail more often than this fails, by the study's own verdict."""
+NEVER = 0.01
+"""Less often than this is never, for a study of some thousand replications."""
+MOST = 0.5
+"""More than this share are most."""
+CLOSE = 0.1
+"""Estimates that are closer than this, in standard errors, would be reported as the same."""
+
+SAME = Region(1 / ALIKE, ALIKE)
+ABOUT_SAME = Region(1 / COMPARABLE, COMPARABLE)
+HIGHER, LOWER = Region(ALIKE), Region(high=1 / ALIKE)
+SLIGHTLY_HIGHER = Region(SLIGHT, COMPARABLE)
+
+FEW_OBS: Where = {"n_obs": ("low",)}
+MEDIUM_OBS: Where = {"n_obs": ("medium",)}
+MANY_OBS: Where = {"n_obs": ("high",)}
+LOW_SD: Where = {"sigma": ("low",)}
+HIGH_SD: Where = {"sigma": ("high",)}
+SD_FROM_MEDIUM: Where = {"sigma": ("medium", "high")}
+WALK_THROUGH: Where = {"n_groups": 50.0, "n_obs": 50.0, "sigma": 0.25}
+
+UP: Literal[1] = 1
+DOWN: Literal[-1] = -1
+
+RECOVERY = "Coefficient recovery"
+INFERENCE = "Making inferences"
+BONUS = "When fully specified models fail"
+LESSONS = "What have we learned"
+STRATEGIES = "Analysis strategies"
+SMALL = "Starting small"
+NOTES = "Notes"
+
+ALL = ("lm", "lm2", "lmer", "lmer_mis")
+OTHERS = ("lm", "lm2", "lmer_mis")
+
+# medians of the post's sums over the coefficients
+ERROR = "coef_abs_err_ratio"
+SE = "se_sum_ratio"
+T = "t_sum_ratio"
+CLAIMS = (
+    Claim(
+        1,
+        RECOVERY,
+        "With much data, and low or medium variability between groups, all strategies recover the "
+        "coefficients about equally well.",
+        (
+            Test(
+                ERROR,
+                OTHERS,
+                SAME,
+                against=("lmer",),
+                where=({"rows": ("high",), "sigma": ("low", "medium")},),
+            ),
+        ),
+    ),
+    Claim(
+        2,
+        RECOVERY,
+        "When groups vary much, more groups help, rather than more observations in each.",
+        (
+            Test(
+                "coef_abs_err_median",
+                ALL,
+                LOWER,
+                where=(HIGH_SD,),
+                over={"n_groups": UP, "n_obs": DOWN},
+            ),
+        ),
+    ),
+    Claim(
+        3,
+        RECOVERY,
+        "With few groups that vary much, even the full mixed model recovers them poorly.",
+        (
+            Test(
+                "coef_abs_err_median",
+                ("lmer",),
+                Region(FAR),
+                where=(HIGH_SD,),
+                over={"n_groups": DOWN},
+            ),
+        ),
+    ),
+    Claim(
+        4,
+        RECOVERY,
+        "With few observations per group, two-stage regression recovers the coefficients worst.",
+        (Test(ERROR, ("lm2",), HIGHER, against=("lm", "lmer", "lmer_mis"), where=(FEW_OBS,)),),
+    ),
+    Claim(
+        5,
+        RECOVERY,
+        "Few observations per group favour the full mixed model, most of all where groups vary "
+        "much.",
+        (
+            Test(ERROR, ("lm", "lmer_mis"), HIGHER, against=("lmer",), where=(FEW_OBS,)),
+            Test(
+                ERROR,
+                ("lm", "lmer_mis"),
+                HIGHER,
+                against=("lmer",),
+                where=(FEW_OBS,),
+                over={"sigma": UP},
+            ),
+        ),
+    ),
+    Claim(
+        6,
+        RECOVERY,
+        "With few observations per group, cluster-robust regression and the simple mixed model "
+        "recover the coefficients alike.",
+        (Test(ERROR, ("lm",), SAME, against=("lmer_mis",), where=(FEW_OBS,)),),
+    ),
+    Claim(
+        7,
+        RECOVERY,
+        "With a medium number of observations, cluster-robust regression recovers slightly worse "
+        "than the others, everywhere.",
+        (
+            Test(
+                ERROR,
+                ("lm",),
+                SLIGHTLY_HIGHER,
+                against=("lm2", "lmer", "lmer_mis"),
+                where=(MEDIUM_OBS,),
+            ),
+        ),
+    ),
+    Claim(
+        8,
+        RECOVERY,
+        "With many observations per group, all strategies recover the coefficients alike.",
+        (Test(ERROR, OTHERS, SAME, against=("lmer",), where=(MANY_OBS,)),),
+    ),
+    Claim(
+        9,
+        INFERENCE,
+        "The more groups vary, the larger are standard errors and the smaller t statistics, "
+        "whatever the size of the data.",
+        (
+            Test("se_sum_median", ALL, Region(1.0), step="sigma"),
+            Test("t_sum_median", ALL, Region(high=1.0), step="sigma"),
+        ),
+    ),
+    Claim(
+        10,
+        INFERENCE,
+        "With few observations per group, two-stage regression has larger standard errors and "
+        "smaller t statistics, so fewer false positives and more false negatives.",
+        (
+            Test(SE, ("lm2",), HIGHER, against=("lmer",), where=(FEW_OBS,)),
+            Test(T, ("lm2",), LOWER, against=("lmer",), where=(FEW_OBS,)),
+            Test(
+                "difference_of_size_of_slopes",
+                ("lm2",),
+                Region(high=-SIZE),
+                against=("lmer",),
+                where=(FEW_OBS,),
+            ),
+            Test(
+                "difference_of_rejection_of_slopes",
+                ("lm2",),
+                Region(high=-POWER),
+                against=("lmer",),
+                where=(FEW_OBS,),
+            ),
+        ),
+    ),
+    Claim(
+        11,
+        INFERENCE,
+        "There, unlike the others, two-stage regression doesn't necessarily gain from more groups.",
+        (
+            Test(
+                "t_sum_median",
+                ("lm2",),
+                Region(high=ALIKE),
+                where=(FEW_OBS,),
+                over={"n_groups": UP},
+            ),
+            Test(
+                T,
+                ("lm2",),
+                LOWER,
+                against=("lm", "lmer", "lmer_mis"),
+                where=(FEW_OBS,),
+                over={"n_groups": UP},
+            ),
+        ),
+    ),
+    Claim(
+        12,
+        INFERENCE,
+        "Where variability between groups is medium or high, the simple mixed model has higher t "
+        "statistics and smaller standard errors than the others.",
+        (
+            Test(T, ("lmer_mis",), HIGHER, against=("lm", "lm2", "lmer"), where=(SD_FROM_MEDIUM,)),
+            Test(SE, ("lmer_mis",), LOWER, against=("lm", "lm2", "lmer"), where=(SD_FROM_MEDIUM,)),
+        ),
+    ),
+    Claim(
+        13,
+        INFERENCE,
+        "There, the t statistics of the simple mixed model gain most from more observations per "
+        "group.",
+        (
+            Test(
+                T,
+                ("lmer_mis",),
+                HIGHER,
+                against=("lm", "lm2", "lmer"),
+                where=(SD_FROM_MEDIUM,),
+                over={"n_obs": UP},
+            ),
+        ),
+    ),
+    Claim(
+        14,
+        INFERENCE,
+        "There, the simple mixed model risks more false positives.",
+        (
+            Test("size_of_slopes", ("lmer_mis",), Region(LIBERAL.high), where=(SD_FROM_MEDIUM,)),
+            Test(
+                "size",
+                ("lmer_mis",),
+                Region(LIBERAL.high),
+                where=(SD_FROM_MEDIUM,),
+                term="Intercept",
+            ),
+        ),
+    ),
+    Claim(
+        15,
+        INFERENCE,
+        "Where groups vary much, the simple mixed model may be more sensitive to true "
+        "relationships.",
+        (
+            Test(
+                "difference_of_rejection_of_slopes",
+                ("lmer_mis",),
+                Region(POWER),
+                against=("lmer",),
+                where=(HIGH_SD,),
+            ),
+            Test(
+                "difference_of_size_adjusted_power_of_slopes",
+                ("lmer_mis",),
+                Region(POWER),
+                against=("lmer",),
+                where=(HIGH_SD,),
+            ),
+        ),
+    ),
+    Claim(
+        16,
+        INFERENCE,
+        "Inferences from cluster-robust regression and from the full mixed model are largely "
+        "comparable.",
+        (
+            Test(T, ("lm",), ABOUT_SAME, against=("lmer",)),
+            Test("size_of_slopes", ("lm", "lmer"), LIBERAL),
+            Test("agreement_of_slopes", ("lm",), Region(AGREE), against=("lmer",)),
+        ),
+    ),
+    Claim(
+        17,
+        BONUS,
+        "The full mixed model fails where groups vary little, or where there are very few "
+        "observations per group, and not elsewhere.",
+        (
+            Test("failure_rate", ("lmer",), Region(FAILS), where=(LOW_SD, FEW_OBS)),
+            Test(
+                "failure_rate",
+                ("lmer",),
+                Region(high=FAILS),
+                where=({"sigma": ("medium", "high"), "n_obs": ("medium", "high")},),
+            ),
+        ),
+    ),
+    Claim(
+        18,
+        BONUS,
+        "The simple mixed model never fails.",
+        (Test("failure_rate", ("lmer_mis",), Region(high=NEVER)),),
+    ),
+    Claim(
+        19,
+        BONUS,
+        "Where groups vary little, simpler models recover the coefficients better than the full "
+        "one.",
+        (Test(ERROR, ("lmer_mis",), Region(high=1 / SLIGHT), against=("lmer",), where=(LOW_SD,)),),
+    ),
+    Claim(
+        20,
+        BONUS,
+        "The full mixed model fails because the optimizer runs out of iterations.",
+        (Test("optimizer_share_of_failures", ("lmer",), Region(MOST), engine="lme4"),),
+    ),
+    Claim(
+        21,
+        LESSONS,
+        "The simple mixed model is warranted where groups hardly vary.",
+        (Test("size_of_slopes", ("lmer_mis",), Region(high=LIBERAL.high), where=(LOW_SD,)),),
+    ),
+    Claim(
+        22,
+        LESSONS,
+        "Drop the correlations of the random effects rather than the random slopes.",
+        (
+            Test("size_of_slopes", ("lmer_zcp",), Region(high=LIBERAL.high)),
+            Test(
+                "difference_of_size_of_slopes",
+                ("lmer_zcp",),
+                Region(high=-SIZE),
+                against=("lmer_mis",),
+                where=(SD_FROM_MEDIUM,),
+            ),
+            Test(
+                "difference_of_convergence_rate",
+                ("lmer_zcp",),
+                Region(FAILS),
+                against=("lmer",),
+                where=(LOW_SD, FEW_OBS),
+            ),
+        ),
+    ),
+    Claim(
+        23,
+        LESSONS,
+        "Cluster-robust regression is an efficient way to inferences, with estimates that are a "
+        "bit less accurate.",
+        (
+            Test("size_of_slopes", ("lm",), LIBERAL),
+            Test(T, ("lm",), ABOUT_SAME, against=("lmer",)),
+            Test(ERROR, ("lm",), Region(high=COMPARABLE), against=("lmer",)),
+        ),
+    ),
+    Claim(
+        24,
+        LESSONS,
+        "Two-stage or cluster-robust regression leads to largely the same inferences as a full "
+        "mixed model that converges.",
+        (
+            Test(
+                "agreement_of_slopes",
+                ("lm", "lm2"),
+                Region(AGREE),
+                against=("lmer",),
+                fits="converged",
+            ),
+        ),
+    ),
+    Claim(
+        25,
+        LESSONS,
+        "That may not be so where items vary, too.",
+        (
+            Test(
+                "difference_of_size_of_slopes",
+                ("lm", "lm2"),
+                Region(SIZE),
+                against=("lmer_items",),
+                some=True,
+            ),
+        ),
+    ),
+    Claim(
+        26,
+        STRATEGIES,
+        "Two-stage regression is what a mixed model becomes when the variance between groups is "
+        "infinite.",
+        (
+            Test(
+                "estimate_distance",
+                ("lm2",),
+                Region(high=CLOSE),
+                against=("lmer",),
+                where=(HIGH_SD,),
+            ),
+            Test(
+                "estimate_distance",
+                ("lm2",),
+                Region(high=0.0),
+                against=("lmer",),
+                over={"sigma": UP},
+            ),
+        ),
+    ),
+    Claim(
+        27,
+        NOTES,
+        "Satterthwaite's degrees of freedom can change dramatically with the random effects.",
+        (Test("df_ratio_of_slopes", ("lmer_mis",), Region(FAR), against=("lmer",)),),
+    ),
+    Claim(
+        28,
+        "Repeated what?",
+        "To ignore that observations depend on each other gives false positives, and can even "
+        "reverse an estimate (Simpson's paradox).",
+        (
+            Test("size_of_slopes", ("ols",), Region(LIBERAL.high), where=(SD_FROM_MEDIUM,)),
+            Test("relative_bias", ("ols",), Region(high=-1.0), term="slopes", some=True),
+        ),
+    ),
+    Claim(
+        29,
+        STRATEGIES,
+        "A maximal mixed model that fails to converge leaves one with unreliable estimates.",
+        (
+            Test(
+                "coef_abs_err_mean",
+                ("lmer",),
+                HIGHER,
+                fits="not_converged",
+                against_fits="converged",
+            ),
+            Test("size_of_slopes", ("lmer",), Region(LIBERAL.high), fits="not_converged"),
+        ),
+    ),
+    Claim(
+        30,
+        NOTES,
+        "Robust standard errors on top of a mixed model, or of two-stage regression, are another "
+        "sound way to inferences.",
+        (
+            Test("size_of_slopes", ("lmer_cr2",), LIBERAL),
+            Test("size_of_slopes", ("lmer_mis_cr2",), LIBERAL),
+            Test("size_of_slopes", ("lm2_hc3",), LIBERAL),
+        ),
+    ),
+    Claim(
+        31,
+        SMALL,
+        "The 95% intervals that are printed for a mixed model contain the true coefficient that "
+        "often.",
+        (
+            Test("coverage_of_slopes", ("lmer",), LIBERAL_COVERAGE),
+            Test("coverage", ("lmer",), LIBERAL_COVERAGE, term="Intercept"),
+        ),
+    ),
+    Claim(
+        32,
+        SMALL,
+        "In 50 groups of 50 that vary little, the simple mixed model is a bit less accurate than "
+        "the full one, with far higher t statistics; cluster-robust regression is as accurate as "
+        "the simple one and more cautious than the full one; two-stage regression is like the full "
+        "one.",
+        (
+            Test(ERROR, ("lmer_mis",), SLIGHTLY_HIGHER, against=("lmer",), where=(WALK_THROUGH,)),
+            Test(T, ("lmer_mis",), Region(LARGE), against=("lmer",), where=(WALK_THROUGH,)),
+            Test(ERROR, ("lm",), SAME, against=("lmer_mis",), where=(WALK_THROUGH,)),
+            Test(SE, ("lm",), SLIGHTLY_HIGHER, against=("lmer",), where=(WALK_THROUGH,)),
+            Test(ERROR, ("lm2",), SAME, against=("lmer",), where=(WALK_THROUGH,)),
+            Test(T, ("lm2",), SAME, against=("lmer",), where=(WALK_THROUGH,)),
+        ),
+    ),
+    Claim(
+        33,
+        STRATEGIES,
+        "With mixed models there is hardly a reason to ever run a repeated-measures ANOVA again.",
+        (
+            Test(
+                "difference_of_size_of_slopes", ("lmer",), Region(high=SIZE), against=("rm_anova",)
+            ),
+            Test(
+                "difference_of_rejection_of_slopes",
+                ("lmer",),
+                Region(low=-POWER),
+                against=("rm_anova",),
+            ),
+        ),
+    ),
+)
+"""The claims, in the order of ``claims``. Their numbers stay, whatever is added."""
