@@ -182,9 +182,10 @@
     }
 
     function defaults() {
-      const first = used.values().next().value || D.measures[0].name;
+      // where nothing else is known, how the fits went is the first thing to see
+      const first = [D.measures[0].name, "convergence_rate"].find((name) => used.has(name));
       return {
-        m: first,
+        m: first || D.measures[0].name,
         t: D.terms[slope] || "",
         x: D.places.x,
         c: D.places.columns || "",
@@ -203,7 +204,7 @@
     const allowed = {
       m: (value) => used.has(value),
       t: (value) => D.terms.includes(value),
-      x: (value) => value in axisOf,
+      x: (value) => Object.hasOwn(axisOf, value),
       c: (value) => value === "" || several.includes(value),
       r: (value) => value === "" || several.includes(value),
       u: (value) => ["all", "converged"].includes(value),
@@ -220,7 +221,7 @@
     function stateOf(hash) {
       const state = defaults();
       for (const [key, value] of new URLSearchParams(hash.replace(/^#/, ""))) {
-        if (key in allowed && allowed[key](value)) state[key] = value;
+        if (Object.hasOwn(allowed, key) && allowed[key](value)) state[key] = value;
       }
       if (state.c === state.x) state.c = "";
       if (state.r === state.x || state.r === state.c) state.r = "";
@@ -442,9 +443,13 @@
       byId("previous").addEventListener("click", step(-1));
       byId("next").addEventListener("click", step(1));
       addEventListener("hashchange", () => {
+        if (location.hash && !location.hash.includes("=")) return; // a section's
         S = stateOf(location.hash);
         update();
       });
+      for (const link of document.querySelectorAll("#findings a[href^='#']")) {
+        link.addEventListener("click", () => byId("explore").scrollIntoView());
+      }
       let timer = 0;
       let width = root.clientWidth;
       addEventListener("resize", () => {
@@ -511,7 +516,20 @@
     const drawn = {};
     const nothing = { values: [] };
 
+    // Vega warns of what has no values at all
+    function prune(spec) {
+      const inner = spec.spec || spec;
+      inner.layer = inner.layer.filter((layer) => {
+        const rows = spec.datasets[layer.data?.name || "points"];
+        return Object.values(layer.encoding).every(
+          (it) => it.type !== "quantitative" || rows.some((row) => Number.isFinite(row[it.field])),
+        ) && (!layer.encoding.y2 || rows.some((row) => Number.isFinite(row[layer.encoding.y2.field])));
+      });
+      return spec;
+    }
+
     async function draw(id, spec) {
+      prune(spec);
       drawn[id]?.finalize();
       drawn[id] = await vegaEmbed(byId(id), spec, {
         ...{ actions: false, ast: true, renderer: "svg" },
@@ -668,7 +686,7 @@
           xOffset.scale = { domain: analysesHere.map((place) => names[place]), padding: 0.5 };
         }
         if (y) {
-          y.scale = { type: log ? "log" : "linear", zero: false, nice: true };
+          y.scale = log ? { type: "log", nice: true } : { zero: false, nice: true };
           y.axis = { title: null, format, tickCount: 5 };
           if (measure.kind === "percent") y.axis.labelExpr = "datum.label + '%'";
         }
@@ -747,7 +765,7 @@
       document.body.append(away);
       const made = await vegaEmbed(
         away,
-        { ...JSON.parse(plain), background: "#ffffff" },
+        { ...prune(JSON.parse(plain)), background: "#ffffff" },
         { actions: false, ast: true, renderer: "svg" },
       );
       const svg = await made.view.toSVG();

@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from rmsweep.design import Study
-from rmsweep.report import data, methods, specs
+from rmsweep.report import data, findings, methods, specs
 from rmsweep.report.looks import GROUND
 
 FOLDER = Path(__file__).parent
@@ -101,7 +101,9 @@ def html(
     }
     sections = methods.sections(study, fits, table)
     strategies = shown["strategies"]
+    found = findings.findings(study, folder, shown)
     contents = [
+        *([("findings", "What the study says")] if found else []),
         ("explore", "Explore"),
         ("one", "One condition"),
         *([("figures", "Figures")] if pictures else []),
@@ -133,7 +135,9 @@ def html(
         packed={name: Markup(content) for name, content in packed.items()},
         facts=known,
         contents=contents,
-        findings="",
+        findings=found,
+        headlines=findings.headlines(found),
+        summary=findings.summary(found),
         names=[one["name"] for one in strategies],
         complaints=shown["complaints"],
         methods=sections,

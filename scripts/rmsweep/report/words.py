@@ -178,10 +178,23 @@ MEASURES = {
 """In the order in which the page lists them; the first is shown first."""
 
 
+MEASURES |= {
+    "estimate_distance": Words(
+        "Distance of the estimates, in standard errors", PAIRS, "Zero if both estimate the same."
+    ),
+    "df_ratio_of_slopes": Words("Ratio of median degrees of freedom of the slopes", PAIRS),
+    "difference_of_convergence_rate": Words("Difference of converged fits", PAIRS, "", "rate", 0.0),
+}
+
+
 def of_measure(name: str) -> Words:
     """The words for a measure, also for one that has none of its own."""
     if name in MEASURES:
         return MEASURES[name]
+    whole = name.removesuffix("_of_slopes")
+    if whole in MEASURES:
+        found = MEASURES[whole]
+        return found._replace(title=f"{found.title}, mean over the slopes")
     kind = "rate" if name.endswith("_rate") else "number"
     return Words(name.replace("_", " ").capitalize(), OTHERS, kind=kind)
 
