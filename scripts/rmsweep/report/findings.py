@@ -133,7 +133,15 @@ def summary(found: Sequence[Finding]) -> str:
     parts = [
         f"{number} {one_or_more[said][number > 1]}" for said, number in counts.items() if number
     ]
-    return f"Of {words.counted(len(found), 'claim')} of the post, {words.listed(parts)}."
+    slices = len({one.where for one in found})
+    n_claims = words.counted(len(found) // slices, "claim")
+    if slices > 1:
+        said = [f"{number:,} “{word.lower()}”" for word, number in counts.items() if number]
+        return (
+            f"{n_claims} of the post were put to the test in each of {slices} parts of the study. "
+            f"The verdicts: {words.listed(said)}."
+        )
+    return f"Of {n_claims} of the post, {words.listed(parts)}."
 
 
 def weight(claim: Claim, rows: pd.DataFrame) -> float:

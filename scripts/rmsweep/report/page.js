@@ -70,7 +70,8 @@
     const whole = (number) => number.toLocaleString("en");
     const level = (c, axis) => D.conditions[c][axisOf[axis].place];
     const header = (c, axis) => axisOf[axis].headers[level(c, axis)];
-    const conditionText = (c) => D.axes.map((axis) => header(c, axis.name)).join(", ");
+    const told = several.length ? several : D.axes.map((axis) => axis.name);
+    const conditionText = (c) => told.map((axis) => header(c, axis)).join(", ");
 
     // ---- the table of measures ---------------------------------------------------------------
 
