@@ -68,7 +68,7 @@ format: setup-dev
 # the claims, of studies that have been run
 CLAIMS := $(wildcard results/config/claims.parquet results/precise/claims.parquet)
 docs: setup
-	python scripts/document_config.py config/README.md
+	python scripts/document.py config/README.md docs/strategies.md docs/scenarios.md
 	test $(words $(CLAIMS)) -lt 2 || python scripts/document_claims.py docs/claims.md $(CLAIMS)
 
 clean:

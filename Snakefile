@@ -17,6 +17,11 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
 
+if STUDY.precision:  # a workflow with checkpoints is planned in another way
+
+    include: "workflow/rules/precision.smk"
+
+
 onstart:
     lock.hold(NAME)
     check_programs()
@@ -30,6 +35,7 @@ onsuccess:
 rule all:
     default_target: True
     input:
+        replications(),
         merged_tables(),
         agreement(),
         performance(),

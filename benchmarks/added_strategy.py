@@ -18,7 +18,7 @@ from pathlib import Path
 from sweep import adopt_orphans, measured, pipeline
 
 FOUR = ["lm", "lm2", "lmer", "lmer_mis"]
-FIFTH = {"name": "lmer_t", "from": "lmer", "interval": "t"}
+FIFTH = "lmer_t"
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ from rmsweep import lme4
 from rmsweep.config import read_study
 from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.data.scenario import simulate
-from rmsweep.strategies import load
+from rmsweep.strategies import Fit, load
 
 FULL = "DV ~ IV1 + IV2 + IV3 + (IV1 + IV2 + IV3 | Group)"
 REFERENCE = "lmerTest, with summary"
@@ -83,8 +83,12 @@ def main() -> None:
         return fit
 
     def by_lme4_engine(data: Dataset) -> Result:
-        fit = family.fit(data, full)
+        fit = family.fit(data, full).model
         return fit.estimate, fit.criterion
+
+    def by_native_engine(data: list[Dataset]) -> list[Fit]:
+        batch = Batch(data)
+        return family.infer_batch(batch, family.fit_batch(batch, full), family.Inference())
 
     def by_mixedlm(data: Dataset) -> Result:
         from statsmodels.regression.mixed_linear_model import MixedLM
@@ -125,14 +129,14 @@ def main() -> None:
     trial = [simulate(study.seed, study.conditions[7], 999).data] * options.blocks[-1]
     for fit in programs.values():
         timed(lambda fit=fit: fit(trial[0]))
-    family.fit_batch(Batch(trial), full)
+    by_native_engine(trial)
     records = []
     natives = {size: f"this project, engine native, blocks of {size:,}" for size in options.blocks}
     for condition in study.conditions:
         data = [simulate(study.seed, condition, sim).data for sim in range(options.blocks[-1])]
         for size, name in natives.items():
             start = time.process_time()
-            native = family.fit_batch(Batch(data[:size]), full)
+            native = by_native_engine(data[:size])
             seconds = (time.process_time() - start) / size
             records += [
                 (condition.key, sim, name, seconds, 0.0, 0.0) for sim in range(options.sims)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install what is missing: `envs/setup.sh FOLDER [dev]` makes the environment in FOLDER, by conda
-# or mamba where there is one, else from the distribution's packages (R, lme4, lmerTest) and PyPI.
+# or mamba where there is one, else from the distribution's packages (R and packages of it) and PyPI.
 # With `dev`, what the tests need joins it.
 set -euo pipefail
 cd "$(dirname "$0")/.."

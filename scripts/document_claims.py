@@ -20,6 +20,10 @@ from rmsweep.design import Study
 from rmsweep.errors import UsageError
 from rmsweep.sweep import tables
 
+LEGEND = """\
+Each test has an estimate over the study's conditions and its Monte Carlo standard error; how many
+numbers are for the claim, against it, and undecided; and its own verdict."""
+
 BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
 
 
@@ -93,7 +97,8 @@ def with_claims(text: str, sources: Sequence[Source]) -> str:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise UsageError(f"a file without the marks {BEGIN} and {END} is not allowed")
-    parts = ["## Verdicts", "", *verdicts(sources), "", "## Numbers", "", *numbers(sources)]
+    parts = ["## Verdicts", "", *verdicts(sources), "", "## Numbers", "", LEGEND, ""]
+    parts += numbers(sources)
     return "\n".join([f"{before}{BEGIN}", *parts, f"{END}{after}"])
 
 

@@ -80,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         condition = cli.condition(options, study)
 
-    if options.sims[-1] >= study.n_sims:
-        last = study.n_sims - 1
+    last = study.size(condition) - 1
+    if options.sims[-1] > last:
         parser.error(f"--sims: {options.sims[-1]} is not allowed; allowed: the study's 0 to {last}")
 
     block = Block(condition, options.sims)

@@ -12,6 +12,7 @@ from rmsweep import cli
 cli.begin(__name__)
 
 from rmsweep.config import read_study
+from rmsweep.sweep import looks
 from rmsweep.sweep.merge import TABLES, merge
 
 
@@ -33,13 +34,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="the shards were fitted by programs of another environment: don't compare versions",
     )
+    parser.add_argument(
+        "--look",
+        type=Path,
+        help="of a study with a precision: the look that says how many replications there are; "
+        "default, as many as before the first one",
+    )
     options = parser.parse_args(argv)
     known = [f"{name}.{kind}" for name in TABLES for kind in ("parquet", "csv.gz")]
     for path in options.output:
         if path.name not in known:
             parser.error(f"--output: {path}; allowed: files called {', '.join(known)}")
 
-    study = read_study(options.config)
+    study = looks.planned(read_study(options.config), options.look)
     for path in options.output:  # of merges that were killed: these files may be large
         for unfinished in path.parent.glob(f".{path.name}.*.tmp"):
             unfinished.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,21 @@ OTHER: dict[str, Any] = {
     "predictor_correlation": 0.5,
     "noise_mean": -1,
     "noise_sd": 2,
+    "effect_correlation": 0.5,
+    "effect_distribution": "mixture",
+    "group_sizes": {"from": "unequal", "gamma": 0.2},
+    "predictor_distribution": ["normal", "binary", {"from": "t", "df": 3}],
+    "predictor_level": [1, 1, 2],
+    "predictor_icc": [0, 0.2, 0.5],
+    "predictor_autocorrelation": -0.5,
+    "confounding": [-0.9, 0, 0],
+    "noise_distribution": {"from": "t", "df": 3},
+    "noise_autocorrelation": 0.6,
+    "noise_heterogeneity": 1,
+    "missing": {"from": "mcar", "rate": 0.3},
 }
+# what there has to be besides
+NEEDED: dict[str, Any] = {"confounding": {"predictor_icc": 0.5}}
 
 
 def study(**keys: Any) -> Study:
@@ -64,17 +79,21 @@ class TestSweeping:
     @pytest.mark.parametrize("key", OTHER)
     def test_an_axis_adds_a_column_and_leaves_the_old_cells(self, key: str) -> None:
         default, other = axis_defaults()[key], OTHER[key]
-        swept = study(grid={key: [default, other]})
+        needed = NEEDED.get(key, {})
+        alone, swept = study(**needed), study(grid={key: [default, other]}, **needed)
         assert [axis.name for axis in swept.axes] == [
             name for name in axis_keys() if name in (*MAIN, key)
         ]
-        assert set(paths(study())) < set(paths(swept))
+        assert set(paths(alone)) < set(paths(swept))
         assert len(paths(swept)) == 4
-        assert all(f"/{key}=" in path for path in set(paths(swept)) - set(paths(study())))
+        added = set(paths(swept)) - set(paths(alone))
+        assert all(re.search(f"[/,]{key}=", path) for path in added)
 
     @pytest.mark.parametrize("key", OTHER)
     def test_its_only_value_is_the_same_as_at_the_top_level(self, key: str) -> None:
-        above, below = study(**{key: OTHER[key]}), study(grid={key: [OTHER[key]]})
+        needed = NEEDED.get(key, {})
+        above = study(**{key: OTHER[key]}, **needed)
+        below = study(grid={key: [OTHER[key]]}, **needed)
         assert above.conditions == below.conditions
         assert [axis.name for axis in above.axes] == list(MAIN)
 
@@ -89,6 +108,11 @@ class TestSweeping:
             ("sigma_ratio", [1, 1, 1, 1]),
             ("predictor_mean", [0, 0, 0]),
             ("predictor_correlation", [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
+            ("effect_correlation", np.eye(4).tolist()),
+            ("predictor_distribution", ["normal", {"from": "normal"}, "normal"]),
+            ("predictor_level", [1, 1, 1]),
+            ("confounding", [0, 0, -0.0]),
+            ("noise_distribution", {"from": "normal"}),
         ],
     )
     def test_a_default_that_is_spelled_out_is_the_default(
@@ -113,7 +137,7 @@ class TestSeeds:
 
     @pytest.mark.parametrize("key", OTHER)
     def test_the_seed_is_that_of_the_main_axes(self, key: str) -> None:
-        one, two = study(), study(**{key: OTHER[key]})
+        one, two = study(), study(**{key: OTHER[key]}, **NEEDED.get(key, {}))
         states = [seed_sequence(0, s.conditions[0], 3).generate_state(4) for s in (one, two)]
         np.testing.assert_array_equal(*states)
 

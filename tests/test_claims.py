@@ -16,7 +16,17 @@ import assess_claims
 import document_claims
 from measured import made
 from rmsweep.claims import table as claims_table
-from rmsweep.claims.cases import MEASURES, Case, Grid, Number, complement, find, in_words, level_of
+from rmsweep.claims.cases import (
+    MEASURES,
+    Case,
+    Grid,
+    Number,
+    complement,
+    find,
+    in_words,
+    level_of,
+    pooled,
+)
 from rmsweep.claims.claim import Claim, Region, Test
 from rmsweep.claims.post import CLAIMS
 from rmsweep.claims.rule import (
@@ -24,9 +34,10 @@ from rmsweep.claims.rule import (
     Side,
     Verdict,
     judge,
+    only,
     overall,
+    possible_verdicts,
     verdict_of_claim,
-    verdict_of_test,
 )
 from rmsweep.claims.table import assess, needed_measures
 from rmsweep.config import load_study
@@ -129,7 +140,7 @@ def test_measures_of_claims_are_in_the_table(performance: pd.DataFrame) -> None:
     ids=str,
 )
 def test_verdict_of_a_test(sides: list[Side], verdict: Verdict) -> None:
-    assert verdict_of_test(sides, Test("size", ("lm",), Region())) == verdict
+    assert only(possible_verdicts(sides, Test("size", ("lm",), Region()))) == verdict
 
 
 @pytest.mark.parametrize(
@@ -138,30 +149,37 @@ def test_verdict_of_a_test(sides: list[Side], verdict: Verdict) -> None:
         (["for", "against"], "holds"),
         (["against", "undecided"], "undecided"),
         (["against"] * 2, "not testable"),
+        ([], "not testable"),
     ],
     ids=str,
 )
 def test_what_happens_somewhere_cannot_be_refuted(sides: list[Side], verdict: Verdict) -> None:
-    assert verdict_of_test(sides, Test("size", ("lm",), Region(), some=True)) == verdict
+    assert only(possible_verdicts(sides, Test("size", ("lm",), Region(), some=True))) == verdict
+
+
+YES, NO, PART, NONE = ({"holds"}, {"does not hold"}, {"in part"}, {"not testable"})
+ANY = {*YES, *NO, *PART}
 
 
 @pytest.mark.parametrize(
-    ("of_tests", "verdict"),
+    ("possible", "verdict"),
     [
-        (["holds", "holds"], "holds"),
-        (["holds", "not testable"], "holds"),
-        (["not testable"], "not testable"),
-        (["does not hold"] * 2, "does not hold"),
-        (["holds", "does not hold"], "in part"),
-        (["in part", "undecided"], "in part"),
-        (["holds", "does not hold", "undecided"], "in part"),
-        (["holds", "undecided"], "undecided"),
-        (["does not hold", "undecided"], "undecided"),
+        ([YES, YES], "holds"),
+        ([YES, NONE], "holds"),
+        ([NONE], "not testable"),
+        ([NO, NO], "does not hold"),
+        ([YES, NO], "in part"),
+        ([PART, ANY], "in part"),
+        ([YES, NO, ANY], "in part"),
+        ([YES, ANY], "undecided"),
+        ([NO, ANY], "undecided"),
+        # undecided tests, of which it is clear that one can't hold and one can't fail
+        ([{*YES, *PART}, {*NO, *PART}], "in part"),
+        ([{*YES, *PART}, {*YES, *PART}], "undecided"),
     ],
-    ids=str,
 )
-def test_verdict_of_a_claim(of_tests: list[Verdict], verdict: Verdict) -> None:
-    assert verdict_of_claim(of_tests) == verdict
+def test_verdict_of_a_claim(possible: list[set[Verdict]], verdict: Verdict) -> None:
+    assert verdict_of_claim(possible) == verdict
 
 
 def test_sides_depend_on_the_interval_and_the_region() -> None:
@@ -187,13 +205,19 @@ def test_intervals_hold_together() -> None:
 
 def test_the_overall_error_is_that_of_independent_conditions() -> None:
     judged = judge(numbers(1.0, 2.0, 3.0, 4.0), Region())
-    assert overall(judged) == pytest.approx((2.5, 0.005))
+    assert overall(judged) == pytest.approx((2.5, 0.005, 4000))
     # two numbers of one condition are of the same data
     same = [replace(one, case=replace(one.case, at={})) for one in judged]
-    assert overall(same) == pytest.approx((2.5, 0.01))
+    assert overall(same) == pytest.approx((2.5, 0.01, 1000))
     ratios = [replace(one, case=replace(one.case, scale="ratio")) for one in judged[1:]]
     expected = np.exp(np.mean(np.log([2, 3, 4])))
     assert overall(ratios)[0] == pytest.approx(expected)
+
+
+def test_numbers_are_pooled_by_their_datasets() -> None:
+    few, many = numbers(1.0, mcse=0.1, n=100) + numbers(0.0, mcse=0.0, n=300)
+    expected = (0.25, 0.025, 400)
+    assert pooled([few, many]).number == pytest.approx(expected)
 
 
 def test_levels_are_thirds_of_the_studys_own() -> None:
@@ -356,7 +380,7 @@ def test_every_verdict_follows_from_the_numbers(
 
 
 def test_a_study_of_a_fixed_truth_may_show_a_reversal(performance: pd.DataFrame) -> None:
-    config = CONFIG | {"strategies": [{"name": "ols", "from": "lm"}]}
+    config = CONFIG | {"strategies": ["ols"]}
     study = load_study(config, name="reversed")
     (claim,) = (claim for claim in CLAIMS if claim.id == 28)
     rows = performance[(performance.measure == "relative_bias") & (performance.strategy == "lm")]

@@ -15,7 +15,7 @@ from rmsweep.errors import ConfigError
 MINIMAL = {"n_groups": [10, 30], "n_obs": [25, 5], "sigma": [1, 0.25], "n_sims": 2}
 
 REFUSED = {
-    "unknown key": ({"sigmas": [1]}, "sigmas: unknown key; allowed: study, seed, n_groups"),
+    "unknown key": ({"sigmas": [1]}, "sigmas: unknown key; allowed: study, title, description"),
     "text for number": ({"n_sims": "many"}, "n_sims: 'many' is not allowed; allowed: a whole"),
     "fraction": ({"n_sims": 2.5}, "n_sims: 2.5 is not allowed"),
     "boolean for number": ({"n_sims": True}, "n_sims: True is not allowed"),

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rmsweep import strategies
+from rmsweep.config import load_study
+
 ROOT = Path(__file__).parents[1]
 ENVS = ROOT / "envs"
 # module to conda package, where the two differ
@@ -68,6 +71,17 @@ def requirements() -> dict[str, str]:
     return {part[1]: part[2] for part in parts if part}
 
 
+def r_packages() -> set[str]:
+    """What the strategies of this package need of R, as conda and Debian spell it."""
+    engines = {
+        name: strategies.engines(family)[0] for name, (family, _) in strategies.presets().items()
+    }
+    keys = {"n_groups": [10], "n_obs": [9], "sigma": [1], "n_sims": 1}
+    study = load_study(keys | {"strategies": list(engines), "engine": engines}, "s")
+    needed = (strategies.packages(strategy)[1] or () for strategy in study.strategies)
+    return {name.lower() for names in needed for name in names}
+
+
 ALL = sorted((ROOT / "scripts").rglob("*.py"))
 # jobs need neither what starts Snakemake nor, but for one, what draws
 OF_JOBS = [path for path in ALL if path.name != "resume.py"]
@@ -81,7 +95,13 @@ WITHOUT_FIGURES = [
 def test_the_fitting_environment_has_all_that_fitting_imports() -> None:
     needed = {CONDA.get(name, name) for name in imported(WITHOUT_FIGURES)}
     assert needed <= set(conda_packages("fit.yaml"))
-    assert {"r-base", "r-lme4", "r-lmertest"} <= set(conda_packages("fit.yaml"))
+    assert {"r-base", *(f"r-{name}" for name in r_packages())} <= set(conda_packages("fit.yaml"))
+
+
+def test_the_distribution_s_packages_have_all_that_strategies_need_of_r() -> None:
+    assert {f"r-cran-{name}" for name in r_packages()} <= set(
+        (ENVS / "apt.txt").read_text().splitlines()
+    )
 
 
 def test_the_report_environment_has_all_that_merging_and_drawing_import() -> None:

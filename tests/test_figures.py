@@ -251,6 +251,16 @@ def test_coefficients_widen_around_one_truth() -> None:
         np.testing.assert_allclose(simulated.coefficients.std(axis=0), sigma, rtol=0.05)
 
 
+def test_coefficients_are_those_of_the_scenario() -> None:
+    keys = {"beta": [1, 2, 3, 4], "effect_distribution": "binary", "missing": "mcar"}
+    one = condition(n_groups=10, n_obs=5, sigma=1, predictor_level=2, **keys)
+    drawn = coefficients.population(0, one, 3.0)
+    np.testing.assert_array_equal(drawn.betas, [1, 2])
+    assert {*drawn.coefficients[:, 0]} == {-2.0, 4.0}
+    # a predictor of level 2 has one coefficient for all groups
+    assert {*drawn.coefficients[:, 1]} == {2.0}
+
+
 def test_coefficients_that_do_not_vary_are_lines(tmp_path: Path) -> None:
     figure = of_all(coefficients.draw, a_study(sigma=[0], n_predictors=1))
     assert [line.get_linestyle() for line in figure.axes[0].lines] == ["-", "-"]

@@ -15,7 +15,8 @@ import measure_performance
 from measured import made
 from rmsweep.config import load_study
 from rmsweep.design import Study
-from rmsweep.measures.performance import COMPARISONS, MEASURES, Fits, Result, quantile, rate
+from rmsweep.measures.performance import COMPARISONS, MEASURES, PAIRED, Fits, Result, quantile, rate
+from rmsweep.measures.table import compared_places
 
 CONFIG = {
     "n_groups": [6, 10],
@@ -68,6 +69,10 @@ OF_TWO: dict[str, Callable[[Fits, Fits], Result]] = {
     **{
         name: lambda one, two, measure=measure: measure.of(two, one)
         for name, measure in COMPARISONS.items()
+    },
+    **{
+        name: lambda one, two, it=it: it.sum_up(it.of(two, one))  # type: ignore[misc]
+        for name, it in PAIRED.items()
     },
 }
 
@@ -229,6 +234,28 @@ def test_comparisons_are_on_the_datasets_that_both_fitted(
     pairs = list(zip(here["reference"], here["strategy"], strict=True))
     names = ["lm", "lm2", "lmer", "lmer_mis"]
     assert set(pairs) == {(a, b) for i, a in enumerate(names) for b in names[i + 1 :]}
+
+
+@pytest.mark.parametrize(
+    ("references", "expected"),
+    [
+        ([], {("lm", "lmer"), ("lm", "lmer_mis"), ("lmer", "lmer_mis")}),
+        (["lmer"], {("lmer", "lm"), ("lmer", "lmer_mis")}),
+        (["lmer_mis", "lmer"], {("lmer", "lm"), ("lmer_mis", "lm"), ("lmer", "lmer_mis")}),
+    ],
+)
+def test_references_say_what_is_compared(
+    references: list[str], expected: set[tuple[str, str]]
+) -> None:
+    names = ["lm", "lmer", "lmer_mis"]
+    one = load_study(CONFIG | {"strategies": names, "references": references}, "s")
+    assert {(names[a], names[b]) for a, b in compared_places(one)} == expected
+
+
+def test_many_strategies_are_compared_with_the_first() -> None:
+    names = ["ols", "lm", "lm_cr1", "lm_z", "lm2", "lm2_hc3", "lmer", "lmer_t", "lmer_mis"]
+    one = load_study(CONFIG | {"strategies": names}, "s")
+    assert compared_places(one) == [(0, other) for other in range(1, 9)]
 
 
 def test_tables_of_different_studies_are_refused(

@@ -24,8 +24,8 @@ from scipy import stats
 import assess_claims
 import check_study
 import compare_engines
+import document
 import document_claims
-import document_config
 import draw
 import fit_cell
 import fit_table
@@ -150,7 +150,7 @@ def test_fit_table_takes_categories_missing_values_and_odd_names(
         (["data.csv", "--formula", "DV", "--group", "Group"], "no response"),
         (
             ["data.csv", *FORMULA, "--strategies", "lm3"],
-            "strategies: 'lm3' is not allowed; allowed: lm, ",
+            "strategies: 'lm3' is not allowed; allowed: ",
         ),
         (["data.csv", *FORMULA, "--optimizer", "x"], "optimizer: nloptwrap, bobyqa, Nelder_Mead"),
         (["data.csv", *FORMULA, "--verdict", "mild"], "as verdict strict, published"),
@@ -242,9 +242,9 @@ MERGE = ["--config", CONFIG, "--cells", ".", "--output"]
         (compare_engines.main, ["absent.parquet", "--output", "x.csv"], "absent.parquet"),
         (compare_engines.main, ["x", "--output", "x.txt"], "--output: x.txt is not allowed"),
         (merge_shards.main, [*MERGE, "x.txt"], "x.txt; a"),
-        (document_config.main, ["absent.md"], "absent.md: No such file"),
-        (document_config.main, [__file__], "test_scripts.py: "),
         (document_claims.main, ["x.md", "absent.parquet"], "absent.parquet: not a table of claims"),
+        (document.main, ["absent.md"], "absent.md: No such file"),
+        (document.main, [__file__], "test_scripts.py: "),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
@@ -521,6 +521,7 @@ def test_check_study_says_how_much_work_it_is(capsys: pytest.CaptureFixture[str]
     assert said.startswith("quick: 8 conditions x 5 replications x 4 strategies, in 40 jobs ")
 
 
-def test_the_table_of_keys_is_up_to_date() -> None:
-    text = (ROOT / "config" / "README.md").read_text()
-    assert document_config.with_table(text) == text, "run `make docs`"
+@pytest.mark.parametrize("file", ["config/README.md", "docs/strategies.md", "docs/scenarios.md"])
+def test_generated_parts_are_up_to_date(file: str) -> None:
+    text = (ROOT / file).read_text()
+    assert document.with_parts(text) == text, "run `make docs`"

@@ -54,14 +54,27 @@ CHANGES = {
     "conditions": ([{"noise_sd": 2}], "tables"),
     "exclude": ([{"n_groups": 11}], "tables"),
     "n_sims": (3, "tables"),
+    "precision": ({"measure": "size", "mcse": 0.01, "cap": 300}, "tables"),
     "n_predictors": (1, "tables"),
     "beta": (0.5, "tables"),
     "sigma_ratio": ([1, 0, 0, 0], "tables"),
     "predictor_mean": (1, "tables"),
     "predictor_sd": (2, "tables"),
     "predictor_correlation": (0.5, "tables"),
+    "effect_correlation": (0.5, "tables"),
+    "effect_distribution": ("mixture", "tables"),
+    "group_sizes": ("informative", "tables"),
+    "predictor_distribution": ("trend", "tables"),
+    "predictor_level": ([1, 1, 2], "tables"),
+    "predictor_icc": (0.5, "tables"),
+    "predictor_autocorrelation": (0.5, "tables"),
+    "confounding": (0.5, "tables"),
     "noise_mean": (1, "tables"),
     "noise_sd": (2, "tables"),
+    "noise_distribution": ("t", "tables"),
+    "noise_autocorrelation": (0.5, "tables"),
+    "noise_heterogeneity": (1, "tables"),
+    "missing": ("mcar", "tables"),
     "strategies": (["lm", "lmer", "lm2"], "cells"),
     "engine": ("lme4", "cells"),
     "audit": (1, "cells"),
@@ -69,6 +82,11 @@ CHANGES = {
     "reml": (False, "cells"),
     "derivatives": ("numerical", "tables"),  # nothing to the native engine
     "verdict": ("published", "tables"),
+    # what tables say of their study, and figures of its question
+    "references": (["lm"], "tables"),
+    "title": ("Who is right?", "tables"),
+    "description": ("A study.", "tables"),
+    "aims": ("To know.", "tables"),
 }
 # keys that change no row of any table
 WITHOUT_EFFECT = {
@@ -79,7 +97,7 @@ WITHOUT_EFFECT = {
     "persistent_worker": "says how jobs start",
 }
 # what a key needs to have an effect
-WITH = {"exclude": {"n_groups": [10, 11]}}
+WITH = {"exclude": {"n_groups": [10, 11]}, "confounding": {"predictor_icc": 0.5}}
 
 
 def judge(**keys: object) -> Judge:

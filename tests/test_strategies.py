@@ -11,23 +11,42 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.regression.linear_model import OLS
 
 from rmsweep import lme4, strategies
 from rmsweep.config import condition, load_study
-from rmsweep.data.dataset import Dataset, from_frame
+from rmsweep.data.dataset import Batch, Dataset, from_frame
 from rmsweep.data.scenario import Simulated, simulate
 from rmsweep.design import Strategy
 from rmsweep.strategies import Convergence, Fit, mixed
 from rmsweep.strategies.inference import infer
 from rmsweep.sweep.contract import CHECKS, fitted, outcome
 from rmsweep.sweep.merge import converged, converged_published
-from rmsweep.sweep.replication import Outcome, rows
+from rmsweep.sweep.replication import Outcome, fit_datasets, rows
 
 ROOT = Path(__file__).parents[1]
+# fits of mixed models by R take their time; test_mixed_strategies.py has the others
+MIXED = ("autoregressive", "likelihood_ratio", "mixed", "mundlak", "repeated_anova", "selection")
+# R is needed by the engine of their own
 NAMES = [
-    pytest.param(name, marks=[pytest.mark.slow] if family == "mixed" else [])
+    pytest.param(
+        name, marks=[pytest.mark.slow] if hasattr(strategies.load(family), "R_PACKAGES") else []
+    )
     for name, (family, _) in strategies.presets().items()
+    if family not in MIXED or name in ("lmer", "lmer_mis")
 ]
+NATIVE = [
+    name
+    for name, (family, _) in strategies.presets().items()
+    if "native" in strategies.engines(family)
+]
+# they say nothing of predictors of the groups
+WITHIN = ("lm2", "lm2_hc3", "lm2_weighted", "lm2_signflip", "lm2_swamy", "fe", "fe_cr2")
+# what the numbers themselves can rule out, however many there are
+VALUES_DECIDE = {
+    "gee_exch": "the correlation within groups is estimated as",
+    "gee_exch_md": "the correlation within groups is estimated as",
+}
 GRID = {"n_groups": [10], "n_obs": [9], "sigma": [1], "n_sims": 1}
 
 
@@ -108,6 +127,8 @@ class TestContract:
             if len(data.y) <= len(data.terms):
                 continue
             tried, reason = outcome(strategy, data), strategies.refuses(data, strategy)
+            if not reason and tried.error.startswith(VALUES_DECIDE.get(name, "never")):
+                continue
             assert (tried.fit is None) == bool(reason), tried.error
             assert tried.error == reason
             fitted_any |= tried.fit is not None
@@ -119,6 +140,215 @@ class TestContract:
         tried = outcome(named(name), replace(data, X=X))
         assert tried.fit is None
         assert "rank" in tried.error
+
+
+def unbalanced(n_sets: int = 1, group_level: bool = False) -> list[Dataset]:
+    """Groups of 6 to 12 rows, some far from the others, with a predictor far from zero."""
+    rng = np.random.default_rng(8)
+    sizes = np.array([6, 12, 9, 7, 11, 8, 10, 6, 12, 9, 7, 8])
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    found = []
+    for _ in range(n_sets):
+        x = rng.normal(size=(len(groups), 2)) * [1.0, 3.0] + [0.0, 400.0]
+        z = rng.normal(size=len(sizes))[groups]
+        b = rng.normal(size=(len(sizes), 3))[groups]
+        X = np.column_stack([np.ones(len(groups)), x, *([z] if group_level else [])])
+        y = b[:, 0] + (x - [0.0, 400.0]) @ [1.0, -0.5] + (b[:, 1:] * (x - [0.0, 400.0])).sum(axis=1)
+        y = y + rng.normal(size=len(groups))
+        terms = ("Intercept", "near", "far", *(["between"] if group_level else []))
+        level = ("between",) if group_level else ()
+        factors = {"Group": groups.astype(np.int64)}
+        found.append(Dataset(y, X, factors, terms, group_level=level, entropy=(len(found), 2)))
+    return found
+
+
+@pytest.mark.parametrize("name", NATIVE)
+class TestNatively:
+    """What holds for all strategies, by the engine that fits many datasets at once."""
+
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+    def test_keeps_the_contract(self, name: str, check: Callable[[Strategy], None]) -> None:
+        check(named(name, engine="native"))
+
+    def test_moves_with_the_response(self, name: str) -> None:
+        """The response plus Xδ moves estimates by δ and leaves all else alone."""
+        strategy = named(name, engine="native")
+        for group_level in (False, True):
+            (data,) = unbalanced(group_level=group_level)
+            # a predictor that a strategy leaves out is part of its intercept
+            between = 0.0 if name in WITHIN else 1.0
+            delta = np.array([300.0, -2.0, 5.0, between])[: len(data.terms)]
+            one = outcome(strategy, data).fit
+            other = outcome(strategy, replace(data, y=data.y + data.X @ delta)).fit
+            assert one is not None
+            assert other is not None
+            said = ~np.isnan(one.se)
+            off = (other.estimate - one.estimate - delta)[said] / one.se[said]
+            np.testing.assert_allclose(off, 0.0, atol=1e-6)
+            np.testing.assert_allclose(other.se, one.se, rtol=1e-6)
+            np.testing.assert_allclose(other.df, one.df, rtol=1e-5)
+            if one.own and other.own and not np.isnan(one.own.ci_low).all():
+                ends = (one.own.ci_low, one.own.ci_high), (other.own.ci_low, other.own.ci_high)
+                for before, after in zip(*ends, strict=True):
+                    off = (after - before - delta)[said] / one.se[said]
+                    np.testing.assert_allclose(off, 0.0, atol=1e-5)
+
+    def test_does_not_depend_on_the_other_datasets(self, name: str) -> None:
+        strategy = named(name, engine="native")
+        data = unbalanced(3)
+        places = list(range(len(data)))
+        together = fit_datasets([strategy], [(places, Batch(data))], len(data))[strategy.name]
+        for one, among in zip(data, together, strict=True):
+            fit, other = outcome(strategy, one).fit, among.fit
+            assert fit is not None
+            assert other is not None
+            for part in ("estimate", "se", "df"):
+                assert getattr(fit, part).tobytes() == getattr(other, part).tobytes(), part
+            if fit.own and other.own:
+                assert fit.own.p_value.tobytes() == other.own.p_value.tobytes()
+                assert fit.own.ci_low.tobytes() == other.own.ci_low.tobytes()
+
+    def test_a_dataset_that_can_not_be_fitted_leaves_the_others_alone(self, name: str) -> None:
+        strategy = named(name, engine="native")
+        data = unbalanced(3)
+        X = data[1].X.copy()
+        X[:, 2] = 7.0 + 2.0 * X[:, 1]
+        data[1] = replace(data[1], X=X)
+        found = fit_datasets([strategy], [([0, 1, 2], Batch(data))], 3)[strategy.name]
+        assert [one.fit is None for one in found] == [False, True, False]
+        assert "rank" in found[1].error
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_says_nothing_of_predictors_of_the_groups(name: str) -> None:
+    """The other terms are those of the data without it."""
+    (data,) = unbalanced(group_level=True)
+    fit, without = (fitted(named(name, engine="native"), d) for d in (data, data.within()))
+    assert "no estimate of between: constant within groups" in fit.unsaid
+    assert np.isnan([fit.estimate[3], fit.se[3], fit.df[3]]).all()
+    for part in ("estimate", "se", "df"):
+        np.testing.assert_array_equal(getattr(fit, part)[:3], getattr(without, part))
+    if fit.own:
+        assert np.isnan([fit.own.p_value[3], fit.own.ci_low[3], fit.own.ci_high[3]]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITHIN)
+def test_says_the_same_by_the_program_of_its_own(name: str) -> None:
+    (data,) = unbalanced(group_level=True)
+    one, other = (fitted(named(name, engine=engine), data) for engine in ("native", "lme4"))
+    assert one.unsaid == other.unsaid
+    for part in ("estimate", "se", "df"):
+        np.testing.assert_allclose(getattr(one, part), getattr(other, part), rtol=1e-6)
+
+
+def test_lm2_level2_regresses_intercepts_on_predictors_of_the_groups() -> None:
+    (data,) = unbalanced(group_level=True)
+    b = np.array(
+        [
+            OLS(data.y[data.groups == g], data.X[data.groups == g, :3]).fit().params
+            for g in range(data.n_groups)
+        ]
+    )
+    z = np.column_stack([np.ones(data.n_groups), data.of_groups()])
+    expected = OLS(b[:, 0], z).fit()
+    for engine in ("native", "lme4"):
+        fit = fitted(named("lm2_level2", engine=engine), data)
+        np.testing.assert_allclose(fit.estimate[[0, 3]], expected.params, rtol=1e-6)
+        np.testing.assert_allclose(fit.se[[0, 3]], expected.bse, rtol=1e-6)
+        np.testing.assert_allclose(fit.estimate[1:3], b[:, 1:].mean(axis=0), rtol=1e-6)
+        np.testing.assert_array_equal(fit.df, [10, 11, 11, 10])
+        assert not fit.unsaid
+    same = replace(data, X=np.column_stack([data.X[:, :3], np.full(len(data.y), 2.0)]))
+    assert outcome(named("lm2_level2", engine="native"), same).error
+
+
+@pytest.mark.slow
+def test_lm2_swamy_says_where_it_takes_no_sampling_variance_off() -> None:
+    """Where plm doesn't, and without calling the fit a bad one."""
+    found = set()
+    for sim in range(4):
+        for sigma in (0.1, 2.0):
+            data = draw(10, 8, sigma, sim).data
+            one, other = (fitted(named("lm2_swamy", engine=e), data) for e in ("native", "lme4"))
+            np.testing.assert_allclose(one.se, other.se, rtol=1e-8)
+            assert one.se_type == other.se_type
+            assert one.convergence.clean
+            found.add(one.se_type)
+    assert found == {"Swamy", "Swamy, sampling variance not taken off"}
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "reason"),
+    [
+        ("lm", (4, 9), "4 groups for 4 coefficients leave no degree of freedom"),
+        ("ols", (2, 2), "4 observations for 4 coefficients leave no degree of freedom"),
+        ("lm_cr3", (2, 3), "without the largest group, 3 rows are left for 4 coefficients"),
+        ("fe", (3, 2), "6 observations for 3 groups and 3 slopes leave no degree of freedom"),
+        ("fe", (6, 1), "6 observations for 6 groups and 3 slopes leave no degree of freedom"),
+        ("between", (4, 9), "4 groups for 4 coefficients leave no degree of freedom"),
+        ("lm2_weighted", (5, 4), "20 rows for 20 coefficients of the groups leave no residuals"),
+        ("lm2_hc3", (5, 3), "group 1 has 3 rows for 4 coefficients"),
+        ("lm2_swamy", (5, 4), "group 1 has 4 rows for 4 coefficients and a variance"),
+        ("gee_exch", (9, 1), "no group has two rows, so there is no correlation to estimate"),
+        ("gee_exch_md", (4, 9), "4 groups for 4 coefficients leave no degree of freedom"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["native", "lme4"])
+def test_refuses_layouts_in_one_line(
+    name: str, layout: tuple[int, int], reason: str, engine: str
+) -> None:
+    assert outcome(named(name, engine=engine), draw(*layout, 1.0).data).error == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("fe", "fixed effects take the place of an intercept, and there is none"),
+        ("between", "the regression of group means has an intercept, and the model has none"),
+        ("gee_exch", "an exchangeable correlation needs an intercept here, and there is none"),
+    ],
+)
+def test_refuses_a_model_without_an_intercept(name: str, reason: str) -> None:
+    (data,) = unbalanced()
+    without = replace(data, X=data.X[:, 1:], terms=data.terms[1:])
+    assert outcome(named(name, engine="native"), without).error == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "by_group", "reason"),
+    [
+        ("fe", 1, "the response is an exact function of the predictors within the groups"),
+        ("fe_cr2", 1, "the response is an exact function of the predictors within the groups"),
+        ("gee_exch", 1, "the response is an exact function of the predictors within the groups"),
+        ("lm2_weighted", 1, "a coefficient is the same in all groups"),
+        ("lm2_weighted", 4, "the response is an exact function of the predictors within the gr"),
+        ("lm2_swamy", 4, "the response is an exact function of the predictors within the gr"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["native", "lme4"])
+def test_refuses_a_response_without_residuals_within_groups(
+    name: str, by_group: int, reason: str, engine: str, data: Dataset
+) -> None:
+    """Coefficients that differ between groups, the first ones or all, and nothing else."""
+    b = np.random.default_rng(3).normal(size=(data.n_groups, 4))
+    b[:, by_group:] = b[0, by_group:]
+    exact = replace(data, y=(data.X * b[data.groups]).sum(axis=1))
+    assert outcome(named(name, engine=engine), exact).error.startswith(reason)
+
+
+def test_groups_with_fewer_rows_than_coefficients() -> None:
+    """Cluster-robust strategies fit them; two-stage regression names the group."""
+    (data,) = unbalanced()
+    keep = ~np.isin(data.groups, [2, 5]) | (np.arange(len(data.y)) % 9 == 0)
+    short = with_rows(data, keep)
+    assert np.bincount(short.groups).min() == 1
+    for name in ("lm_cr1", "lm_cr2", "lm_cr3", "lm_wild", "fe", "fe_cr2", "between", "gee_exch"):
+        assert np.nanmin(fitted(named(name, engine="native"), short).se) > 0.0
+    for name in ("lm2_hc3", "lm2_weighted", "lm2_signflip", "lm2_level2", "lm2_swamy"):
+        tried = outcome(named(name, engine="native"), short)
+        assert tried.error.startswith("group ")
+        assert "rows for 3 coefficients" in tried.error
 
 
 def test_lm2_names_the_group_that_is_too_small(data: Dataset) -> None:

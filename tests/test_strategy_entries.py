@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from conftest import Checkout
 
 GRID = {"n_groups": [10], "n_obs": [6], "sigma": [1], "n_sims": 2}
+PRESETS = ", ".join(strategies.presets())
 PYTHON = '''"""OLS that knows nothing of groups."""
 
 import numpy as np
@@ -93,7 +94,7 @@ class TestVariants:
         [
             (
                 {"name": "x", "from": "glm"},
-                "'glm' is not allowed; allowed: lm, lm2, lmer, lmer_mis",
+                f"'glm' is not allowed; allowed: {PRESETS}; files",
             ),
             (
                 {"name": "x", "from": "lmer", "optimiser": "b"},
@@ -126,8 +127,8 @@ class TestVariants:
                 {"name": "x", "from": "lmer", "label": 3},
                 "{'x': {'label': 3}} is not allow",
             ),
-            ("x" * 300, f"'{'x' * 300}' is not allowed; allowed: lm, lm2, lmer, lmer_mis; files"),
-            ("nowhere.py", "'nowhere.py' is not allowed; allowed: lm, lm2, lmer, lmer_mis; files"),
+            ("x" * 300, f"'{'x' * 300}' is not allowed; allowed: {PRESETS}; files"),
+            ("nowhere.py", f"'nowhere.py' is not allowed; allowed: {PRESETS}; files"),
         ],
         ids=str,
     )
@@ -147,13 +148,11 @@ class TestVariants:
 class TestSharedFits:
     """Strategies that differ in their inference alone share their fits."""
 
-    T = ({"name": "lmer_t", "from": "lmer", "interval": "t"},)
-
     def test_natively(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls = []
         fit_batch = mixed.fit_batch
         monkeypatch.setattr(mixed, "fit_batch", lambda *a: calls.append(a) or fit_batch(*a))
-        z, t = rows(study(strategies=["lmer", *self.T], engine="native"))
+        z, t = rows(study(strategies=["lmer", "lmer_t"], engine="native"))
         assert len(calls) == 1
         self.compare(z, t)
 
@@ -162,7 +161,7 @@ class TestSharedFits:
         calls = []
         fit = mixed.fit
         monkeypatch.setattr(mixed, "fit", lambda *a: calls.append(a) or fit(*a))
-        z, t = rows(study(strategies=["lmer", *self.T]))
+        z, t = rows(study(strategies=["lmer", "lmer_t"]))
         assert len(calls) == 1
         self.compare(z, t)
 
@@ -175,7 +174,7 @@ class TestSharedFits:
             assert two["ci_high"] > one["ci_high"]
 
     def test_other_options_are_other_fits(self) -> None:
-        ml = {"name": "lmer_ml", "from": "lmer", "reml": False}
+        ml = {"name": "ml", "from": "lmer", "reml": False}
         one, two = rows(study(strategies=["lmer", ml], engine="native"))
         assert one["criterion"] != two["criterion"]
 
@@ -229,7 +228,7 @@ class TestRefusals:
     def test_lme4_fits_a_second_factor(self) -> None:
         random = (mixed.RandomTerm(("Intercept",)), mixed.RandomTerm(("Intercept",), factor="Item"))
         data = with_items(simulate(0, condition(n_groups=10, n_obs=6, sigma=1), 0).data)
-        fit = mixed.fit(data, mixed.Options(random=random))
+        fit = mixed.fit(data, mixed.Options(random=random)).model
         assert np.isfinite(fit.df).all()
         assert np.isnan(fit.criterion_gap)
 
@@ -494,7 +493,7 @@ class TestReuse:
     def test_an_option_refits_its_strategy_alone(self, finished_natively: Checkout) -> None:
         checkout = finished_natively
         before = checkout.table("timings")
-        ml = {"name": "lmer_ml", "from": "lmer", "reml": False}
+        ml = {"name": "ml", "from": "lmer", "reml": False}
         keys = {"engine": "native", "strategies": ["lm", ml]}
         checkout.sweep(checkout.write_study(**keys))
         kept = np.array(before["strategy"].to_pylist()) == "lm"

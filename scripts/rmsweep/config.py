@@ -7,6 +7,7 @@ key are here.
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import math
@@ -19,8 +20,22 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from rmsweep import plan, settings, strategies
-from rmsweep.data.scenario import simulate
-from rmsweep.design import MAIN, Axis, Condition, Level, Study, Value, plain, spelled
+from rmsweep.data import pieces
+from rmsweep.data.consistency import contradiction
+from rmsweep.data.options import NotAllowedError
+from rmsweep.data.scenario import complete, simulate, sizes_differ
+from rmsweep.design import (
+    MAIN,
+    Axis,
+    Condition,
+    Level,
+    Piece,
+    Precision,
+    Study,
+    Value,
+    plain,
+    spelled,
+)
 from rmsweep.errors import ConfigError
 from rmsweep.strategies.resolve import resolve
 
@@ -31,9 +46,13 @@ LEVEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9.+_-]{0,39}")
 NUMBERS = ("nan", "NaN", "NAN", "inf", "Inf", "INF", "infinity", "Infinity")
 """What readers of CSV take for numbers."""
 LARGEST = 1e100
+DEFINITE = 1e-12
+"""Smallest eigenvalue of a correlation matrix that is not taken for zero."""
 MOST_CONDITIONS = 100_000
 MOST_NUMBERS = 200_000_000
 """Of a dataset, which is held in memory several times."""
+LEAST_FIRST_LOOK = 200
+"""Replications before a precision is looked at: the fewer, the more often chance ends a study."""
 MOST_JOBS = 1_000_000
 """More than Snakemake can plan in the memory of a workstation."""
 
@@ -47,8 +66,10 @@ class Named(NamedTuple):
 
 @cache
 def schema() -> dict[str, Any]:
-    """The schema, with the list of strategies filled in."""
+    """The schema, with the names of strategies and of pieces of scenarios filled in."""
     text = SCHEMA.read_text().replace("{strategies}", ", ".join(strategies.presets()))
+    for key, kind in pieces.KINDS.items():
+        text = text.replace(f"{{{key}}}", ", ".join(kind.known))
     loaded: dict[str, Any] = settings.parse(text)
     return loaded
 
@@ -191,7 +212,9 @@ def condition_of(study: Study, given: Mapping[str, str]) -> Condition:
     """
     chosen = {}
     for key, levels in _levels(study.source).items():
-        known = {plain(named.name or spelled(named.value)): named for named in levels}
+        known = {
+            plain(named.name or spelled(canonical(key, named.value))): named for named in levels
+        }
         text = given.get(key)
         if text is None and len(levels) == 1:
             chosen[key] = levels[0]
@@ -261,6 +284,7 @@ def _check_value(key: str, value: object, where: str = "") -> None:
     one = rule["items"] if key in MAIN else rule
     if not jsonschema.Draft202012Validator(one).is_valid(value) or not _finite(value):
         refuse(f"{where}{key}", value, _allowed_value(key))
+    canonical(key, value, where)
 
 
 def _allowed_value(key: str) -> str:
@@ -290,7 +314,7 @@ def _levels(values: Mapping[str, Any]) -> dict[str, list[Named]]:
             found[key] = [Named(values[key])]
         for named in found[key]:
             _check_value(key, named.value, "grid: " if key in swept else "")
-        if len({canonical(named.value) for named in found[key]}) < len(found[key]):
+        if len({canonical(key, named.value) for named in found[key]}) < len(found[key]):
             refuse(f"grid: {key}" if key in swept else key, swept.get(key), "different values")
     return found
 
@@ -359,7 +383,7 @@ def _known(key: str, wanted: Any, levels: Iterable[Named], where: str) -> Named:
     if isinstance(wanted, str) and (named := [it for it in levels if it.name == wanted]):
         return named[0]
     _check_value(key, wanted, f"{where}: ")
-    same = (it for it in levels if canonical(it.value) == canonical(wanted))
+    same = (it for it in levels if canonical(key, it.value) == canonical(key, wanted))
     return next(same, Named(wanted))
 
 
@@ -375,7 +399,7 @@ def _exclude(
             if key not in axis_keys():
                 refuse("exclude", key, f"the data-generating keys: {', '.join(axis_keys())}")
         wanted = {
-            key: canonical(_known(key, value, levels[key], "exclude").value)
+            key: canonical(key, _known(key, value, levels[key], "exclude").value)
             for key, value in pattern.items()
         }
         matching = {
@@ -405,46 +429,71 @@ def _condition(chosen: Mapping[str, Named]) -> Condition:
     Raises
     ------
     ConfigError
-        If a list's length is not that of the predictors, or a matrix is no correlation matrix.
+        If a list's length is not that of the predictors, a matrix is no correlation matrix, or
+        values contradict each other.
     """
     size = int(chosen["n_predictors"].value)
     n_numbers = int(chosen["n_groups"].value) * int(chosen["n_obs"].value) * (size + 1)
     if n_numbers > MOST_NUMBERS:
         n_groups = chosen["n_groups"].value
         refuse("n_groups", n_groups, f"datasets of at most {MOST_NUMBERS:,} numbers in all")
-    lengths = {
-        "predictor_mean": size,
-        "predictor_sd": size,
-        "sigma_ratio": size + 1,
-        "beta": size + 1,
-    }
+    sizes_of_matrices = {"predictor_correlation": size, "effect_correlation": size + 1}
     values: dict[str, Value] = {}
     for key in axis_keys():
         value = chosen[key].value
-        if key == "predictor_correlation":
-            if not _is_correlation(value, size):
+        if key in sizes_of_matrices:
+            if not _is_correlation(value, sizes_of_matrices[key]):
                 refuse(key, value, _allowed_value(key))
-        elif isinstance(value, list) and len(value) != lengths[key]:
+        elif isinstance(value, list) and len(value) != size + (key in ("sigma_ratio", "beta")):
             refuse(key, value, _allowed_value(key))
-        values[key] = canonical(value)
+        values[key] = canonical(key, value)
         if schema()["properties"][key].get("type") == "integer" or key in ("n_groups", "n_obs"):
             values[key] = int(value)
     names = {key: named.name for key, named in chosen.items() if named.name}
-    return Condition.of(values, axis_defaults(), names)
+    one = Condition.of(values, axis_defaults(), names)
+    try:
+        found = contradiction(one)
+    except pieces.PieceError as error:
+        raise ConfigError(f"group_sizes: {error}") from None
+    if found:
+        refuse(found[0], chosen[found[0]].value, found[1])
+    return one
 
 
-def canonical(value: Any) -> Any:
-    """The one form of a value: a number, or tuples of numbers.
+def canonical(key: str, value: Any, where: str = "") -> Any:
+    """The one form of a key's value: a number, a name, a piece, or tuples of them.
 
     A list of equal numbers is that number, and so is a matrix of such a correlation.
+
+    Raises
+    ------
+    ConfigError
+        If a piece of a scenario can't be had; `where` comes before its key.
     """
     if not isinstance(value, list):
+        if key in pieces.KINDS:
+            return _piece(key, value, where)
         return float(value) + 0.0 if isinstance(value, int | float) else value
-    rows = tuple(canonical(item) if not isinstance(item, list) else frozen(item) for item in value)
+    rows = tuple(
+        canonical(key, item, where) if not isinstance(item, list) else frozen(item)
+        for item in value
+    )
     if isinstance(value[0], list):
         beside = {item for i, row in enumerate(rows) for j, item in enumerate(row) if i != j}
         return next(iter(beside), 0.0) if len(beside) < 2 else rows
     return rows[0] if len({*rows}) == 1 else rows
+
+
+def _piece(key: str, value: Any, where: str) -> str | Piece:
+    """The one form of a piece, once it was tried."""
+    try:
+        piece = pieces.canonical(key, value)
+        pieces.check(key, piece)
+    except NotAllowedError as error:
+        refuse(f"{where}{key}", value, str(error))
+    except pieces.PieceError as error:
+        raise ConfigError(f"{where}{key}: {error}") from None
+    return piece
 
 
 def frozen(row: list[Any]) -> tuple[float, ...]:
@@ -453,60 +502,141 @@ def frozen(row: list[Any]) -> tuple[float, ...]:
 
 
 def thawed(value: Any) -> Any:
-    """Tuples as lists, as a configuration has them."""
+    """Tuples as lists, and pieces as mappings, as a configuration has them."""
+    if isinstance(value, Piece):
+        return {"from": value.name} | dict(value.options)
     return [thawed(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _is_correlation(value: Any, size: int) -> bool:
     """Whether a number or rows are a positive definite correlation matrix of that size."""
-    matrix = np.full((size, size), value, dtype=float) if not isinstance(value, list) else None
-    if matrix is not None:
-        np.fill_diagonal(matrix, 1.0)
-    elif [len(row) for row in value] == [size] * size:
-        matrix = np.array(value, dtype=float)
+    if not isinstance(value, list):
+        # the eigenvalues are 1 - value and this one
+        return bool(1 + (size - 1) * value > DEFINITE)
+    if [len(row) for row in value] != [size] * size:
+        return False
+    matrix = np.array(value, dtype=float)
     return bool(
-        matrix is not None
-        and np.array_equal(matrix, matrix.T)
+        np.array_equal(matrix, matrix.T)
         and (np.diag(matrix) == 1).all()
-        and np.linalg.eigvalsh(matrix)[0] > 0
+        and np.linalg.eigvalsh(matrix)[0] > DEFINITE
     )
 
 
 def _study(values: dict[str, Any], folder: Path) -> Study:
     """The study from checked values."""
+    values = _located(values, folder)
     conditions, axes = _conditions(values)
     shared = {key: values[key] for key in ("engine", "verdict", "optimizer", "reml", "derivatives")}
     try:
         resolved, source = resolve(values["strategies"], shared, folder)
     except strategies.StrategyError as error:
         raise ConfigError(str(error)) from None
+    names = [strategy.name for strategy in resolved]
+    for name in values["references"]:
+        if name not in names:
+            refuse("references", name, f"the study's strategies: {', '.join(names)}")
     native = [strategy.engine == "native" for strategy in resolved]
     if values["audit"] and not any(native):
         refuse("audit", values["audit"], "0, or some strategy with engine: native to audit")
     sims_per_job = values.get("sims_per_job", "auto" if all(native) else 1)
+    precision = _precision(values, [strategy.name for strategy in resolved])
+    sizes = _sizes(precision.cap if precision else values["n_sims"], conditions, folder)
+    n_sims = values["n_sims"] if precision else shortest(sizes)
     return Study(
         name=values["study"],
         seed=int(values["seed"]),
         conditions=tuple(conditions),
         axes=tuple(axes),
-        n_sims=int(values["n_sims"]),
+        sizes=sizes,
+        precision=precision,
         strategies=tuple(resolved),
         audit=float(values["audit"]),
         sims_per_job=sims_per_job if sims_per_job == "auto" else int(sims_per_job),
         job_minutes=float(values["job_minutes"]),
         allow_incomplete=values["allow_incomplete"],
         persistent_worker=values["persistent_worker"],
-        source=values | {"strategies": source},
+        source=values | {"strategies": source, "n_sims": n_sims},
     )
+
+
+def _located(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The values with the paths of the files that are pieces of a scenario."""
+    places = [values, values["grid"], *values["conditions"], *values["exclude"]]
+    own, grid, *rows = (
+        {
+            key: pieces.located(key, value, folder) if key in pieces.KINDS else value
+            for key, value in place.items()
+        }
+        for place in places
+    )
+    n_conditions = len(values["conditions"])
+    lists = {"conditions": rows[:n_conditions], "exclude": rows[n_conditions:]}
+    return own | {"grid": grid} | lists
+
+
+def _precision(values: Mapping[str, Any], names: Sequence[str]) -> Precision | None:
+    """What decides how many replications there are, if their number is not fixed."""
+    given = values.get("precision")
+    if given is None:
+        return None
+    if not isinstance(values["n_sims"], int | float):
+        refuse("n_sims", values["n_sims"], "with precision, a whole number: the first look's")
+    chosen = given.get("strategies", names)
+    for name in chosen:
+        if name not in names:
+            refuse("precision: strategies", name, f"the study's: {', '.join(names)}")
+    first, cap = max(LEAST_FIRST_LOOK, int(values["n_sims"])), int(given["cap"])
+    if cap < first:
+        refuse("precision: cap", cap, f"at least the {first} replications of the first look")
+    return Precision(given["measure"], float(given["mcse"]), tuple(chosen), first, cap)
+
+
+def _sizes(given: Any, conditions: Iterable[Condition], folder: Path) -> dict[str, int]:
+    """Replications of each condition, from one number, a mapping, or a table's path."""
+    keys = [one.key for one in conditions]
+    if isinstance(given, int | float):
+        return dict.fromkeys(keys, int(given))
+    known = given if isinstance(given, dict) else _read_sizes(folder / given)
+    for key in keys:
+        if key not in known:
+            refuse("n_sims", given, f"a number for every condition; {key} has none")
+    return {key: int(known[key]) for key in keys}
+
+
+def _read_sizes(path: Path) -> dict[str, int]:
+    """The table of replications that a study with a precision has written, as CSV."""
+    import jsonschema
+
+    one = jsonschema.Draft202012Validator(schema()["properties"]["n_sims"]["oneOf"][0])
+    found = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for row in csv.DictReader(file):
+                key, number = row["condition"], settings.value(row["n_sims"] or "")
+                if not one.is_valid(number) or key in found:
+                    allowed = "one whole number from 1 to 10 million for each condition"
+                    refuse(f"n_sims: {path}", f"{key}: {row['n_sims']}", allowed)
+                found[key] = number
+    except OSError as error:
+        raise ConfigError(f"n_sims: {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, csv.Error):
+        refuse("n_sims", str(path), "a CSV file with the columns condition and n_sims")
+    return found
+
+
+def shortest(sizes: Mapping[str, int]) -> int | dict[str, int]:
+    """Replications of each condition as a configuration says them: one number, if they are one."""
+    numbers = set(sizes.values())
+    return numbers.pop() if len(numbers) == 1 else dict(sizes)
 
 
 def _check_number_of_jobs(study: Study) -> None:
     """Refuse a study of more jobs than can be planned."""
-    sizes = (plan.block_size(study, one) for one in study.conditions)
-    n_jobs = sum(math.ceil(study.n_sims / size) for size in sizes)
+    n_jobs = plan.n_jobs(study)
     if n_jobs > MOST_JOBS:
         allowed = f"at most {MOST_JOBS:,} jobs, not {n_jobs:,}: raise sims_per_job"
-        refuse("n_sims", study.n_sims, allowed)
+        refuse("precision: cap" if study.precision else "n_sims", study.n_sims, allowed)
 
 
 def _check_that_something_can_be_fitted(study: Study) -> None:
@@ -514,8 +644,10 @@ def _check_that_something_can_be_fitted(study: Study) -> None:
     by_size = sorted(study.conditions, key=lambda one: one.n_groups * one.n_obs)
     for strategy in study.strategies:
         for one in by_size:
-            # the layout of the data decides, whatever the replication
-            reason = strategies.refuses(simulate(study.seed, one, 0).data, strategy)
+            # the layout of the data decides, whatever the replication; rows that are missing at
+            # random leave some datasets that can be fitted if those with all rows can
+            data = simulate(study.seed, complete(one), 0).data
+            reason = "" if sizes_differ(one) else strategies.refuses(data, strategy)
             if not reason:
                 break
         else:

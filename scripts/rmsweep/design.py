@@ -7,15 +7,20 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-Value = float | int | tuple[Any, ...]
-"""Of a data-generating key: a number, or one per predictor or coefficient, or a matrix of rows."""
+Value = float | int | str | tuple[Any, ...]
+"""Of a data-generating key: a number, a name or a `Piece`, one of them per predictor or
+coefficient, or a matrix of rows."""
 Level = float | int | str
 """What tables, paths and command lines call a value: itself, or its name."""
 Verdict = Literal["strict", "published"]
+
+ALL_PAIRS = 8
+"""The most strategies that are compared two by two without being asked for."""
 
 MAIN = ("n_groups", "n_obs", "sigma")
 """The axes that every condition is known by, whatever their values."""
@@ -24,6 +29,21 @@ MAIN = ("n_groups", "n_obs", "sigma")
 def plain(level: Level) -> str:
     """Shortest text that gives a level back: ``0.25``, and ``1`` for 1.0."""
     return level if isinstance(level, str) else repr(float(level)).removesuffix(".0")
+
+
+class Piece(NamedTuple):
+    """A piece of a scenario with options of its own; one without is its name alone.
+
+    Attributes
+    ----------
+    name : str
+        A function of `rmsweep.data`, or the path of a file of the user's own.
+    options : tuple of (str, value)
+        Those that are not at their defaults.
+    """
+
+    name: str
+    options: tuple[tuple[str, float | int | str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +144,32 @@ class Condition:
 def spelled(value: Value | list[Any]) -> Level:
     """The level of a value without a name: a number is its own, a list is written out.
 
-    A list whose text would be too long for a file's name is called by its digest.
+    So is a piece with options, and one from a file has the file's name. What would be too long for
+    a file's name, or has other characters than paths should have, is called by its digest.
     """
-    if not isinstance(value, tuple | list):
+    if not isinstance(value, tuple | list | str):
         return value
-    rows = value if isinstance(value[0], tuple | list) else [value]
-    text = "__".join("_".join(plain(number) for number in row) for row in rows)
-    if len(text) <= 40:
+    text = written_out(value)
+    if len(text) <= 40 and PLAIN_TEXT.fullmatch(text):
         return text
     words = np.random.SeedSequence(list(text.encode())).generate_state(2)
     return "x" + "".join(f"{word:08x}" for word in words)
+
+
+PLAIN_TEXT = re.compile(r"[A-Za-z0-9.+_-]+")
+
+
+def written_out(value: Any) -> str:
+    """The text of a value, whatever its length."""
+    if isinstance(value, Piece):
+        options = (f"{name}_{plain(option)}" for name, option in value.options)
+        return "_".join([written_out(value.name), *options])
+    if isinstance(value, str):
+        return Path(value).stem if value.endswith(".py") else value
+    if isinstance(value, tuple | list):
+        rows = isinstance(value[0], tuple | list) and not isinstance(value[0], Piece)
+        return ("__" if rows else "_").join(map(written_out, value))
+    return plain(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +270,45 @@ class Strategy:
 
 
 @dataclass(frozen=True, slots=True)
+class Precision:
+    """How precise a study's replications have to make a measure, instead of a fixed number of them.
+
+    Attributes
+    ----------
+    measure : str
+        A performance measure of one coefficient.
+    mcse : float
+        Its largest Monte Carlo standard error, in the measure's own unit.
+    strategies : tuple of str
+        The strategies that have to reach it, in every condition.
+    first, cap : int
+        The least and the most replications of a condition.
+    """
+
+    measure: str
+    mcse: float
+    strategies: tuple[str, ...]
+    first: int
+    cap: int
+
+    def looks(self) -> list[int]:
+        """The numbers of replications at which a condition may end.
+
+        They grow by half, and are whole multiples of half the first one: whoever looks often finds
+        a small standard error by chance. They don't depend on how jobs are cut.
+        """
+        step = -(-self.first // 2)
+        found = [self.first]
+        while found[-1] < self.cap:
+            found.append(min(-(-3 * found[-1] // (2 * step)) * step, self.cap))
+        return found
+
+    def after(self, n_sims: int) -> int:
+        """The next of these numbers."""
+        return next(number for number in self.looks() if number > n_sims)
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """A study: its conditions, what is done to each dataset, and how the work is cut into jobs.
 
@@ -249,8 +324,10 @@ class Study:
         In the order of the tables.
     axes : tuple of Axis
         The keys that tables have a column for: the main ones, and those with several levels.
-    n_sims : int
-        Replications per condition.
+    sizes : mapping of str to int
+        Replications of each condition, by its key. With a `precision`, the most there may be.
+    precision : Precision or None
+        What decides how many there are.
     strategies : tuple of Strategy
     audit : float
         Share of the natively fitted datasets that the reference programs fit, too.
@@ -264,7 +341,8 @@ class Study:
     seed: int
     conditions: tuple[Condition, ...]
     axes: tuple[Axis, ...]
-    n_sims: int
+    sizes: Mapping[str, int]
+    precision: Precision | None
     strategies: tuple[Strategy, ...]
     audit: float
     sims_per_job: int | Literal["auto"]
@@ -274,9 +352,33 @@ class Study:
     source: Mapping[str, Any]
 
     @property
+    def title(self) -> str:
+        """What the study is called before readers."""
+        return str(self.source["title"]) or f"Study “{self.name}”"
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The strategies that all others are compared with.
+
+        If the study names none, that is every one of up to `ALL_PAIRS`, else the first.
+        """
+        names = tuple(strategy.name for strategy in self.strategies)
+        few = names if len(names) <= ALL_PAIRS else names[:1]
+        return tuple(self.source["references"]) or few
+
+    @property
     def n_datasets(self) -> int:
         """Datasets in all."""
-        return self.n_sims * len(self.conditions)
+        return sum(self.sizes.values())
+
+    @property
+    def n_sims(self) -> int:
+        """Replications of the condition that has the most."""
+        return max(self.sizes.values())
+
+    def size(self, condition: Condition) -> int:
+        """Replications of a condition; of one that is not in the study, as many as of any."""
+        return self.sizes.get(condition.key, self.n_sims)
 
     @property
     def further_axes(self) -> tuple[Axis, ...]:

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rmsweep import r
 from rmsweep.data.dataset import Dataset, quoted
 
 PACKAGES = ("lme4", "lmerTest")
+SMALL_SAMPLE = {"kenward_roger": "pbkrtest", "cr2": "clubSandwich"}
+"""The packages that inference for small samples takes in addition."""
 SOURCE = Path(__file__).with_name("lme4.R")
 
 _verbose = ContextVar("verbose", default=False)
@@ -46,6 +48,7 @@ def verbose() -> Iterator[None]:
 
 def bar(random: Sequence[str], group: str, correlated: bool) -> str:
     """A random-effects term of a formula, such as ``(IV1 | Group)``."""
+    correlated |= len(random) == 1  # lme4 can't read (1 || Group)
     slopes = [quoted(term) for term in random if term != "Intercept"]
     intercept = "1" if "Intercept" in random else "0"
     inner = " + ".join(slopes if slopes and intercept == "1" else [intercept, *slopes])
@@ -53,7 +56,14 @@ def bar(random: Sequence[str], group: str, correlated: bool) -> str:
 
 
 def lmer(
-    data: Dataset, bars: Sequence[str], *, reml: bool, optimizer: str, numerical: bool
+    data: Dataset,
+    bars: Sequence[str],
+    *,
+    reml: bool,
+    optimizer: str,
+    numerical: bool,
+    penalty: float = 0.0,
+    without: str | None = None,
 ) -> Mapping[str, Any]:
     """Fit a mixed model by lme4.
 
@@ -69,6 +79,11 @@ def lmer(
         lme4's.
     numerical : bool
         Whether to have lme4's checks and lmerTest's degrees of freedom, by numerical derivatives.
+    penalty : float
+        If it isn't 0, the criterion is lme4's less this times log|G|, G being the covariance of the
+        random effects relative to σ², and R's ``nlminb`` minimises it.
+    without : str, optional
+        A term to leave out of the fixed effects.
 
     Returns
     -------
@@ -84,20 +99,65 @@ def lmer(
     """
     start()
     functions = r.functions(SOURCE)
-    formula = " + ".join([data.formula, *bars])
-    model = (
-        r.frame(data),
-        r.strings(*data.factors),
-        r.strings(formula),
-        r.logical(reml),
-        r.strings(optimizer),
-    )
+    model = (*_model(data, bars, reml, without), r.strings(optimizer))
     if _verbose.get():
         functions["show_lmer"](*model)
-    result = r.as_dict(functions["fit_lmer"](*model, r.logical(numerical)))
-    messages = list(result["messages"])
+    result = _answer(functions["fit_lmer"](*model, r.logical(numerical), r.numbers(penalty)))
+    n_terms = len(data.terms) - (without is not None)
+    if len(result["estimate"]) != n_terms:
+        words = [*result["messages"]]
+        raise LmerError("; ".join(["fit: the design matrix is rank deficient", *words]))
+    return result
+
+
+def small_sample(
+    data: Dataset,
+    bars: Sequence[str],
+    *,
+    reml: bool,
+    theta: Sequence[float],
+    kind: Literal["kenward_roger", "cr2"],
+) -> Mapping[str, Any]:
+    """Inference for small samples at lme4's θ, by R's pbkrtest or clubSandwich.
+
+    Parameters
+    ----------
+    data, bars, reml
+        As for `lmer`.
+    theta : sequence of float
+        Where lme4 stopped.
+    kind : {"kenward_roger", "cr2"}
+
+    Returns
+    -------
+    mapping
+        ``se`` and ``df``, each a sequence, and ``messages``.
+
+    Raises
+    ------
+    LmerError
+        With R's own words, if there is no such inference.
+    BrokenEnvironmentError
+        If there is no R, or no such package.
+    """
+    start()
+    r.load(SMALL_SAMPLE[kind])
+    function = r.functions(SOURCE)[kind]
+    return _answer(function(*_model(data, bars, reml), r.numbers(*theta)))
+
+
+def _model(
+    data: Dataset, bars: Sequence[str], reml: bool, without: str | None = None
+) -> tuple[Any, ...]:
+    """A model as the functions of ``lme4.R`` take it."""
+    formula = " + ".join([data.formula_without(without), *bars])
+    return r.frame(data), r.strings(*data.factors), r.strings(formula), r.logical(reml)
+
+
+def _answer(returned: Any) -> Mapping[str, Any]:
+    """What a function of ``lme4.R`` returned, if it is no error."""
+    result = r.as_dict(returned)
     if "error" in result:
-        raise LmerError("; ".join([f"{result['stage'][0]}: {result['error'][0]}", *messages]))
-    if len(result["estimate"]) != len(data.terms):
-        raise LmerError("; ".join(["fit: the design matrix is rank deficient", *messages]))
+        words = [f"{result['stage'][0]}: {result['error'][0]}", *result["messages"]]
+        raise LmerError("; ".join(words))
     return result

@@ -2,17 +2,21 @@
 
 The seconds of one fit are modelled as ``fixed + per_group N + per_row N O``. The coefficients
 below were fitted by ``benchmarks/cost_model.py`` to the timings of a finished default study, those
-of the native engine rounded up by hand; a factor of two does no harm. A strategy that is not listed
-is taken to cost as much as the dearest that is.
+of the native engine (`benchmarks/strategies.py`), and of what `benchmarks/reference_programs.py`
+measured, rounded up by hand; a factor of two does no harm. A strategy that is not listed is taken
+to cost as much as lme4's full model. Tests of a strategy's own are made twice, the second time of
+the truth.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from rmsweep import strategies
+from rmsweep.data.scenario import rows_differ
 from rmsweep.design import Block, Condition, Strategy, Study
 
 
@@ -24,17 +28,65 @@ class Cost(NamedTuple):
     per_row: float
 
 
+# full models that differ in what is made of them, or in little else
+FULL = ("lmer", "lmer_bw", "lmer_ml", "lmer_mundlak", "lmer_t", "lmer_z", "lmer_zcp")
 COSTS = {
-    "statsmodels": {"lm": Cost(3.3e-3, 5.3e-6, 4.9e-7), "lm2": Cost(9.4e-4, 5.4e-4, 9.5e-7)},
-    "lme4": {"lmer": Cost(0.16, 0.0, 1.7e-4), "lmer_mis": Cost(0.086, 8.6e-6, 9.6e-6)},
+    "statsmodels": {
+        "lm": Cost(3.3e-3, 5.3e-6, 4.9e-7),
+        **dict.fromkeys(("ols", "lm_cr1", "lm_z"), Cost(3.3e-3, 5.3e-6, 4.9e-7)),
+        "lm2": Cost(9.4e-4, 5.4e-4, 9.5e-7),
+        **dict.fromkeys(("lm2_hc3", "lm2_level2"), Cost(9.4e-4, 5.4e-4, 9.5e-7)),
+        "lm2_signflip": Cost(3e-3, 5.4e-4, 9.5e-7),
+        "between": Cost(2e-3, 0.0, 5e-7),
+        "gee_exch_md": Cost(5e-3, 3e-4, 1.5e-5),
+    },
+    "clubSandwich": dict.fromkeys(("lm_cr2", "lm_cr3"), Cost(1e-2, 1e-4, 1e-4)),
+    "plm": {
+        "fe": Cost(2e-2, 0.0, 1e-6),
+        "fe_cr2": Cost(2e-2, 1e-4, 4e-5),
+        "lm2_swamy": Cost(3e-2, 2.4e-3, 0.0),
+    },
+    "metafor": {"lm2_weighted": Cost(4e-2, 5e-4, 0.0)},
+    "geepack": {"gee_exch": Cost(1e-2, 0.0, 9e-5)},
+    "numpy": {"lm_wild": Cost(1e-2, 2e-5, 0.0)},
+    "lme4": {
+        **dict.fromkeys(FULL, Cost(0.16, 0.0, 1.7e-4)),
+        "lmer_blme": Cost(0.3, 0.0, 5e-5),
+        "lmer_cr2": Cost(0.2, 0.0, 2.6e-4),
+        "lmer_kr": Cost(0.45, 0.0, 1e-3),
+        "lmer_lrt": Cost(1.2, 0.0, 1.4e-3),
+        "lmer_mis": Cost(0.086, 8.6e-6, 9.6e-6),
+        "lmer_mis_cr2": Cost(0.13, 0.0, 1e-4),
+        "lmer_select": Cost(0.4, 0.0, 1.7e-4),
+    },
+    "nlme": {"lmer_ar1": Cost(0.05, 0.0, 7e-5)},
+    "python": {"rm_anova": Cost(3e-4, 0.0, 1e-7)},
     "native": {
+        **dict.fromkeys(FULL, Cost(2e-3, 1e-5, 0.0)),
+        "lmer_blme": Cost(2e-3, 1e-5, 0.0),
+        "lmer_cr2": Cost(2.2e-3, 2e-5, 0.0),
+        "lmer_kr": Cost(2e-3, 1.2e-5, 0.0),
+        "lmer_lrt": Cost(8e-3, 4e-5, 0.0),
+        "lmer_mis_cr2": Cost(3e-4, 2e-5, 0.0),
+        "lmer_mundlak": Cost(3e-3, 4e-5, 0.0),
+        "lmer_select": Cost(5e-3, 1e-5, 0.0),
         "lm": Cost(2e-4, 0.0, 1e-7),
+        **dict.fromkeys(("ols", "lm_cr1", "lm_z"), Cost(2e-4, 0.0, 1e-7)),
+        **dict.fromkeys(("lm_cr2", "lm_cr3", "fe_cr2"), Cost(1e-4, 3e-6, 0.0)),
+        "lm_wild": Cost(8e-3, 2e-5, 0.0),
         "lm2": Cost(1e-4, 1e-6, 0.0),
-        "lmer": Cost(2e-3, 1e-5, 0.0),
+        **dict.fromkeys(("lm2_hc3", "lm2_level2", "between", "fe"), Cost(1e-4, 1e-6, 0.0)),
+        **dict.fromkeys(("lm2_weighted", "lm2_swamy"), Cost(1e-4, 2e-6, 0.0)),
+        "lm2_signflip": Cost(3e-3, 1e-5, 0.0),
+        "gee_exch": Cost(1e-4, 3e-6, 0.0),
+        "gee_exch_md": Cost(1e-4, 5e-6, 0.0),
         "lmer_mis": Cost(2e-4, 2e-6, 0.0),
     },
 }
 DEAREST = COSTS["lme4"]["lmer"]
+# of native fits: where groups differ in size, several minima are looked for; datasets whose rows
+# differ are not fitted together
+SLOWER = {"equal groups": 1.0, "unequal groups": 5.0, "one by one": 20.0}
 # a shard's rows are in memory until it is written, some 4 kB per fit
 LARGEST_BLOCK = 20_000
 # network file systems take their time to load Python and R
@@ -45,9 +97,31 @@ SAFETY = 3.0
 def blocks(study: Study) -> Iterator[Block]:
     """All jobs of a study, in the order of the tables."""
     for condition in study.conditions:
-        size = block_size(study, condition)
-        for first in range(0, study.n_sims, size):
-            yield Block(condition, range(first, min(first + size, study.n_sims)))
+        yield from blocks_of(study, condition)
+
+
+def blocks_of(study: Study, condition: Condition) -> Iterator[Block]:
+    """The jobs of a condition; none goes on beyond a look, at which the condition may end."""
+    size = block_size(study, condition)
+    for start, stop in itertools.pairwise(borders(study, condition)):
+        for first in range(start, stop, size):
+            yield Block(condition, range(first, min(first + size, stop)))
+
+
+def n_jobs(study: Study) -> int:
+    """How many jobs a study has."""
+    return sum(
+        math.ceil((stop - start) / block_size(study, condition))
+        for condition in study.conditions
+        for start, stop in itertools.pairwise(borders(study, condition))
+    )
+
+
+def borders(study: Study, condition: Condition) -> list[int]:
+    """The first replication, those at which a precision is looked at, and the end."""
+    end = study.size(condition)
+    looks = study.precision.looks() if study.precision else []
+    return [0, *(look for look in looks if look < end), end]
 
 
 def block_size(study: Study, condition: Condition) -> int:
@@ -66,19 +140,37 @@ def block_size(study: Study, condition: Condition) -> int:
 
 def seconds(study: Study, condition: Condition) -> float:
     """Expected CPU seconds for one dataset of a condition, all strategies together."""
-    n_groups, n_obs = condition.n_groups, condition.n_obs
-    size = (1, n_groups, n_groups * n_obs)
 
     def one(strategy: Strategy, engine: str) -> float:
-        cost = COSTS.get(engine, {}).get(strategy.origin, DEAREST)
-        return sum(coefficient * amount for coefficient, amount in zip(cost, size, strict=True))
+        slower = SLOWER[native_kind(condition)] if engine == "native" else 1.0
+        n_groups, n_obs = condition.n_groups, condition.n_obs
+        return slower * fit_seconds(strategy.origin, engine, n_groups, n_obs)
 
-    total = 0.0
-    for strategy in {strategy.fit_key: strategy for strategy in study.strategies}.values():
-        total += one(strategy, strategy.engine)
+    shared: dict[object, list[float]] = {}
+    for strategy in study.strategies:
+        cost = one(strategy, strategy.engine)
         if strategy.engine == "native":
-            total += study.audit * one(strategy, strategies.engines(strategy.family)[0])
+            cost += study.audit * one(strategy, strategies.engines(strategy.family)[0])
+        shared.setdefault(strategy.fit_key, []).append(cost)
+    # the cheapest of those that share a fit is little more than the fit
+    total = 0.0
+    for costs in shared.values():
+        total += min(costs) + sum(cost - min(costs) for cost in costs)
     return total
+
+
+def fit_seconds(origin: str, engine: str, n_groups: int, n_obs: int) -> float:
+    """Expected CPU seconds of one fit by a strategy, whatever it shares with others."""
+    cost = COSTS.get(engine, {}).get(origin, DEAREST)
+    size = (1, n_groups, n_groups * n_obs)
+    return sum(coefficient * amount for coefficient, amount in zip(cost, size, strict=True))
+
+
+def native_kind(condition: Condition) -> str:
+    """Which of `SLOWER` a condition's datasets are natively."""
+    if rows_differ(condition):
+        return "one by one"
+    return "equal groups" if condition["group_sizes"] == "equal" else "unequal groups"
 
 
 def limit_minutes(study: Study, block: Block, attempt: int) -> int:

@@ -167,6 +167,11 @@ def logical(value: bool) -> Any:
     return start().BoolSexpVector([value])
 
 
+def numbers(*values: float) -> Any:
+    """A numeric vector."""
+    return start().FloatSexpVector(list(values))
+
+
 def as_dict(answer: Any) -> Mapping[str, Any]:
     """A named list of R, by name."""
     return dict(zip(answer.names, answer, strict=True))

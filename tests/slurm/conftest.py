@@ -24,11 +24,12 @@ def reference(tmp_path_factory: pytest.TempPathFactory, workers: Path) -> dict[s
     """Digests of the tables of undisturbed local runs, one job per cell."""
     folder = tmp_path_factory.mktemp("reference") / "checkout"
     checkout = GatedCheckout.make(folder, workers).write_studies()
-    for study in ("plain", "gated"):
+    studies = ("plain", "gated", "adaptive")
+    for study in studies:
         with Run(checkout, study, "--cores", "2") as run:
             run.finish()
     checkout.close()
-    return {study: checkout.digests(study) for study in ("plain", "gated")}
+    return {study: checkout.digests(study) for study in studies}
 
 
 @pytest.fixture

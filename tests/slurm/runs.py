@@ -22,6 +22,13 @@ STUDIES = {
         "n_sims": 2,
         "strategies": ["lm2", {"from": "gated", "gate": "gated"}],
     },
+    "adaptive": {
+        "n_groups": [6, 30],
+        "n_sims": 1,
+        "engine": "native",
+        "strategies": ["lm", "lmer"],
+        "precision": {"measure": "rmse", "mcse": 0.02, "cap": 300},
+    },
     "other": {"n_groups": [6], "n_sims": 2, "strategies": [{"from": "gated", "gate": "other"}]},
 }
 

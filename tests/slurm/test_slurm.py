@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from cluster import Job, wait_for
 from runs import SMALL, STUDIES, GatedCheckout, Run, Submitter
@@ -41,6 +42,18 @@ def test_a_cluster_makes_the_bytes_of_a_local_run(
         run.finish()
     fresh.close()
     assert submitter.checkout.digests("plain") == fresh.digests("plain") != reference["plain"]
+
+
+def test_later_batches_of_replications_are_jobs_of_the_same_run(
+    submitter: Submitter, reference: Digests
+):
+    before = submitter.cluster.calls("sbatch")
+    with submitter.run("adaptive") as run:
+        run.finish()
+    assert submitter.checkout.digests("adaptive") == reference["adaptive"]
+    replications = submitter.checkout.results("adaptive") / "precision" / "1.parquet"
+    assert pq.read_table(replications)["n_sims"].to_pylist() == [300, 200]
+    assert submitter.cluster.calls("sbatch") - before == 3, "two conditions, one of them twice"
 
 
 @pytest.mark.parametrize("name", [FOLDER, "back\\slash", "line\nbreak"])

@@ -3,6 +3,7 @@
 Needs the configuration files; makes `STUDY`, `NAME`, `RESULTS`, `JUDGE` and the functions below.
 """
 
+import itertools
 import os
 import shlex
 import subprocess
@@ -19,7 +20,7 @@ from rmsweep.config import DEFAULT_STUDY, load_study, one_line, read_settings
 from rmsweep.design import Block, parse_sims
 from rmsweep.errors import UserError
 from rmsweep.strategies import is_file
-from rmsweep.sweep import lock
+from rmsweep.sweep import lock, looks
 from rmsweep.sweep.judge import Judge
 from rmsweep.sweep.provenance import needed_programs, table_identity
 from rmsweep.sweep.tables import METRICS, RATES
@@ -96,7 +97,13 @@ def checked_study():
         # a cluster spends more on starting a job than on fitting a cell
         settings.setdefault("sims_per_job", "auto")
     with in_one_line(f"{files[-1]}: "):
-        return load_study(settings, name=files[-1].stem, folder=files[-1].parent)
+        study = load_study(settings, name=files[-1].stem, folder=files[-1].parent)
+        if study.precision:
+            # it imports much
+            from rmsweep.measures.precision import check
+
+            check(study)
+    return study
 
 
 if on_cluster():
@@ -175,7 +182,9 @@ def check_programs():
     """
     own_files = any(is_file(strategy.family) for strategy in STUDY.strategies)
     to_check = own_files or "R" in needed_programs(STUDY)
-    to_fit = any(job.rule.name == "fit_cell" for job in workflow.dag.needrun_jobs())
+    # what a look asks for is not planned before it
+    fitting = {"fit_cell", "check_precision"}
+    to_fit = any(job.rule.name in fitting for job in workflow.dag.needrun_jobs())
     if in_conda() or not (to_check and to_fit):
         return
     command = script("fit_cell.py", warm=True)(None, None)
@@ -196,6 +205,7 @@ def lift_job_rate_limit():
 
 wildcard_constraints:
     cell="n_groups=[^/]+/n_obs=[^/]+/sigma=[^/]+/[^/]*sim=[0-9-]+",
+    look="[0-9]+",
 
 
 def block(wildcards):
@@ -209,8 +219,52 @@ def block(wildcards):
 
 def shards(wildcards):
     """Every shard of the study, or those that are there where that is enough."""
-    planned = [f"{RESULTS}/cells/{block.path}" for block in plan.blocks(STUDY)]
+    if not STUDY.allow_incomplete:
+        last_look(wildcards)
+    planned = [f"{RESULTS}/cells/{block.path}" for block in plan.blocks(JUDGE.planned)]
     return list(filter(JUDGE.usable, planned)) if STUDY.allow_incomplete else planned
+
+
+def look(number):
+    """A look of a study with a precision; until it is taken, Snakemake plans no further."""
+    return Path(checkpoints.check_precision.get(look=number).output[0])
+
+
+def last_look(wildcards):
+    """The look that settles the replications of all conditions, if the study has looks."""
+    looked = map(look, itertools.count() if STUDY.precision else ())
+    return next((str(it) for it in looked if not looks.unsettled(STUDY, it)), [])
+
+
+def batch(wildcards):
+    """What a look reads: the one before, and all shards of the conditions that it did not settle."""
+    number = int(wildcards.look)
+    before = look(number - 1) if number else None
+    planned = looks.planned(STUDY, before)
+    paths = [
+        f"{RESULTS}/cells/{block.path}"
+        for condition in looks.unsettled(STUDY, before)
+        for block in plan.blocks_of(planned, condition)
+    ]
+    return [*([str(before)] if before else []), *paths]
+
+
+def look_before(wildcards, output):
+    """The option that names the look before one."""
+    number = int(wildcards.look)
+    before = looks.path(Path(RESULTS), number - 1)
+    return ["--before", str(before)] if number else []
+
+
+def latest_look(wildcards, output):
+    """The option that says how many replications there are, if looks do."""
+    return ["--look", str(it)] if (it := JUDGE.latest_look) else []
+
+
+def replications():
+    """The table of the replications of each condition, if they are not planned but found."""
+    settled = STUDY.precision and not STUDY.allow_incomplete
+    return [f"{RESULTS}/replications{kind}" for kind in (".csv", ".parquet") if settled]
 
 
 def merged_tables():
@@ -245,7 +299,7 @@ def slices():
     if STUDY.allow_incomplete:
         usable = {
             planned.condition.key
-            for planned in plan.blocks(STUDY)
+            for planned in plan.blocks(JUDGE.planned)
             if JUDGE.usable(f"{RESULTS}/cells/{planned.path}")
         }
         parts = STUDY.slices().items()

@@ -24,9 +24,10 @@ rule merge_shards:
     params:
         run=script("merge_shards.py"),
         cells=unwatched(f"{RESULTS}/cells"),
+        look=latest_look,
         programs=unwatched("--other-programs" if in_conda() else ""),
     message:
         "Merge the shards of {NAME}"
     shell:
-        "{params.run:q} --cells {params.cells:q} {params.programs}"
+        "{params.run:q} --cells {params.cells:q} {params.look:q} {params.programs}"
         " --output {output:q} > {log:q} 2>&1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -402,7 +402,16 @@ def cases(
                 number = opposite and contrasted(number, opposite, scale)
             if number is not None and np.isfinite(number.value):
                 found.append(Case(strategy.name, other_name, term, at, words, number, of_case))
-    return found
+    return [pooled(found)] if test.pooled and found else found
+
+
+def pooled(found: Sequence[Case]) -> Case:
+    """Numbers of different conditions as one, weighted by their datasets."""
+    weights = np.array([case.number.n_used for case in found], dtype=float)
+    values, errors = np.array([case.number[:2] for case in found]).T
+    mean = float(np.average(values, weights=weights))
+    mcse = float(np.sqrt(np.square(weights * errors).sum()) / weights.sum())
+    return replace(found[0], at={}, number=Number(mean, mcse, int(weights.sum())))
 
 
 def lacking(test: Test, grid: Grid, strategies: Sequence[Strategy]) -> str:

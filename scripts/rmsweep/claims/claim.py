@@ -66,6 +66,9 @@ class Test:
         Fits of the same strategy with which those of `fits` are compared.
     engine : str
         Strategies of another engine say nothing.
+    pooled : bool
+        Whether the conditions' numbers are averaged into one, weighted by their datasets: for
+        claims about fits, wherever they are.
     some : bool
         Whether the claim is that it happens somewhere: no study can refute that.
     """
@@ -83,6 +86,7 @@ class Test:
     fits: Uses = "all"
     against_fits: Literal["", "converged"] = ""
     engine: str = ""
+    pooled: bool = False
     some: bool = False
 
 

@@ -105,7 +105,8 @@ CLAIMS = (
     Claim(
         3,
         RECOVERY,
-        "With few groups that vary much, even the full mixed model recovers them poorly.",
+        "With few groups that vary much, even the full mixed model recovers the coefficients "
+        "poorly.",
         (
             Test(
                 "coef_abs_err_median",
@@ -204,7 +205,8 @@ CLAIMS = (
     Claim(
         11,
         INFERENCE,
-        "There, unlike the others, two-stage regression doesn't necessarily gain from more groups.",
+        "With few observations per group, two-stage regression, unlike the others, doesn't "
+        "necessarily gain from more groups.",
         (
             Test(
                 "t_sum_median",
@@ -236,8 +238,8 @@ CLAIMS = (
     Claim(
         13,
         INFERENCE,
-        "There, the t statistics of the simple mixed model gain most from more observations per "
-        "group.",
+        "Where variability between groups is medium or high, the t statistics of the simple mixed "
+        "model gain most from more observations per group.",
         (
             Test(
                 T,
@@ -252,7 +254,8 @@ CLAIMS = (
     Claim(
         14,
         INFERENCE,
-        "There, the simple mixed model risks more false positives.",
+        "Where variability between groups is medium or high, the simple mixed model risks more "
+        "false positives.",
         (
             Test("size_of_slopes", ("lmer_mis",), Region(LIBERAL.high), where=(SD_FROM_MEDIUM,)),
             Test(
@@ -329,7 +332,7 @@ CLAIMS = (
         20,
         BONUS,
         "The full mixed model fails because the optimizer runs out of iterations.",
-        (Test("optimizer_share_of_failures", ("lmer",), Region(MOST), engine="lme4"),),
+        (Test("optimizer_share_of_failures", ("lmer",), Region(MOST), engine="lme4", pooled=True),),
     ),
     Claim(
         21,
@@ -388,7 +391,8 @@ CLAIMS = (
     Claim(
         25,
         LESSONS,
-        "That may not be so where items vary, too.",
+        "Where items vary, too, two-stage and cluster-robust regression may lead to other "
+        "inferences.",
         (
             Test(
                 "difference_of_size_of_slopes",

@@ -4,18 +4,19 @@
    confidence 1 - .05/k (Bonferroni).
 2. A number is *for* the claim if its interval is inside the test's region, *against* it if it is
    outside, and else *undecided*, as is any number of less than `MIN_DATASETS` datasets.
-3. A test *holds* if at least `NEARLY_ALL` of its numbers are for it, and *does not hold* if as many
-   are against it. It holds *in part* if neither can come true, whatever the undecided numbers turn
-   out to be, and else it is *undecided*.
-4. A claim holds if all of its tests do, does not hold if none does, holds in part if some do and
-   some don't, or one does in part; and else it is undecided. Tests that the study can't make don't
+3. A test *holds* if at least `NEARLY_ALL` of its numbers are for it, *does not hold* if as many are
+   against it, and else holds *in part*. It is *undecided* if that depends on how the undecided
+   numbers turn out.
+4. A claim holds if all of its tests do, does not hold if none does, and else holds in part. It is
+   undecided if that depends on how undecided tests turn out. Tests that the study can't make don't
    count; a claim without others is *not testable*.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,63 +73,75 @@ def side_of(case: Case, low: float, high: float, region: Region) -> Side:
     return "against" if high < region.low or low > region.high else "undecided"
 
 
-def verdict_of_test(sides: Sequence[Side], test: Test) -> Verdict:
-    """The verdict on a test, from the sides that its numbers take."""
+def possible_verdicts(sides: Sequence[Side], test: Test) -> frozenset[Verdict]:
+    """What a test may come to, however its undecided numbers turn out."""
     counts, n = Counter(sides), len(sides)
-    if not n:
-        return "not testable"
     if test.some:
-        if counts["for"]:
-            return "holds"
-        return "undecided" if counts["undecided"] else "not testable"
+        sure: set[Verdict] = {"holds"} if counts["for"] else {"not testable"}
+        return frozenset(sure | ({"holds"} if counts["undecided"] else set()))
+    if not n:
+        return frozenset({"not testable"})
     needed = NEARLY_ALL * n
-    if counts["for"] >= needed:
-        return "holds"
-    if counts["against"] >= needed:
-        return "does not hold"
-    # neither can come true any more
-    if n - counts["against"] < needed and n - counts["for"] < needed:
-        return "in part"
-    return "undecided"
+    found: set[Verdict] = set()
+    for n_for in range(counts["for"], n - counts["against"] + 1):
+        if n_for >= needed:
+            found.add("holds")
+        else:
+            found.add("does not hold" if n - n_for >= needed else "in part")
+    return frozenset(found)
 
 
-def verdict_of_claim(verdicts: Sequence[Verdict]) -> Verdict:
+def only(verdicts: Collection[Verdict]) -> Verdict:
+    """The verdict, if no other is possible."""
+    return next(iter(verdicts)) if len(verdicts) == 1 else "undecided"
+
+
+def verdict_of_claim(possible: Sequence[Collection[Verdict]]) -> Verdict:
+    """The verdict on a claim, from what each of its tests may come to."""
+    return only({combined(verdicts) for verdicts in itertools.product(*possible)})
+
+
+def combined(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict on a claim, from those on its tests."""
     made = {verdict for verdict in verdicts if verdict != "not testable"}
     if not made:
         return "not testable"
-    if len(made) == 1:
-        return made.pop()
-    return (
-        "in part"
-        if made - {"undecided", "holds"} and made - {"undecided", "does not hold"}
-        else ("undecided")
-    )
+    return made.pop() if len(made) == 1 else "in part"
 
 
-def overall(judged: Sequence[Judged]) -> tuple[float, float]:
+def overall(judged: Sequence[Judged]) -> tuple[float, float, int]:
     """Mean of a test's numbers, a geometric one of ratios, and its standard error.
 
     Numbers of different conditions are independent. Those of one condition are of the same data, or
     share a level: they count as if they were correlated perfectly, so that the error is an upper
-    bound.
+    bound. Numbers of less than `MIN_DATASETS` datasets are left out where there are others.
 
     Returns
     -------
     mean, mcse : float
+    n : int
+        Datasets behind them.
     """
-    if not judged:
-        return np.nan, np.nan
-    ratio = judged[0].case.scale == "ratio"
-    values = np.array([one.case.number.value for one in judged])
-    errors = np.array([one.case.number.mcse for one in judged])
+    cases = [one.case for one in judged if one.case.number.n_used >= MIN_DATASETS]
+    cases = cases or [one.case for one in judged]
+    if not cases:
+        return np.nan, np.nan, 0
+    ratio = cases[0].scale == "ratio"
+    values = np.array([case.number.value for case in cases])
+    errors = np.array([case.number.mcse for case in cases])
     if ratio:
         with np.errstate(divide="ignore", invalid="ignore"):
             values, errors = np.log(values), errors / values
-    conditions = [tuple(sorted(one.case.at.items())) for one in judged]
+    conditions = [tuple(sorted(case.at.items())) for case in cases]
     within: dict[tuple[tuple[str, float], ...], float] = {}
     for condition, error in zip(conditions, errors, strict=True):
         within[condition] = within.get(condition, 0.0) + error
+    datasets = {
+        condition: case.number.n_used for condition, case in zip(conditions, cases, strict=True)
+    }
     mean = float(values.mean())
-    mcse = float(np.sqrt(np.square(list(within.values())).sum())) / len(judged)
-    return (float(np.exp(mean)), float(np.exp(mean)) * mcse) if ratio else (mean, mcse)
+    mcse = float(np.sqrt(np.square(list(within.values())).sum())) / len(cases)
+    if ratio:
+        mean = float(np.exp(mean))
+        mcse *= mean
+    return mean, mcse, sum(datasets.values())

@@ -28,13 +28,14 @@ from rmsweep.claims.rule import (
     Judged,
     Verdict,
     judge,
+    only,
     overall,
+    possible_verdicts,
     verdict_of_claim,
-    verdict_of_test,
 )
 from rmsweep.data.scenario import terms
 from rmsweep.design import MAIN, Study
-from rmsweep.measures.rates import Z95
+from rmsweep.measures.rates import Z95, score_interval
 from rmsweep.sweep import tables
 
 NEEDED = (
@@ -100,8 +101,13 @@ class Assessed:
 
     test: Test
     judged: Sequence[Judged]
-    verdict: Verdict
+    possible: frozenset[Verdict]
     reason: str
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict, if no other is possible."""
+        return only(self.possible)
 
 
 def schemas(study: Study) -> tuple[pa.Schema, pa.Schema]:
@@ -160,7 +166,8 @@ def assess_test(
     """The numbers of a test, and the verdict."""
     judged = judge(cases(test, grid, numbers, study.strategies, names), test.region)
     sides = [one.side for one in judged]
-    verdict = verdict_of_test(sides, test)
+    possible = possible_verdicts(sides, test)
+    verdict = only(possible)
     absent = [one for one in (*test.of, *test.against) if find(one, study.strategies) is None]
     reason = ""
     if not judged:
@@ -174,14 +181,14 @@ def assess_test(
         )
     elif absent:
         reason = f"the study has no {', '.join(dict.fromkeys(absent))}"
-    return Assessed(test, judged, verdict, reason)
+    return Assessed(test, judged, possible, reason)
 
 
 def of_claim(
     claim: Claim, assessed: Sequence[Assessed], study: Study, levels: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """The rows of a claim, one per test."""
-    verdict = verdict_of_claim([one.verdict for one in assessed])
+    verdict = verdict_of_claim([one.possible for one in assessed])
     reasons = [f"test {k}: {one.reason}" for k, one in enumerate(assessed, 1) if one.reason]
     if len({one.reason for one in assessed}) == 1:
         reasons = [assessed[0].reason]
@@ -190,8 +197,8 @@ def of_claim(
     rows = []
     for k, one in enumerate(assessed, 1):
         sides = [it.side for it in one.judged]
-        estimate, mcse = overall(one.judged)
-        low, high = ends(estimate, mcse, unit(one.test) == "ratio")
+        estimate, mcse, n = overall(one.judged)
+        low, high = ends(estimate, mcse, n, unit(one.test))
         rows.append(
             {**levels, **claimed, "test": k}
             | {"compared": compared(one.test, study), "true_if": str(one.test.region)}
@@ -230,11 +237,13 @@ def numeric(**values: float) -> dict[str, float | None]:
     return {key: value if np.isfinite(value) else None for key, value in values.items()}
 
 
-def ends(estimate: float, mcse: float, ratio: bool) -> tuple[float, float]:
-    """95% interval of an overall estimate."""
-    if ratio and estimate > 0:
-        half = Z95 * mcse / estimate
+def ends(estimate: float, mcse: float, n: int, kind: str) -> tuple[float, float]:
+    """95% interval of an overall estimate of n datasets."""
+    if kind == "ratio":
+        half = Z95 * mcse / estimate if estimate > 0 else np.nan
         return estimate * float(np.exp(-half)), estimate * float(np.exp(half))
+    if kind == "rate" and n:
+        return score_interval(estimate, mcse, n)
     return estimate - Z95 * mcse, estimate + Z95 * mcse
 
 

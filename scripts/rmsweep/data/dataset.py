@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,13 +63,18 @@ class Dataset:
     @property
     def n_groups(self) -> int:
         """Number of groups, G."""
-        return int(self.groups.max()) + 1
+        return int(self.groups.max(initial=-1)) + 1
 
     @property
     def formula(self) -> str:
         """The fixed effects as a formula, names quoted with backticks where R needs it."""
-        slopes = [quoted(term) for term in self.terms if term != "Intercept"]
-        intercept = "1" if "Intercept" in self.terms else "0"
+        return self.formula_without(None)
+
+    def formula_without(self, left_out: str | None) -> str:
+        """The same without one of the terms."""
+        terms = [term for term in self.terms if term != left_out]
+        slopes = [quoted(term) for term in terms if term != "Intercept"]
+        intercept = "1" if "Intercept" in terms else "0"
         right = slopes if slopes and intercept == "1" else [intercept, *slopes]
         return f"{quoted(self.response)} ~ {' + '.join(right)}"
 
@@ -82,6 +88,18 @@ class Dataset:
                 columns[term] = column
         levels = {name: codes + 1 for name, codes in self.factors.items()}
         return pd.DataFrame(columns).assign(**levels)
+
+    def within(self) -> Dataset:
+        """The same without the predictors of the groups themselves."""
+        if not self.group_level:
+            return self
+        kept = len(self.terms) - len(self.group_level)
+        return replace(self, X=self.X[:, :kept], terms=self.terms[:kept], group_level=())
+
+    def of_groups(self) -> Array:
+        """The predictors of the groups themselves, (G, q)."""
+        _, first = np.unique(self.groups, return_index=True)
+        return self.X[first, len(self.terms) - len(self.group_level) :]
 
 
 class Batch:
@@ -127,6 +145,20 @@ class Batch:
             whole = self._products[n_terms]
             self._products[n_random] = whole.with_leading_random_effects(n_random)
         return self._products[n_random]
+
+    def take(self, places: Sequence[int]) -> Batch:
+        """Some of the datasets, with what has been made of them."""
+        part = Batch([self.datasets[place] for place in places])
+        index = np.array(places, dtype=np.intp)
+        part._products = {key: own.take(index) for key, own in self._products.items()}
+        return part
+
+    @cached_property
+    def within(self) -> Batch:
+        """The same datasets without the predictors of the groups themselves."""
+        if not self.datasets[0].group_level:
+            return self
+        return Batch([data.within() for data in self.datasets])
 
 
 def same_structure(one: Dataset, other: Dataset) -> bool:

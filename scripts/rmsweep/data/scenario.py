@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rmsweep.data import pieces
 from rmsweep.data.dataset import Array, Dataset
+from rmsweep.data.draws import Draws, Purpose
+from rmsweep.data.effects import effects, spread
+from rmsweep.data.noise import noise
+from rmsweep.data.predictors import group_means, predictors
+from rmsweep.data.rows import Rows, rows_of
+from rmsweep.data.vectors import vector
 from rmsweep.design import Condition, Value, seed_sequence, seed_words
 
 RANDOM = "random"
 """The `beta` that stands for a fresh draw in each dataset."""
-RESAMPLING = 2
-"""Purpose of the random numbers that strategies draw; that of the audit's is 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +29,11 @@ class Simulated:
     Attributes
     ----------
     data : Dataset
-        Rows sorted by group, n_obs rows each.
+        Rows sorted by group and, within groups, by time.
     betas : (p,) array
         True coefficients, the intercept first.
     coefficients : (n_groups, p) array
-        Each group's own coefficients (the post's "BLUPs").
+        Each group's own coefficients (the post's "BLUPs"), of the groups that have rows.
     """
 
     data: Dataset
@@ -44,15 +49,24 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
     .. math::
 
         \beta_k &\sim U(0, 1) \quad\text{(a fresh draw for every dataset), or as given by beta} \\
-        b_{gk} &\sim N(\beta_k,\ \sigma_k), \quad
+        b_{gk} &= \beta_k + \sigma_k u_{gk}, \quad
             \sigma_k = \mathtt{sigma} \cdot \mathtt{sigma\_ratio}_k \\
-        x_{gi} &\sim N(\mu,\ D R D) \\
-        y_{gi} &= b_{g0} + \sum_j x_{gij} b_{gj} + e_{gi}, \quad e_{gi} \sim N(\text{noise})
+        x_{gi} &\quad\text{see } \mathtt{rmsweep.data.predictors} \\
+        y_{gi} &= b_{g0} + \sum_j x_{gij} b_{gj} + e_{gi}, \quad
+            e_{gi} = \mu_e + \mathtt{noise\_sd} \cdot s_g\, \varepsilon_{gi}
 
-    The second arguments of the scalar normals are standard deviations; D = diag(predictor
-    SDs), R their correlation. The coefficients of a group are independent of each other, so
-    `lmer`, which estimates their correlations, is over-parameterised, and `lmer_mis`, which
-    gives all groups the same slopes, is misspecified as soon as the slopes' sigma is above 0.
+    u, the parts of x, and ε have variance 1. By default they are independent and normal, s_g is 1,
+    every group has n_obs rows, and all of them are observed. Then the coefficients of a group are
+    independent of each other, so that `lmer`, which estimates their correlations, is
+    over-parameterised, and `lmer_mis`, which gives all groups the same slopes, is misspecified as
+    soon as the slopes' sigma is above 0. What else there may be: `effects`, `noise`,
+    `rmsweep.data.distributions`, `layouts`, `missing`.
+
+    Betas, u, w and ε come from one stream, in this order, whatever the scenario; what a scenario
+    adds comes from children of the cell's seed. So scenarios are compared on the same numbers.
+
+    The truth is β, in all of them: the mean of the groups' coefficients, and the slope within
+    groups.
 
     Parameters
     ----------
@@ -66,39 +80,128 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
     Returns
     -------
     Simulated
+
+    Raises
+    ------
+    PieceError
+        If a piece of the user's own fails.
     """
     rng = np.random.default_rng(seed_sequence(seed, condition, sim))
+    draws = Draws(seed, condition, sim)
     n_groups, n_obs, n_predictors = condition.n_groups, condition.n_obs, condition["n_predictors"]
     n_terms = n_predictors + 1
 
     betas = rng.uniform(size=n_terms)
     if condition["beta"] != RANDOM:  # drawn all the same: what follows has the same random numbers
         betas = vector(condition["beta"], n_terms)
-    spread = condition.sigma * vector(condition["sigma_ratio"], n_terms)
-    coefficients = betas + spread * rng.standard_normal((n_groups, n_terms))
+    u = rng.standard_normal((n_groups, n_terms))
+    w = rng.standard_normal((n_groups * n_obs, n_predictors))
+    z = rng.standard_normal(n_groups * n_obs)
 
-    scale = predictor_scale(
-        n_predictors, condition["predictor_sd"], condition["predictor_correlation"]
-    )
-    scores = rng.standard_normal((n_groups, n_obs, n_predictors))
-    X = np.empty((n_groups, n_obs, n_terms))
-    X[:, :, 0] = 1
-    mean = vector(condition["predictor_mean"], n_predictors)
-    np.add(np.einsum("gij,kj->gik", scores, scale), mean, out=X[:, :, 1:])
-    noise = rng.normal(condition["noise_mean"], condition["noise_sd"], size=(n_groups, n_obs))
-    y = np.einsum("gik,gk->gi", X, coefficients) + noise
+    means = group_means(condition, draws)
+    coefficients = betas + spread(condition) * effects(condition, u, means, draws)
+    order, rows = layout(condition, coefficients, draws)
+    if order is not None:
+        coefficients, means = coefficients[order], means[order]
+    X = predictors(condition, w, means, rows, draws)
+    y = signal(X, coefficients, rows) + noise(condition, z, rows, draws)
 
-    y, X = y.ravel(), X.reshape(-1, n_terms)
+    groups = rows.groups
+    if condition["missing"] != "none":
+        observed = pieces.observed(condition["missing"], draws.of(Purpose.MISSING), y, rows)
+        y, X, groups = y[observed], X[observed], groups[observed]
+        # a group without rows is gone, and the others move up
+        there, groups = np.unique(groups, return_inverse=True)
+        coefficients = coefficients[there]
     for part in (y, X):  # a strategy that changed them would change them for all
         part.flags.writeable = False
     data = Dataset(
         y=y,
         X=X,
-        factors={"Group": balanced(n_groups, n_obs)},
+        factors={"Group": groups},
         terms=terms(n_predictors),
-        entropy=(*seed_words(seed, condition, sim), RESAMPLING),
+        group_level=group_level(condition),
+        entropy=(*seed_words(seed, condition, sim), Purpose.RESAMPLING),
     )
     return Simulated(data, betas, coefficients)
+
+
+def signal(X: Array, coefficients: Array, rows: Rows) -> Array:
+    """What the groups' coefficients say of each row, (n,)."""
+    n_groups, n_terms = coefficients.shape
+    sums: Array
+    if rows.equal:  # the same to the bit, without each row's coefficients in memory
+        sums = np.einsum("gik,gk->gi", X.reshape(n_groups, -1, n_terms), coefficients).ravel()
+    else:
+        sums = np.einsum("nk,nk->n", X, coefficients[rows.groups])
+    return sums
+
+
+def layout(
+    condition: Condition, coefficients: Array, draws: Draws
+) -> tuple[NDArray[np.intp] | None, Rows]:
+    """The order of the groups, None for that in which they are, and their rows.
+
+    Groups are sorted by their number of rows. It makes no difference which number a group has, and
+    datasets of one condition have the same rows.
+    """
+    n_groups, n_obs = condition.n_groups, condition.n_obs
+    if condition["group_sizes"] == "equal":
+        return None, rows_of((n_obs,) * n_groups)
+    own = draws.of(Purpose.LAYOUT)
+    sizes = pieces.sizes(condition["group_sizes"], own, coefficients, n_obs)
+    order = np.argsort(sizes, kind="stable")
+    return order, rows_of(tuple(sizes[order].tolist()))
+
+
+def tail_df(condition: Condition) -> float:
+    """Degrees of freedom of the t distribution whose tails noise or effects have.
+
+    Estimates are weighted sums of them and have these tails, too. Infinite for lighter ones.
+    """
+    keys = ("noise_distribution", "effect_distribution")
+    return min(pieces.tail_df(key, condition[key]) for key in keys)
+
+
+# smaller groups than this are as good as impossible
+NEGLIGIBLE = 1e-9
+
+
+def smallest_group(condition: Condition) -> int:
+    """The least rows that a group of a condition's datasets may have.
+
+    Where rows are missing completely at random, that is what a group falls below with a probability
+    of 1e-9; where anything else decides, 1.
+    """
+    layout, absent = condition["group_sizes"], condition["missing"]
+    if sizes_differ(condition):
+        return 1
+    none = np.zeros((condition.n_groups, condition["n_predictors"] + 1))
+    rng = np.random.default_rng(0)
+    least = int(pieces.sizes(layout, rng, none, condition.n_obs).min())
+    if absent == "none":
+        return least
+    if pieces.name_of(absent) != "mcar":
+        return 1
+    from scipy.stats import binom
+
+    rate = pieces.options("missing", absent)["rate"]
+    return max(1, int(binom.ppf(NEGLIGIBLE, least, 1 - rate)))
+
+
+def rows_differ(condition: Condition) -> bool:
+    """Whether the datasets of a condition may differ in which group has how many rows."""
+    return condition["missing"] != "none" or sizes_differ(condition)
+
+
+def sizes_differ(condition: Condition) -> bool:
+    """Whether that is so even if no row is missing."""
+    return pieces.is_file(pieces.name_of(condition["group_sizes"]))
+
+
+def complete(condition: Condition) -> Condition:
+    """The same condition with no row missing."""
+    return replace(condition, values=dict(condition.values) | {"missing": "none"})
 
 
 def fixed_truth(condition: Condition, term: int) -> float | None:
@@ -108,30 +211,18 @@ def fixed_truth(condition: Condition, term: int) -> float | None:
     return float(vector(condition["beta"], int(condition["n_predictors"]) + 1)[term])
 
 
+def group_level(condition: Condition) -> tuple[str, ...]:
+    """The terms that are constant within groups, the intercept aside."""
+    return _group_level(condition["predictor_level"], condition["n_predictors"])
+
+
+@lru_cache
+def _group_level(level: Value, n_predictors: int) -> tuple[str, ...]:
+    n_level_1 = int((vector(level, n_predictors) == 1).sum())
+    return terms(n_predictors)[n_level_1 + 1 :]
+
+
 @lru_cache
 def terms(n_predictors: int) -> tuple[str, ...]:
     """Names of the coefficients, the intercept first."""
     return ("Intercept", *(f"IV{k + 1}" for k in range(n_predictors)))
-
-
-@lru_cache(maxsize=8)
-def balanced(n_groups: int, n_obs: int) -> NDArray[np.int64]:
-    """Each row's group, for groups of one size."""
-    groups = np.repeat(np.arange(n_groups), n_obs)
-    groups.flags.writeable = False  # datasets share it
-    return groups
-
-
-@lru_cache
-def vector(value: Value, length: int) -> Array:
-    """A value for each, from one for all or one for each."""
-    return np.full(length, value, dtype=float)
-
-
-@lru_cache
-def predictor_scale(n_predictors: int, sd: Value, correlation: Value) -> Array:
-    """D L, with D the predictors' SDs and LL' = R their correlations, (n_predictors, same)."""
-    R = np.full((n_predictors, n_predictors), correlation, dtype=float)
-    np.fill_diagonal(R, 1.0)
-    scale: Array = vector(sd, n_predictors)[:, None] * np.linalg.cholesky(R)
-    return scale

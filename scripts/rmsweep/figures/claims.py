@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -44,9 +45,13 @@ TICKS = (-25, -9, -4, -1, 0, 1, 4, 9, 25)
 REACH = 36.0
 """The last step that is drawn; what is beyond is drawn there."""
 
+CONTRAST = re.compile(", (?:with the|at each) (.*?) against the ")
+AXES = {" groups": "groups", "observations": "observations", "SD": "SD"}
+"""What the axes are called where there is little room, by what they are called else."""
+
 TINY = 6.5
 # inches from the left edge, and of the rows
-TEXT, CHIP, LABEL, STRIP, COUNTS, WIDTH = 0.15, 3.75, 4.7, 6.75, 9.45, 10.0
+TEXT, CHIP, LABEL, STRIP, COUNTS, WIDTH = 0.15, 3.6, 4.52, 7.0, 9.45, 10.0
 LINE, LANE, GAP, FOOT = 0.135, 0.17, 0.1, 0.6
 
 
@@ -141,7 +146,9 @@ def draw(claims: Claims) -> Figure:
     """
     rows = [rows for _, rows in claims.claims.groupby("id", sort=True)]
     width_of_text = int((CHIP - TEXT - 0.35) * 72 / (0.56 * style.SMALL))
-    texts = [textwrap.fill(row["claim"].iloc[0], width_of_text) for row in rows]
+    texts = [
+        textwrap.fill(row["claim"].iloc[0], width_of_text, break_on_hyphens=False) for row in rows
+    ]
     heights = [
         max(LINE * (text.count("\n") + 1), LANE * len(row)) + GAP
         for text, row in zip(texts, rows, strict=True)
@@ -223,11 +230,19 @@ def draw_row(page: Page, below: float, height: float, text: str, row: pd.DataFra
     colour = style.INK if first["verdict"] in ("not testable", "undecided") else "white"
     page.text(CHIP + 0.42, middle, first["verdict"], size=TINY + 0.5, color=colour, ha="center")
     for lane, test in zip(lanes(below, height, len(row)), row.itertuples(), strict=True):
-        what = str(test.compared).partition(", with ")[0]
-        page.text(LABEL, lane, textwrap.shorten(what, 45, placeholder=" …"), size=TINY)
+        page.text(LABEL, lane, label(str(test.compared)), size=TINY)
         if test.n_numbers:
             sides = f"{test.n_for} / {test.n_against} / {test.n_undecided}"
             page.text(COUNTS - 0.05, lane, sides, size=TINY)
+
+
+def label(compared: str) -> str:
+    """What a test compares, without its conditions, and over what."""
+    contrast = CONTRAST.search(compared)
+    what = compared[: contrast.start() if contrast else None].partition(", with ")[0]
+    over = [axis for noun, axis in AXES.items() if contrast and noun in contrast[1]]
+    text = f"{what}, by {' and '.join(over)}" if over else what
+    return textwrap.shorten(text, 54, placeholder=" …")
 
 
 def lanes(below: float, height: float, n: int) -> Array:

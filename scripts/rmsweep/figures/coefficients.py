@@ -9,7 +9,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rmsweep.data.scenario import Simulated, simulate, vector
+from rmsweep.config import axis_defaults
+from rmsweep.data.scenario import RANDOM, Simulated, simulate
+from rmsweep.data.vectors import vector
 from rmsweep.design import Condition, Study, plain
 from rmsweep.figures import style
 
@@ -70,9 +72,14 @@ def draw(study: Study, name: str, conditions: Sequence[Condition]) -> Figure:
 
 def population(seed: int, condition: Condition, sigma: float) -> Simulated:
     """Simulate many groups; for all sigma the same ones, drawn out to that SD."""
-    ratio = vector(condition["sigma_ratio"], condition["n_predictors"] + 1)[:2]
-    values = dict(condition.values) | {"n_groups": N_GROUPS, "n_obs": 1, "n_predictors": 1}
-    values |= {"predictor_mean": 0.0, "predictor_sd": 1.0, "predictor_correlation": 0.0}
+    n_terms = int(condition["n_predictors"]) + 1
+    ratio = vector(condition["sigma_ratio"], n_terms)[:2]
+    values = axis_defaults() | {"n_groups": N_GROUPS, "n_obs": 1, "n_predictors": 1}
+    # the two coefficients of the figure, and what decides about their groups
+    values["effect_distribution"] = condition["effect_distribution"]
+    values["predictor_level"] = vector(condition["predictor_level"], n_terms - 1)[0]
+    if condition["beta"] != RANDOM:
+        values["beta"] = tuple(vector(condition["beta"], n_terms)[:2])
     # the seed depends on the condition's sigma: so that stays 1, and the ratio takes over
     values |= {"sigma": 1.0, "sigma_ratio": tuple(sigma * ratio)}
     return simulate(seed, Condition("", values, {}), 0)

@@ -97,7 +97,10 @@ def describe(study: Study, conditions: Sequence[Condition]) -> str:
     """The grid in words and numbers."""
     names = [strategy.name for strategy in study.strategies]
     rows, columns, levels = axis_levels(conditions)
-    n_datasets = len(conditions) * study.n_sims
+    sizes = sorted({study.size(condition) for condition in conditions})
+    n_datasets = sum(map(study.size, conditions))
+    each = count(sizes[-1], "simulated dataset")
+    each = f"{sizes[0]:,} to {each}" if len(sizes) > 1 else each
     factors = (
         count(len(rows), "number of groups", "numbers of groups"),
         count(len(columns), "number of observations", "numbers of observations"),
@@ -107,8 +110,7 @@ def describe(study: Study, conditions: Sequence[Condition]) -> str:
     if len(conditions) < len(rows) * len(columns) * len(levels):
         crossed = f"{count(len(conditions), 'condition')} of {' × '.join(factors)}"
     return (
-        f"{crossed}, each with "
-        f"{count(study.n_sims, 'simulated dataset')}: {count(n_datasets, 'dataset')}. Analysed by "
+        f"{crossed}, each with {each}: {count(n_datasets, 'dataset')}. Analysed by "
         f"{', '.join(names)}: {count(n_datasets * len(names), 'fit')}. A row of dots is a group, a "
         f"dot an observation (at most {MAX_DOTS} × {MAX_DOTS} are drawn); the planes are the "
         "between-group SDs, the smallest in front."

@@ -34,12 +34,15 @@ class Model(NamedTuple):
     covariance : {"full", "diagonal", "scalar"}
     balanced : bool
         Whether all groups have as many rows.
+    penalty : float
+        The criterion is that of the likelihood less this times log|G|.
     """
 
     n_obs: int
     reml: bool
     covariance: Covariance
     balanced: bool = True
+    penalty: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

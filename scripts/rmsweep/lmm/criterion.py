@@ -282,10 +282,7 @@ def criterion(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace)
     Q -= W
 
     # M_E and h_E for each entry of G, side by side: the Hessian subtracts their cross-products.
-    both = _picked("both", cross, at.uus[0], work)
-    both += _picked("other", cross, at.uus[1], work)
-    both = both.reshape(n_datasets, k, p * p + p)
-    both *= at.factor[:, None] / 2.0
+    both = _changes(cross, at, k, work)
     information = both[:, :, : p * p].reshape(n_datasets, k, p, p)
     both[:, :, p * p :] *= (np.sqrt(2.0) * weight)[:, None]
     hessian = _traces(Q, W, at, work)
@@ -303,6 +300,28 @@ def criterion(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace)
     )
 
 
+def penalised(at: Criterion, G: Array, penalty: float) -> Criterion:
+    """Add −penalty · log|G| to a criterion at G, (R, q, q); NaN where G isn't positive definite."""
+    q = G.shape[1]
+    rows, columns, _ = triangle(q)
+    L = entries_first(G)
+    reciprocals, determinant = cholesky(L)
+    half = entries_first(np.broadcast_to(np.eye(q), G.shape))
+    half = datasets_first(forward_substitute(L, reciprocals, half))
+    inverse = np.matmul(half.transpose(0, 2, 1), half)
+    # E of an entry is e_a e_b' + e_b e_a', halved on the diagonal
+    factor = np.where(rows == columns, 1.0, 2.0)
+    traces = inverse[:, rows[:, None], rows] * inverse[:, columns[:, None], columns]
+    traces += inverse[:, rows[:, None], columns] * inverse[:, columns[:, None], rows]
+    traces *= factor[:, None] * factor / 2.0
+    return replace(
+        at,
+        value=at.value - penalty * np.log(determinant),
+        gradient=at.gradient - penalty * factor * inverse[:, rows, columns],
+        hessian=at.hessian + penalty * traces,
+    )
+
+
 def expected_hessian(
     blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace
 ) -> tuple[Array, Array]:
@@ -316,6 +335,66 @@ def expected_hessian(
     at = _places(len(solved.K), len(solved.beta))
     expected = _traces(crossed.W, crossed.W, at, work)
     return crossed.gradient, (expected + expected.transpose(0, 2, 1)) / 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Information:
+    """Expected information on G and σ² at one G for each of R datasets, β being unknown.
+
+    The parameters are the k entries of σ²G and the scale s of V = s(I + ZGZ'), all relative to σ².
+    The scale takes the place of σ²: a change of the parameters that is linear, so that V is linear
+    in both, and without inverses of more than V.
+
+    Attributes
+    ----------
+    matrix : (R, k + 1, k + 1) array
+        I_EF = Σ tr[(W − 2UCU')EWF] + tr(C M_E C M_F), I_Es = Σ tr E(W − UCU'), I_ss = n − p.
+    rho : (R,) array
+    root : (R, p, p) array
+        F with FF' = C, upper triangular.
+    change : (R, k, p, p) array
+        F'M_EF.
+    W : (k, R, G) array
+    UF : (q, p, R, G) array
+        These two are the workspace's, which the next call with it overwrites.
+    """
+
+    matrix: Array
+    rho: Array
+    root: Array
+    change: Array
+    W: Array
+    UF: Array
+
+
+def information(blocks: Blocks, G: Array, n_obs: int, work: Workspace) -> Information:
+    """Expected information of the REML criterion; parameters and units are those of `criterion`."""
+    solved = _solve(blocks, G, n_obs, True, work)
+    crossed = _cross(solved, n_obs, True, work)
+    W, UF = crossed.W, crossed.UF
+    n_datasets, p, q, k = len(solved.rho), len(solved.beta), len(solved.K), len(W)
+    at = _places(q, p)
+    factors = work.array("factors", p, q, *W.shape[1:])
+    factors[...] = UF.swapaxes(0, 1)
+    UCU = _gram(factors, "Q", work)
+    scale = datasets_first((W - UCU).sum(axis=-1)) * at.factor
+    UCU *= -2.0
+    UCU += W
+    changes = _changes(crossed.cross, at, k, work)[:, :, : p * p].copy()
+    both = _traces(UCU, W, at, work)
+    matrix = np.empty((n_datasets, k + 1, k + 1))
+    matrix[:, :k, :k] = (both + both.transpose(0, 2, 1)) / 2.0
+    matrix[:, :k, :k] += np.matmul(changes, changes.transpose(0, 2, 1))
+    matrix[:, :k, k] = matrix[:, k, :k] = scale
+    matrix[:, k, k] = n_obs - p
+    return Information(
+        matrix=matrix,
+        rho=solved.rho,
+        root=datasets_first(solved.inverse).swapaxes(1, 2).copy(),
+        change=changes.reshape(n_datasets, k, p, p),
+        W=W,
+        UF=UF,
+    )
 
 
 class _Crossed(NamedTuple):
@@ -371,6 +450,15 @@ def _cross(solved: _Solved, n_obs: int, reml: bool, work: Workspace) -> _Crossed
 def _picked(name: str, source: Array, places: Index, work: Workspace) -> Array:
     out = work.array(name, len(source), len(places))
     return source.take(places, axis=1, out=out, mode="clip")
+
+
+def _changes(cross: Array, at: _Places, k: int, work: Workspace) -> Array:
+    """F'M_EF and F'h_E of each entry of G, side by side, (R, k, p² + p)."""
+    both = _picked("both", cross, at.uus[0], work)
+    both += _picked("other", cross, at.uus[1], work)
+    both = both.reshape(len(cross), k, both.shape[1] // k)
+    both *= at.factor[:, None] / 2.0
+    return both
 
 
 def _traces(A: Array, W: Array, at: _Places, work: Workspace) -> Array:

@@ -7,9 +7,10 @@ grouping factor leaves).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from rmsweep.lmm.smallmatrix import (
     cholesky,
     datasets_first,
     forward_substitute,
+    solve_each,
     sum_of_products,
 )
 
@@ -145,6 +147,8 @@ class CrossProducts:
         X'X of all rows.
     xr : (p, R, G) array
         X_i'r_i of each group.
+    rr : (R, G) array
+        r_i'r_i of each group.
     problems : tuple of str
         For each dataset why it can't be fitted, or an empty string.
     """
@@ -161,6 +165,7 @@ class CrossProducts:
     pooled: Array
     xx: Array
     xr: Array
+    rr: Array
     problems: tuple[str, ...]
 
     @property
@@ -233,6 +238,125 @@ class CrossProducts:
             z_unit=self.z_unit[:, :q].copy(),
             z_centre=self.z_centre[:, :q].copy(),
         )
+
+    @np.errstate(all="ignore")  # what can't be fitted has a problem
+    def with_random_effects(self, columns: Sequence[int]) -> CrossProducts:
+        """Cross-products of the model that keeps only some columns of Z, none of them centred.
+
+        Raises
+        ------
+        ValueError
+            If there are no columns, or one twice or unknown.
+        """
+        q = self.n_random
+        if not columns or len({*columns} & {*range(q)}) != len(columns):
+            raise ValueError(f"columns={list(columns)}: allowed are different ones of 0 to {q - 1}")
+        given = self.with_random_effects_as_given()
+        old, kept, shape = given.blocks, list(columns), given.blocks.r.shape[1:]
+        rows, places, _ = triangle(q)
+        T = np.zeros((q, q, *shape))
+        T[rows, places] = old.z
+        x = T.swapaxes(0, 1).copy() if old.x is None else old.x
+        n_kept, p = len(kept), x.shape[1]
+        zz, sides = np.empty((n_kept, n_kept, *shape)), np.empty((n_kept, p + 1, *shape))
+        scratch = np.empty((max(n_kept, p), *shape))
+        for i, column in enumerate(kept):
+            pairs = [(T[column, k], T[kept, k]) for k in range(q)]
+            sum_of_products(pairs, zz[i], scratch)
+            sum_of_products([(T[column, k], x[k]) for k in range(q)], sides[i, :p], scratch)
+            pairs = [(T[column, k], old.r[k : k + 1]) for k in range(q)]
+            sum_of_products(pairs, sides[i, p:], scratch)
+        reciprocals, _ = cholesky(zz, np.full((n_kept, 1, 1), RANK_TOLERANCE))
+        forward_substitute(zz, reciprocals, sides)
+        rests = [
+            rest + whole - part
+            for rest, whole, part in zip(
+                (old.xx_rest, old.xr_rest, old.rr_rest),
+                _rest_products(x, old.r),
+                _rest_products(sides[:, :p], sides[:, p]),
+                strict=True,
+            )
+        ]
+        blocks = Blocks(
+            z=zz[np.tril_indices(n_kept)],
+            x=sides[:, :p].copy(),
+            r=sides[:, p].copy(),
+            xx_rest=rests[0],
+            xr_rest=rests[1],
+            rr_rest=np.maximum(rests[2], 0.0),
+        )
+        return replace(
+            given,
+            x_is_z=False,
+            blocks=blocks,
+            z_unit=given.z_unit[:, kept].copy(),
+            z_centre=given.z_centre[:, kept].copy(),
+        )
+
+    @np.errstate(all="ignore")  # what can't be fitted has a problem
+    def without_fixed_effect(self, column: int) -> CrossProducts:
+        """Cross-products of the model without one column of X, whose random effect stays.
+
+        Raises
+        ------
+        ValueError
+            If Z isn't X, or there is no such column, or no other.
+        """
+        p = self.n_fixed
+        if not self.x_is_z or p == 1 or not 0 <= column < p:
+            raise ValueError(f"column {column} of {p} can't be left out of X, or Z isn't X")
+        old, centre = self.blocks, self.x_centre
+        rows, columns, _ = triangle(p)
+        T = np.zeros((p, p, *old.r.shape[1:]))
+        T[rows, columns] = old.z
+        x = T.swapaxes(0, 1).copy()
+        xx, pooled = self.xx, self.pooled
+        if column == 0 and centre.any():
+            # without the first column, deviations from a multiple of it would be another model
+            x += centre.T[:, :, None] * x[:, :1]
+            T += centre.T[:, None, :, None] * T[:1]
+            shift = np.broadcast_to(np.eye(p), xx.shape).copy()
+            shift[:, 0] += centre
+            xx = np.matmul(np.matmul(shift.transpose(0, 2, 1), xx), shift)
+            pooled, centre = uncentred(pooled, centre), np.zeros_like(centre)
+        kept = [place for place in range(p) if place != column]
+        # what is left out of the pooled fit joins its residuals, r + Xd
+        d = np.empty_like(pooled)
+        d[:, column] = pooled[:, column]
+        right = xx[:, kept, column] * pooled[:, column, None]
+        step, _ = solve_each(xx[:, kept][:, :, kept], right)
+        d[:, kept] = -step
+        scratch, xd, xr = np.empty_like(old.r), np.empty_like(old.r), np.empty_like(old.r)
+        sum_of_products([(x[:, k], d[:, k, None]) for k in range(p)], xd, scratch)
+        sum_of_products([(T[:, k], xd[k]) for k in range(p)], xr, scratch)
+        return replace(
+            self,
+            x_is_z=False,
+            blocks=replace(
+                old,
+                x=x[:, kept].copy(),
+                r=old.r + xd,
+                xx_rest=old.xx_rest[:, kept][:, :, kept],
+                xr_rest=old.xr_rest[:, kept],
+            ),
+            x_unit=self.x_unit[:, kept],
+            x_centre=centre[:, kept],
+            pooled=(pooled - d)[:, kept],
+            xx=xx[:, kept][:, :, kept],
+            xr=(self.xr + xr)[kept],
+            rr=self.rr + (xd * (2.0 * old.r + xd)).sum(axis=0),
+        )
+
+    def take(self, index: NDArray[np.intp]) -> CrossProducts:
+        """Return some of the datasets."""
+        own: dict[str, Any] = {
+            "blocks": self.blocks.take(index),
+            "xr": self.xr.take(index, axis=1),
+            "problems": tuple(self.problems[place] for place in index),
+        }
+        common = {"n_obs", "group_sizes", "x_is_z"}
+        by_dataset = {field.name for field in fields(self)} - own.keys() - common
+        return replace(self, **own, **{name: getattr(self, name)[index] for name in by_dataset})
 
     def with_random_effects_as_given(self) -> CrossProducts:
         """Cross-products with columns of Z that are not centred, for structures that this changes.
@@ -482,6 +606,7 @@ def _reduce(
         pooled=datasets_first(pooled),
         xx=XX,
         xr=xr,
+        rr=by_group(r, r),
         problems=tuple(problems),
     )
 
@@ -542,5 +667,6 @@ def _join(parts: list[CrossProducts]) -> CrossProducts:
         pooled=along(0, (part.pooled for part in parts)),
         xx=along(0, (part.xx for part in parts)),
         xr=along(1, (part.xr for part in parts)),
+        rr=along(0, (part.rr for part in parts)),
         problems=sum((part.problems for part in parts), ()),
     )

@@ -17,7 +17,7 @@ from rmsweep.lmm.covariance import (
     symmetric_root,
     theta_of,
 )
-from rmsweep.lmm.criterion import Criterion, conditional_modes, criterion
+from rmsweep.lmm.criterion import Criterion, conditional_modes, criterion, penalised
 from rmsweep.lmm.crossproducts import Blocks, CrossProducts, uncentred
 from rmsweep.lmm.optimise import CURVATURE, DECREMENT, minimise
 from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite, from_eigen
@@ -131,6 +131,7 @@ def fit(
     *,
     reml: bool = True,
     covariance: Covariance = "full",
+    penalty: float = 0.0,
     on_error: OnError = "raise",
 ) -> LmmFit:
     """Fit y ~ X + (Z | group) to each dataset, by REML or maximum likelihood.
@@ -142,6 +143,9 @@ def fit(
     reml : bool
     covariance : {"full", "diagonal", "scalar"}
         Of the random effects: unstructured, lme4's ``||``, or one variance for all.
+    penalty : float
+        The criterion has −penalty · log|G| added to it, so that no fit is singular (Chung et al.
+        2013); G is relative to σ². The default prior of the R package blme has 1.5.
     on_error : {"raise", "report"}
         Whether a dataset that can't be fitted raises, or has NaN and a message.
 
@@ -166,7 +170,7 @@ def fit(
         unit = data.z_unit / data.z_unit.max(axis=1, initial=0.0)[:, None]
     blocks = data.blocks.take(index)
     balanced = bool((data.group_sizes == data.group_sizes[0]).all())
-    model = Model(data.n_obs, reml, covariance, balanced)
+    model = Model(data.n_obs, reml, covariance, balanced, penalty)
     lme4_start = None if balanced else _lme4_start(data, index, unit[index])
     optimum = minimise(blocks, model, unit[index], lme4_start)
     noisy = _noisy(blocks, data.n_obs, optimum.at.rho)
@@ -190,7 +194,7 @@ def fit(
     in_Y = symmetric_root(data.n_random, covariance).derivatives(
         optimum.at, optimum.root, _nu(data, reml), unit[:, :, None] * np.eye(data.n_random)
     )
-    found = _infer(data, index, optimum.at, theta, reml, covariance, in_Y)
+    found = _infer(data, index, optimum.at, theta, model, in_Y)
     values = {field.name: getattr(found, field.name) for field in fields(found)}
     return LmmFit(
         **(values | {"messages": tuple(messages)}),
@@ -208,6 +212,7 @@ def inference_at(
     *,
     reml: bool = True,
     covariance: Covariance = "full",
+    penalty: float = 0.0,
     on_error: OnError = "raise",
 ) -> Estimates:
     """Closed forms at a given θ, such as lme4's θ̂: what a fit that ended there would report.
@@ -218,7 +223,7 @@ def inference_at(
         R datasets.
     theta : (R, m) array
         In lme4's order.
-    reml, covariance, on_error
+    reml, covariance, penalty, on_error
         As for `fit`.
 
     Raises
@@ -234,11 +239,14 @@ def inference_at(
             f"theta of shape {theta.shape}: it must be {(data.n_datasets, len(form.basis))}"
         )
     index = data.usable
-    frame = _frame(data, index)
+    frame = working_frame(data, index)
     root = np.matmul(frame, form.matrices(theta[index]))
     G = np.matmul(root, root.transpose(0, 2, 1))
     at = criterion(data.blocks.take(index), G, data.n_obs, reml, Workspace())
-    return _infer(data, index, at, theta[index], reml, covariance)
+    if penalty:
+        at = penalised(at, G, penalty)
+    model = Model(data.n_obs, reml, covariance, penalty=penalty)
+    return _infer(data, index, at, theta[index], model)
 
 
 @np.errstate(all="ignore")
@@ -260,7 +268,7 @@ def blups(data: CrossProducts, fitted: Estimates) -> Array:
     """
     index = data.usable
     form = lower_root(data.n_random, fitted.covariance)
-    root = np.matmul(_frame(data, index), form.matrices(fitted.theta[index]))
+    root = np.matmul(working_frame(data, index), form.matrices(fitted.theta[index]))
     G = np.matmul(root, root.transpose(0, 2, 1))
     modes = conditional_modes(data.blocks.take(index), G, data.n_obs, fitted.reml, Workspace())
     modes = uncentred(modes.transpose(0, 2, 1), data.z_centre[index]).transpose(0, 2, 1)
@@ -285,7 +293,7 @@ def _check(data: CrossProducts, covariance: Covariance, on_error: OnError) -> No
                 raise ValueError(f"dataset {i}: {problem}")
 
 
-def _frame(data: CrossProducts, index: NDArray[np.intp]) -> Array:
+def working_frame(data: CrossProducts, index: NDArray[np.intp]) -> Array:
     """What takes the random effects of the usable datasets to working units, (R, q, q)."""
     unit, centre = data.z_unit[index], data.z_centre[index]
     frame = unit[:, :, None] * np.eye(data.n_random)
@@ -295,7 +303,7 @@ def _frame(data: CrossProducts, index: NDArray[np.intp]) -> Array:
 
 def _lme4_start(data: CrossProducts, index: NDArray[np.intp], unit: Array) -> Array:
     """Symmetric root, in the optimiser's units, of the covariance with Λ = I."""
-    frame = _frame(data, index) / unit[:, :, None]
+    frame = working_frame(data, index) / unit[:, :, None]
     U, values, _ = np.linalg.svd(frame)
     return from_eigen(values, U)
 
@@ -309,23 +317,25 @@ def _infer(
     index: NDArray[np.intp],
     at: Criterion,
     theta: Array,
-    reml: bool,
-    covariance: Covariance,
+    model: Model,
     for_df: Derivatives | None = None,
 ) -> Estimates:
     """Carry the criterion of the usable datasets from working units to lme4's scale.
 
     `for_df` has the derivatives that the degrees of freedom rest on, if not those in θ.
     """
+    reml, covariance = model.reml, model.covariance
     n_datasets, q, nu = data.n_datasets, data.n_random, _nu(data, reml)
     y_unit, x_unit, x_centre = data.y_unit[index], data.x_unit[index], data.x_centre[index]
-    form, frame = lower_root(q, covariance), _frame(data, index)
+    form, frame = lower_root(q, covariance), working_frame(data, index)
     roots = form.matrices(theta)
     derivatives = form.derivatives(at, roots, nu, frame)
 
     value = np.where(np.isfinite(at.value), at.value, np.nan) + 2.0 * nu * np.log(y_unit)
     if reml:
         value = value + 2.0 * np.log(x_unit).sum(axis=1)
+    if model.penalty:
+        value = value + 2.0 * model.penalty * np.log(data.z_unit[index]).sum(axis=1)
     sigma = np.sqrt(at.rho / nu)
     F = uncentred(at.root, x_centre)
     C = np.matmul(F, F.transpose(0, 2, 1))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmsweep.lmm.covariance import Covariance, Model, symmetric_root
-from rmsweep.lmm.criterion import Criterion, criterion, datasets_at_once
+from rmsweep.lmm.criterion import Criterion, criterion, datasets_at_once, penalised
 from rmsweep.lmm.crossproducts import Blocks
 from rmsweep.lmm.smallmatrix import (
     Array,
@@ -188,7 +188,7 @@ def search(
         Optima of the datasets, found before. A search that heads for its dataset's ends there,
         without convergence.
     """
-    n_obs, reml, covariance, _ = model
+    n_obs, reml, covariance, _, penalty = model
     n_runs, q = start.shape[:2]
     p = blocks.xr_rest.shape[1]
     nu = n_obs - p if reml else n_obs
@@ -214,6 +214,8 @@ def search(
     while len(active):
         G = outer[active] * np.matmul(trial[active], trial[active])
         new = criterion(blocks.take(active), G, n_obs, reml, work)
+        if penalty:
+            new = penalised(new, G, penalty)
         scaled = new.in_units(unit[active]) if covariance == "scalar" else new
         derivatives = form.derivatives(scaled, trial[active], nu)
         n_evaluations[active] += 1

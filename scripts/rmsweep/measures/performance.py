@@ -89,6 +89,11 @@ class Fits:
         """Whether the strategy's test rejects zero."""
         return below_alpha(self.p_value)
 
+    @cached_property
+    def size_adjusted(self) -> Array:
+        """What each dataset adds to the size-adjusted power."""
+        return size_adjusted_rejections(self)
+
 
 def within(values: Array, fits: Fits) -> Array:
     """Whether values are inside the intervals; NaN where there is none."""
@@ -256,12 +261,15 @@ class Measure(NamedTuple):
     needs : str
         What the study has to have: a ``fixed`` truth that is not zero, ``effect`` for a truth that
         is not fixed at zero.
+    rate : float or None
+        Of a share, the value to plan with: the nominal one, or one half, the worst case.
     """
 
     of: Callable[[Fits], Result]
     value_moments: int = 0
     mcse_moments: int = 0
     needs: str = ""
+    rate: float | None = None
 
 
 MEASURES: dict[str, Measure] = {
@@ -277,15 +285,13 @@ MEASURES: dict[str, Measure] = {
         for name, share in QUANTILES.items()
     },
     "absolute_error_median": Measure(lambda fits: quantile(np.abs(fits.error), 0.5)),
-    "coverage": Measure(lambda fits: rate(fits.covers)),
-    "bias_eliminated_coverage": Measure(bias_eliminated_coverage, 1, 2),
+    "coverage": Measure(lambda fits: rate(fits.covers), rate=1.0 - ALPHA),
+    "bias_eliminated_coverage": Measure(bias_eliminated_coverage, 1, 2, rate=1.0 - ALPHA),
     "interval_width": Measure(lambda fits: mean(fits.ci_high - fits.ci_low), 1, 2),
-    "size": Measure(lambda fits: rate(fits.rejects_truth)),
-    "rejection": Measure(lambda fits: rate(fits.rejects_zero)),
-    "power": Measure(lambda fits: rate(fits.rejects_zero), needs="effect"),
-    "size_adjusted_power": Measure(
-        lambda fits: mean(size_adjusted_rejections(fits)), needs="effect"
-    ),
+    "size": Measure(lambda fits: rate(fits.rejects_truth), rate=ALPHA),
+    "rejection": Measure(lambda fits: rate(fits.rejects_zero), rate=0.5),
+    "power": Measure(lambda fits: rate(fits.rejects_zero), needs="effect", rate=0.5),
+    "size_adjusted_power": Measure(lambda fits: mean(fits.size_adjusted), needs="effect", rate=0.5),
 }
 """The measures of a coefficient, by name, in the order of the table."""
 
@@ -369,7 +375,7 @@ PAIRED: dict[str, Average] = {
     "difference_of_size": Average(lambda one, two: one.rejects_truth - two.rejects_truth, mean),
     "difference_of_rejection": Average(lambda one, two: one.rejects_zero - two.rejects_zero, mean),
     "difference_of_size_adjusted_power": Average(
-        lambda one, two: size_adjusted_rejections(one) - size_adjusted_rejections(two), mean
+        lambda one, two: one.size_adjusted - two.size_adjusted, mean
     ),
     "agreement": Average(lambda one, two: 1.0 - np.abs(one.rejects_zero - two.rejects_zero), rate),
 }
@@ -378,12 +384,8 @@ PAIRED: dict[str, Average] = {
 COMPARISONS: dict[str, Comparison] = {
     "precision_gain": Comparison(precision_gain, 2, 4),
     "rmse_ratio": Comparison(rmse_ratio, 2, 4),
-    **{
-        name: Comparison(lambda one, two, it=it: it.sum_up(it.of(one, two)))  # type: ignore[misc]
-        for name, it in PAIRED.items()
-    },
 }
-"""The comparisons of two strategies, the second of which is the reference."""
+"""The comparisons of two strategies, the second of which is the reference, that are no averages."""
 
 
 def mean_over_terms(parts: Sequence[Array]) -> Array:

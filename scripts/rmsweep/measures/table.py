@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,17 @@ def performance(study: Study, fits: Path, coefs: Path) -> Iterator[pa.Table]:
             yield measured
 
 
+def compared_places(study: Study) -> list[tuple[int, int]]:
+    """The places of reference and strategy of each comparison, each pair of strategies once."""
+    references = [strategy.name in study.references for strategy in study.strategies]
+    pairs = itertools.combinations(range(len(references)), 2)
+    return [
+        (one, two) if references[one] else (two, one)
+        for one, two in pairs
+        if references[one] or references[two]
+    ]
+
+
 def n_terms(condition: Condition) -> int:
     """Coefficients of a condition's model."""
     return int(condition["n_predictors"]) + 1
@@ -172,6 +183,8 @@ class Cell:
         How the fits went, by the measures of `RATES`: 1, 0, or NaN where it can't be said.
     sums : mapping of str to (n_run, n_strategies) array
         The post's.
+    kept : dict
+        The `Fits` of all datasets, by strategy and term, as far as they have been asked for.
     """
 
     condition: Condition
@@ -179,6 +192,7 @@ class Cell:
     coefs: Mapping[str, Array]
     went: Mapping[str, Array]
     sums: Mapping[str, Array]
+    kept: dict[tuple[int, int], Fits] = field(default_factory=dict, compare=False)
 
     @classmethod
     def read(
@@ -233,19 +247,23 @@ class Cell:
 
     def fits(self, strategy: int, term: int, used: Flags) -> Fits:
         """What a strategy says of a coefficient."""
+        if used.all():  # as most often: what is computed of them once serves all comparisons
+            return self._of_all(strategy, term)
         columns = {name: values[used, strategy, term] for name, values in self.coefs.items()}
         return Fits(**columns)
 
-    def slopes(self, strategy: int, used: Flags) -> list[Fits]:
-        """What a strategy says of all coefficients but the intercept."""
-        return [self.fits(strategy, k, used) for k in range(1, n_terms(self.condition))]
+    def _of_all(self, strategy: int, term: int) -> Fits:
+        if (strategy, term) not in self.kept:
+            columns = {name: values[:, strategy, term] for name, values in self.coefs.items()}
+            self.kept[strategy, term] = Fits(**columns)
+        return self.kept[strategy, term]
 
     def table(self, study: Study) -> pa.Table:
         """The rows of the condition."""
         rows = [*self.of_strategies(study), *self.of_pairs(study)]
         n_converged = self.went["convergence_rate"].sum(axis=0).astype(int).tolist()
         places = {strategy.name: place for place, strategy in enumerate(study.strategies)}
-        counts = {"n_planned": study.n_sims, "n_run": self.n_run}
+        counts = {"n_planned": study.size(self.condition), "n_run": self.n_run}
         for row in rows:
             row |= counts | {"n_converged": n_converged[places[row["strategy"]]]}
         levels = tables.levels(study.axes, self.condition)
@@ -281,7 +299,7 @@ class Cell:
                     yield row(strategy, f"{name}_median", use, n_used, quantile(known, 0.5))
                 for k, term in enumerate(term_names(self.condition)):
                     yield from self.of_term(strategy, place, k, term, use, used, tails)
-                slopes = self.slopes(place, used)
+                slopes = [self.fits(place, k, used) for k in range(1, n_terms(self.condition))]
                 for name, it in AVERAGES.items():
                     shares = mean_over_terms([it.of(one) for one in slopes])
                     yield row(strategy, f"{name}_of_slopes", use, n_used, it.sum_up(shares))
@@ -316,29 +334,41 @@ class Cell:
         yield row(strategy, "rejection_of_run", use, n_used, result, term)
 
     def of_pairs(self, study: Study) -> Iterator[dict[str, Any]]:
-        """The comparisons of each two strategies, the earlier of which is the reference."""
-        pairs = itertools.combinations(enumerate(study.strategies), 2)
-        for ((first, reference), (second, strategy)), use in itertools.product(pairs, USES):
+        """The comparisons of strategies with the study's references."""
+        names = term_names(self.condition)
+        for (first, second), use in itertools.product(compared_places(study), USES):
+            reference, strategy = study.strategies[first], study.strategies[second]
             used = self.used(first, use) & self.used(second, use)
             tails = min(strategies.tail_df(one, self.condition) for one in (reference, strategy))
-            for k, term in enumerate(term_names(self.condition)):
-                both = used & self.says(first, k) & self.says(second, k)
-                n_used = int(both.sum())
-                one, two = (self.fits(place, k, both) for place in (second, first))
-                for name, measure in COMPARISONS.items():
-                    result = measure.of(one, two) if n_used else NOTHING
-                    moments = measure.value_moments, measure.mcse_moments
-                    made = row(strategy, name, use, n_used, result, term, tails, moments)
-                    yield made | {"reference": reference.name}
-            for name, result in self.of_whole_fits(second, first, both):
-                yield row(strategy, name, use, n_used, result) | {"reference": reference.name}
-        for (first, reference), (second, strategy) in itertools.combinations(
-            enumerate(study.strategies), 2
-        ):
-            converged = self.went["convergence_rate"]
-            result = mean(converged[:, second] - converged[:, first])
-            made = row(strategy, "difference_of_convergence_rate", "all", self.n_run, result)
-            yield made | {"reference": reference.name}
+            said = [used & self.says(first, k) & self.says(second, k) for k in range(len(names))]
+            of_terms = [
+                (self.fits(second, k, used), self.fits(first, k, used)) for k in range(len(names))
+            ]
+            compared: list[tuple[str, str | None, Result, tuple[int, int], int]] = []
+            for name, measure in COMPARISONS.items():
+                moments = measure.value_moments, measure.mcse_moments
+                for k, (term, both) in enumerate(zip(names, said, strict=True)):
+                    n_used = int(both.sum())
+                    pair = self.fits(second, k, both), self.fits(first, k, both)
+                    result = measure.of(*pair) if n_used else NOTHING
+                    compared.append((name, term, result, moments, n_used))
+            n_used = int(used.sum())
+            for name, it in PAIRED.items():
+                parts = [it.of(*pair) for pair in of_terms]
+                for term, values, both in zip(names, parts, said, strict=True):
+                    compared.append((name, term, it.sum_up(values), (0, 0), int(both.sum())))
+                over_slopes = it.sum_up(mean_over_terms(parts[1:]))
+                compared.append((f"{name}_of_slopes", None, over_slopes, (0, 0), n_used))
+            for name, result in self.of_whole_fits(second, first, used):
+                compared.append((name, None, result, (0, 0), n_used))
+            for name, one_term, result, moments, n in compared:
+                made = row(strategy, name, use, n, result, one_term, tails, moments)
+                yield made | {"reference": reference.name}
+            if use == "all":
+                converged = self.went["convergence_rate"]
+                result = mean(converged[:, second] - converged[:, first])
+                made = row(strategy, "difference_of_convergence_rate", use, self.n_run, result)
+                yield made | {"reference": reference.name}
 
     def of_whole_fits(
         self, place: int, reference: int, both: Flags
@@ -352,10 +382,6 @@ class Cell:
         yield "estimate_distance", quantile(mean_over_terms(list(distance.T)), 0.5)
         of_slopes = [mean_over_terms(list(df[:, one, 1:].T)) for one in (place, reference)]
         yield "df_ratio_of_slopes", ratio_of_medians(*of_slopes)
-        pairs = list(zip(self.slopes(place, both), self.slopes(reference, both), strict=True))
-        for name, it in PAIRED.items():
-            values = mean_over_terms([it.of(one, two) for one, two in pairs])
-            yield f"{name}_of_slopes", it.sum_up(values)
 
 
 def row(

@@ -15,6 +15,8 @@ A family is a module of this package, or a Python or R file of the user's own. I
   of its estimates in such data, where these are heavier than a normal distribution's;
 - optionally ``ENGINE``, the program that does the computing, ``PACKAGES``, the names of the Python
   packages beyond numpy and scipy whose versions the rows depend on, and ``R_PACKAGES``, those of R;
+  ``r_packages(options, inference)`` gives all of R's where options decide which they are;
+- optionally ``ORDERED``, which is true if the order of a group's rows matters to it;
 - optionally ``warm_up()``, which loads what ``fit`` needs and so keeps it out of its time;
 - optionally ``fit_batch(batch, options)``, the same for many datasets at once by the project's own
   engine: a list with what ``fit`` would give, or a `FitError`, for each; with it,
@@ -30,13 +32,10 @@ Heavy imports belong inside the functions: Snakemake imports the families to che
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
-import os
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -44,9 +43,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
+from rmsweep import user_file
+from rmsweep.data import scenario
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.design import Condition, Strategy
 from rmsweep.errors import UserError
+from rmsweep.user_file import in_words
 
 if TYPE_CHECKING:
     from rmsweep.lmm import LeastSquaresFit
@@ -194,14 +196,53 @@ class NoOptions:
     """The options of a family that has none."""
 
 
-def from_least_squares(fitted: LeastSquaresFit, conventions: Conventions) -> list[Fit | FitError]:
-    """One `Fit`, or the reason why there is none, for each dataset of the native engine."""
+def from_least_squares(
+    fitted: LeastSquaresFit,
+    conventions: Conventions,
+    n_terms: int | None = None,
+    first: int = 0,
+    unsaid: str = "",
+) -> list[Fit | FitError]:
+    """One `Fit`, or the reason why there is none, for each dataset of the native engine.
+
+    Parameters
+    ----------
+    fitted : LeastSquaresFit
+        R datasets.
+    conventions : Conventions
+    n_terms : int, optional
+        Number of the data's terms, if there are more than those of the fit.
+    first : int
+        Place of the fit's first one among them.
+    unsaid : str
+        Why it says nothing of the others.
+    """
+    n_fitted = fitted.estimate.shape[1]
+    place = slice(first, first + n_fitted)
+
+    def among_all(values: Array) -> Array:
+        if n_terms is None or n_terms == n_fitted:
+            return values
+        everywhere = np.full(n_terms, np.nan)
+        everywhere[place] = values
+        return everywhere
+
+    df = np.broadcast_to(fitted.df, fitted.estimate.shape)
     return [
         FitError(message)
         if message
-        else Fit(estimate=estimate, se=se, df=np.full(len(se), fitted.df), **conventions)
-        for estimate, se, message in zip(fitted.estimate, fitted.se, fitted.messages, strict=True)
+        else Fit(
+            among_all(estimate), among_all(se), among_all(own_df), unsaid=unsaid, **conventions
+        )
+        for estimate, se, own_df, message in zip(
+            fitted.estimate, fitted.se, df, fitted.messages, strict=True
+        )
     ]
+
+
+def says_nothing_of(terms: Sequence[str]) -> str:
+    """Why a strategy has no estimates of group-level terms; empty if there are none."""
+    return f"no estimate of {', '.join(terms)}: constant within groups" if terms else ""
 
 
 @cache
@@ -236,14 +277,8 @@ def load(family: str) -> Any:
     # a helper beside it can be imported
     if str(path.parent.resolve()) not in sys.path:
         sys.path.append(str(path.parent.resolve()))
-    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
-    spec = importlib.util.spec_from_file_location(f"strategy_{path.stem}_{digest}", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module.__name__] = module  # where dataclasses look their types up
     try:
-        spec.loader.exec_module(module)
+        module = user_file.load(path, "strategy")
     except (Exception, SystemExit) as error:
         raise StrategyError(f"{family}: {in_words(error)}") from None
     if not callable(getattr(module, "fit", None)):
@@ -270,17 +305,21 @@ def packages(
     if strategy.engine == "native" and not audit:
         return (), None
     module = load(strategy.family)
-    return getattr(module, "PACKAGES", ()), getattr(module, "R_PACKAGES", None)
+    of_r = getattr(module, "R_PACKAGES", None)
+    if hasattr(module, "r_packages"):
+        of_r = module.r_packages(strategy.options, strategy.inference)
+    return getattr(module, "PACKAGES", ()), of_r
 
 
 def tail_df(strategy: Strategy, condition: Condition) -> float:
     """Degrees of freedom of the t distribution whose tails a strategy's estimates have.
 
     It decides which moments there are, whatever a sample says: those below it. Infinite for the
-    normal distribution's.
+    normal distribution's. Heavy tails of noise or effects are those of all estimates.
     """
     tails = getattr(load(strategy.family), "tail_df", None)
-    return float(tails(condition)) if tails else np.inf
+    own = float(tails(condition)) if tails else np.inf
+    return min(own, scenario.tail_df(condition))
 
 
 def warm_up(family: str) -> None:
@@ -304,13 +343,10 @@ def warm_up(family: str) -> None:
         raise StrategyError(f"{family}: warm_up: {in_words(error)}") from None
 
 
-def in_words(error: BaseException) -> str:
-    """An error in one line, with its type."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
-
-
 def refuses(data: Dataset, strategy: Strategy) -> str:
     """Why a strategy can't fit data of such a layout; empty if it can."""
+    if not len(data.y):
+        return "no row is observed"
     module = load(strategy.family)
     depends_on = {"refuses": strategy.options, "refuses_to_infer": strategy.inference}
     if strategy.engine == "native":

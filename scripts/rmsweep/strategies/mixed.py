@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 
-from rmsweep.data.dataset import Batch, Dataset
+from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.strategies import CIType, Convergence, Fit, FitError, Preset
 
 if TYPE_CHECKING:
-    from rmsweep.lmm import Covariance, CrossProducts
+    from rmsweep.lmm import Covariance, CrossProducts, LmmFit
 
 ENGINE = "lme4"
 R_PACKAGES = ("lme4", "lmerTest")
@@ -69,16 +69,24 @@ class Options:
     derivatives : {"closed", "numerical"}
         What lme4's checks and the degrees of freedom rest on: closed forms where lme4 stopped, or
         lme4's and lmerTest's own numerical derivatives.
+    penalty : float
+        What is minimised is the criterion less this times log|G|, G being the random effects'
+        covariance relative to σ²: no fit is singular then. 0 for no such penalty.
     """
 
     random: tuple[RandomTerm, ...] = (RandomTerm(),)
     reml: bool = True
     optimizer: Literal["nloptwrap", "bobyqa", "Nelder_Mead"] = "nloptwrap"
     derivatives: Literal["closed", "numerical"] = "closed"
+    penalty: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.random:
             raise ValueError("random is empty; allowed: a list of random-effects terms")
+        if self.penalty < 0:
+            raise ValueError(f"penalty is {self.penalty:g}; allowed: 0 and more")
+        if self.penalty and self.derivatives == "numerical":
+            raise ValueError("a penalty needs derivatives: closed; lmerTest's know of no penalty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +97,143 @@ class Inference:
     ----------
     interval : {"z", "t"}
         Reference distribution of the intervals: the normal, as lme4's Wald intervals, or
-        Student's t with Satterthwaite's degrees of freedom.
+        Student's t with the degrees of freedom of the tests.
+    df : {"satterthwaite", "kenward_roger", "between_within", "normal"}
+        Degrees of freedom of the tests. Kenward and Roger's come with their own standard errors;
+        ``between_within`` takes the number of groups less that of the coefficients of the groups'
+        level for these and for coefficients that vary between groups, and the number of rows less
+        those of groups and of the other coefficients for the rest; ``normal`` takes t for z.
+    se : {"model", "cr2"}
+        Standard errors of the model, or cluster-robust ones that the model makes unbiased (CR2);
+        Satterthwaite's degrees of freedom are then those of CR2.
     """
 
     interval: CIType = "z"
+    df: Literal["satterthwaite", "kenward_roger", "between_within", "normal"] = "satterthwaite"
+    se: Literal["model", "cr2"] = "model"
 
+    def __post_init__(self) -> None:
+        if (self.df, self.se) == ("kenward_roger", "cr2"):
+            raise ValueError("df: kenward_roger has standard errors of its own; leave se out")
+
+    @property
+    def small_sample(self) -> Literal["kenward_roger", "cr2"] | None:
+        """The inference for small samples that takes more than the fit, if any."""
+        if self.df == "kenward_roger":
+            return "kenward_roger"
+        return "cr2" if self.se == "cr2" else None
+
+
+INTERCEPT = (RandomTerm(("Intercept",)),)
+# blme's default prior, of Wishart's family
+BLME = 1.5
 
 PRESETS = {
-    "lmer": Preset("Mixed model with random intercepts and slopes", {"random": (RandomTerm(),)}),
+    "lmer": Preset(
+        "Mixed model with random intercepts and slopes",
+        {"random": (RandomTerm(),)},
+        assumes="normal coefficients of groups with any covariance, normal noise of one variance",
+        convention="REML; t tests with Satterthwaite's df; z intervals",
+        reference="lme4, lmerTest (Bates et al. 2015; Kuznetsova et al. 2017)",
+        use="the default of the field; with few groups its z intervals are too short",
+    ),
+    "lmer_t": Preset(
+        "Mixed model with random intercepts and slopes, t intervals",
+        {"random": (RandomTerm(),), "interval": "t"},
+        assumes="as lmer",
+        convention="as lmer, but t intervals with Satterthwaite's df",
+        reference="lmerTest",
+        use="whenever lmer is, if intervals are reported: they agree with the tests",
+    ),
+    "lmer_z": Preset(
+        "Mixed model with random intercepts and slopes, t taken for z",
+        {"random": (RandomTerm(),), "df": "normal"},
+        assumes="as lmer, and many groups",
+        convention="REML; z tests and intervals",
+        reference="lme4 (Barr et al. 2013; Luke 2017)",
+        use="to see what t as z costs: too many false positives with few groups",
+    ),
+    "lmer_ml": Preset(
+        "Mixed model by maximum likelihood",
+        {"random": (RandomTerm(),), "reml": False, "interval": "t"},
+        assumes="as lmer, and many groups",
+        convention="ML; t tests and intervals with Satterthwaite's df",
+        reference="lmerTest",
+        use="to see what ML costs: SEs are too small by about sqrt(1 - 1/G)",
+    ),
+    "lmer_bw": Preset(
+        "Mixed model with between-within degrees of freedom",
+        {"random": (RandomTerm(),), "df": "between_within", "interval": "t"},
+        assumes="as lmer",
+        convention="REML; G - 1 less the group-level terms for terms that vary between groups and "
+        "for group-level ones, N - G less the within-group terms for others",
+        reference="closed form; for terms without a random slope, nlme",
+        use="as a simple stand-in for Satterthwaite's df, which can explode at singular fits",
+    ),
+    "lmer_kr": Preset(
+        "Mixed model with Kenward-Roger inference",
+        {"random": (RandomTerm(),), "reml": True, "df": "kenward_roger", "interval": "t"},
+        assumes="as lmer",
+        convention="REML; adjusted SEs, t with Kenward and Roger's df",
+        reference="pbkrtest (Kenward & Roger 1997)",
+        use="with few groups and fits that aren't singular; where they are, it is conservative",
+    ),
+    "lmer_cr2": Preset(
+        "Mixed model with cluster-robust (CR2) standard errors",
+        {"random": (RandomTerm(),), "se": "cr2", "interval": "t"},
+        assumes="independent groups; the model only makes SEs unbiased",
+        convention="REML; CR2 with Satterthwaite's df",
+        reference="clubSandwich (Pustejovsky & Tipton 2018)",
+        use="where the covariance of the full model is in doubt; liberal at singular fits",
+    ),
     "lmer_mis": Preset(
-        "Mixed model with random intercepts only", {"random": (RandomTerm(("Intercept",)),)}
+        "Mixed model with random intercepts only",
+        {"random": INTERCEPT},
+        assumes="slopes that don't differ between groups",
+        convention="REML; t tests with Satterthwaite's df; z intervals",
+        reference="lme4, lmerTest",
+        use="to see what left-out random slopes cost: far too many false positives",
+    ),
+    "lmer_mis_cr2": Preset(
+        "Mixed model with random intercepts only and cluster-robust (CR2) standard errors",
+        {"random": INTERCEPT, "se": "cr2", "interval": "t"},
+        assumes="independent groups; the model only makes SEs unbiased",
+        convention="REML; CR2 with Satterthwaite's df",
+        reference="clubSandwich (Pustejovsky & Tipton 2018; Huang & Zhang 2025)",
+        use="where the full model is singular: it keeps its size whatever the slopes do",
+    ),
+    "lmer_zcp": Preset(
+        "Mixed model with uncorrelated random intercepts and slopes",
+        {"random": (RandomTerm(covariance="diagonal"),), "interval": "t"},
+        assumes="as lmer, with uncorrelated coefficients of groups",
+        convention="REML; t with Satterthwaite's df",
+        reference="lme4's `||`, lmerTest",
+        use="where the full model is singular: better than to drop the slopes",
+    ),
+    "lmer_blme": Preset(
+        "Mixed model with a penalty against singular fits",
+        {
+            "random": (RandomTerm(),),
+            "penalty": BLME,
+            "derivatives": "closed",
+            "df": "normal",
+        },
+        assumes="as lmer",
+        convention="REML criterion - 1.5 log|G|, G relative to the residual variance; z, since "
+        "there are no df (`df: between_within` is a variant)",
+        reference="the criterion of blme's default prior (Chung et al. 2013), minimised by R's "
+        "nlminb; blme 1.0-5 itself misses the minimum",
+        use="where the full model is singular and correlations are to stay",
     ),
 }
+
+
+def r_packages(options: Options, inference: Inference) -> tuple[str, ...]:
+    """The packages of R that the rows depend on."""
+    from rmsweep import lme4
+
+    own = inference.small_sample
+    return (*R_PACKAGES, *([lme4.SMALL_SAMPLE[own]] if own else []))
 
 
 def warm_up() -> None:
@@ -128,6 +261,8 @@ def refuses(data: Dataset, options: Options) -> str:
                 f"number of observations (={n_rows}) <= number of random effects (={n_effects}); "
                 "the random-effects parameters and the residual variance are unidentifiable"
             )
+    if options.penalty and (foreign := refuses_natively(data, options)):
+        return f"no derivatives of the penalised criterion: {foreign}"
     return ""
 
 
@@ -139,6 +274,8 @@ def refuses_natively(data: Dataset, options: Options) -> str:
     if term.factor not in (None, data.group):
         return f"the native engine's random effects are those of {data.group}, not {term.factor}"
     names = term.names(data)
+    if term.covariance == "diagonal" and names == tuple(n for n in data.terms if n in names):
+        return ""
     if names != data.terms[: len(names)]:
         return (
             f"the native engine's random effects must be the first of {', '.join(data.terms)}, "
@@ -147,7 +284,63 @@ def refuses_natively(data: Dataset, options: Options) -> str:
     return ""
 
 
-def fit(data: Dataset, options: Options) -> Fit:
+def refuses_to_infer(data: Dataset, inference: Inference) -> str:
+    """Between-within degrees of freedom can run out."""
+    if inference.df != "between_within":
+        return ""
+    n_groups, n_level = data.n_groups, len(data.group_level)
+    if n_groups - 1 - n_level < 1:
+        return f"{n_groups} groups leave no between-groups degree of freedom"
+    if len(data.y) - n_groups - (len(data.terms) - 1 - n_level) < 1:
+        return f"{len(data.y)} rows in {n_groups} groups leave no within-groups degree of freedom"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class ByLme4:
+    """lme4's fit of one dataset.
+
+    Attributes
+    ----------
+    model : Fit
+        With the model's standard errors and Satterthwaite's degrees of freedom.
+    theta : tuple of float
+        Where lme4 stopped.
+    options : Options
+    """
+
+    model: Fit
+    theta: tuple[float, ...]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Natively:
+    """The native engine's fits of a batch.
+
+    Attributes
+    ----------
+    fitted : LmmFit
+    convergence : list of R Convergence
+    options : Options
+    """
+
+    fitted: LmmFit
+    convergence: list[Convergence]
+    options: Options
+
+
+def bars(data: Dataset, options: Options) -> list[str]:
+    """The random-effects terms of lme4's formula."""
+    from rmsweep import lme4
+
+    return [
+        lme4.bar(term.names(data), term.factor or data.group, term.covariance == "full")
+        for term in options.random
+    ]
+
+
+def fit(data: Dataset, options: Options) -> ByLme4:
     """Fit a mixed model by lme4.
 
     Estimates, standard errors and the criterion are lme4's (Bates et al. 2015, J. Statistical
@@ -161,10 +354,6 @@ def fit(data: Dataset, options: Options) -> Fit:
     data : Dataset
     options : Options
 
-    Returns
-    -------
-    Fit
-
     Raises
     ------
     FitError
@@ -174,10 +363,6 @@ def fit(data: Dataset, options: Options) -> Fit:
     """
     from rmsweep import lme4, lmm
 
-    bars = [
-        lme4.bar(term.names(data), term.factor or data.group, term.covariance == "full")
-        for term in options.random
-    ]
     foreign = refuses_natively(data, options)
     numerical = options.derivatives == "numerical" or bool(foreign)
     lowest, problem = np.nan, foreign or refuses(data, options)
@@ -186,13 +371,19 @@ def fit(data: Dataset, options: Options) -> Fit:
     # what lme4 refuses, it refuses in its own words
     if not problem:
         products, covariance = crossproducts(Batch([data]), options)
-        optimum = lmm.fit(products, reml=options.reml, covariance=covariance, on_error="report")
+        model = Model(reml=options.reml, covariance=covariance, penalty=options.penalty)
+        optimum = lmm.fit(products, **model, on_error="report")
         problem = products.problems[0]
         if optimum.messages[0] in (lmm.EXACT, lmm.EXACT_BY_GROUP):
             raise FitError(f"fit: {optimum.messages[0]}")
         lowest = optimum.criterion[0] if optimum.converged[0] else np.nan
     result = lme4.lmer(
-        data, bars, reml=options.reml, optimizer=options.optimizer, numerical=numerical
+        data,
+        bars(data, options),
+        reml=options.reml,
+        optimizer=options.optimizer,
+        numerical=numerical,
+        penalty=options.penalty,
     )
     messages = list(dict.fromkeys([*result["messages"], *result["warnings"]]))
     criterion = result["criterion"][0]
@@ -204,15 +395,15 @@ def fit(data: Dataset, options: Options) -> Fit:
         checks, messages = [], [*messages, f"no degrees of freedom: {problem}"]
     else:
         theta = np.array([result["theta"]])
-        at = lmm.inference_at(products, theta, reml=options.reml, covariance=covariance)
+        at = lmm.inference_at(products, theta, **model)
         df = at.df[0]
         checks = list(lmm.lme4_checks(at, check_singular=True)[0].messages)
         messages += lmm.lmertest_warnings(at.hessian_theta_sigma)[0]
-    return Fit(
+    fitted = Fit(
         estimate=np.array(result["estimate"]),
         se=np.array(result["se"]),
         df=df,
-        se_type="REML" if options.reml else "ML",
+        se_type=se_type(options),
         df_type="Satterthwaite",
         ci_type="z",
         criterion=criterion,
@@ -224,9 +415,96 @@ def fit(data: Dataset, options: Options) -> Fit:
             **complaints(checks, messages),
         ),
     )
+    return ByLme4(fitted, tuple(result["theta"]), options)
 
 
-def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
+def infer(data: Dataset, fitted: ByLme4, inference: Inference) -> Fit:
+    """Make of lme4's fit what is asked for.
+
+    Kenward and Roger's standard errors and degrees of freedom are pbkrtest's (Halekoh & Højsgaard
+    2014, J. Statistical Software 59:9), cluster-robust ones clubSandwich's (Pustejovsky & Tipton
+    2018, J. Business & Economic Statistics 36:672), both where lme4 stopped.
+
+    Raises
+    ------
+    FitError
+        If the adjustment is for REML, and the fit is not.
+    ValueError
+        With R's own words, if the package has no answer.
+    """
+    from rmsweep import lme4
+
+    options = fitted.options
+    if inference.small_sample is None:
+        return concluded(data, fitted.model, options, inference)
+    if inference.small_sample == "kenward_roger" and not options.reml:
+        raise FitError("Kenward and Roger's adjustment is for fits by REML")
+    found = lme4.small_sample(
+        data,
+        bars(data, options),
+        reml=options.reml,
+        theta=fitted.theta,
+        kind=inference.small_sample,
+    )
+    adjusted = np.array(found["se"]), np.array(found["df"])
+    return concluded(data, fitted.model, options, inference, adjusted)
+
+
+def concluded(
+    data: Dataset,
+    model: Fit,
+    options: Options,
+    inference: Inference,
+    adjusted: tuple[Array, Array] | None = None,
+) -> Fit:
+    """The fit with the standard errors and tests that are asked for.
+
+    Parameters
+    ----------
+    data : Dataset
+    model : Fit
+        With the model's own ones, and Satterthwaite's.
+    options : Options
+    inference : Inference
+    adjusted : (se, df), optional
+        Those that `Inference.small_sample` calls for.
+    """
+    if inference == Inference():
+        return model
+    parts: dict[str, object] = {"ci_type": inference.interval}
+    if adjusted is not None:
+        parts |= {"se": adjusted[0], "df": adjusted[1], "se_type": se_type(options, inference)}
+    if inference.df == "kenward_roger":
+        parts["df_type"] = "Kenward-Roger"
+    elif inference.df == "between_within":
+        parts |= {"df": between_within(data, options), "df_type": "between-within"}
+    elif inference.df == "normal":
+        parts |= {"df": np.full(len(model.se), np.inf), "df_type": "infinite"}
+    return replace(model, **parts)  # type: ignore[arg-type]
+
+
+def between_within(data: Dataset, options: Options) -> Array:
+    """Degrees of freedom of each term (`Inference`); the intercept is of the groups' level."""
+    of_groups = [term for term in options.random if term.factor in (None, data.group)]
+    varying = {"Intercept", *(name for term in of_groups for name in term.names(data))}
+    within = len(data.terms) - len({"Intercept", *data.group_level} & {*data.terms})
+    between_df = data.n_groups - 1 - len(data.group_level)
+    within_df = len(data.y) - data.n_groups - within
+    between = [term in varying or term in data.group_level for term in data.terms]
+    return np.where(between, float(between_df), float(within_df))
+
+
+def se_type(options: Options, inference: Inference | None = None) -> str:
+    """The convention of the standard errors."""
+    likelihood = "REML" if options.reml else "ML"
+    if options.penalty:
+        likelihood = f"{likelihood} - {options.penalty:g} log|G|"
+    words = {"kenward_roger": f"{likelihood}, Kenward-Roger", "cr2": f"{likelihood}, CR2"}
+    kind = inference.small_sample if inference else None
+    return words[kind] if kind else likelihood
+
+
+def fit_batch(batch: Batch, options: Options) -> Natively:
     """Fit a mixed model with one grouping factor to many datasets by the native engine.
 
     Its verdicts are what lme4's checks would say of the engine's optimum, not of lme4's: that
@@ -238,56 +516,97 @@ def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
     batch : Batch
         R datasets.
     options : Options
-        Its ``random`` and ``reml``.
-
-    Returns
-    -------
-    list of R Fit or FitError
+        Its ``random``, ``reml`` and ``penalty``.
     """
     from rmsweep import lmm
 
     products, covariance = crossproducts(batch, options)
-    fitted = lmm.fit(products, reml=options.reml, covariance=covariance, on_error="report")
+    model = Model(reml=options.reml, covariance=covariance, penalty=options.penalty)
+    fitted = lmm.fit(products, **model, on_error="report")
     checked = lmm.lme4_checks(fitted, check_singular=True)
     df_warnings = lmm.lmertest_warnings(fitted.hessian_theta_sigma)
-    fits: list[Fit | FitError] = []
+    convergence = []
     for row, (message, checks) in enumerate(zip(fitted.messages, checked, strict=True)):
-        if np.isnan(fitted.criterion[row]):
-            fits.append(FitError(f"fit: {message}"))
-            continue
         messages = [message] if message else []
         messages += df_warnings[row]
-        fits.append(
-            Fit(
-                estimate=fitted.estimate[row],
-                se=fitted.se[row],
-                df=fitted.df[row],
-                se_type="REML" if options.reml else "ML",
-                df_type="Satterthwaite",
-                ci_type="z",
-                criterion=fitted.criterion[row],
-                convergence=Convergence(
-                    optimizer="trust-region Newton",
-                    opt_code=0 if fitted.converged[row] else 1,
-                    singular=checks.singular,
-                    **complaints(checks.messages, messages),
-                ),
+        convergence.append(
+            Convergence(
+                optimizer="trust-region Newton",
+                opt_code=0 if fitted.converged[row] else 1,
+                singular=checks.singular,
+                **complaints(checks.messages, messages),
             )
         )
-    return fits
+    return Natively(fitted, convergence, options)
 
 
-def infer(data: Dataset, fitted: Fit, inference: Inference) -> Fit:
-    """Take the intervals from the distribution that is asked for."""
-    if fitted.ci_type == inference.interval:
-        return fitted
-    return replace(fitted, ci_type=inference.interval)
+def infer_batch(batch: Batch, fits: Natively, inference: Inference) -> list[Fit | FitError]:
+    """Make of the engine's fits what is asked for, all by closed forms.
+
+    Parameters
+    ----------
+    batch : Batch
+        R datasets.
+    fits : Natively
+    inference : Inference
+
+    Returns
+    -------
+    list of R Fit or FitError
+
+    Raises
+    ------
+    ValueError
+        If the adjustment is for REML, and the fits are not.
+    """
+    from rmsweep import lmm
+
+    fitted, options, data = fits.fitted, fits.options, batch.datasets[0]
+    adjusted = None
+    if inference.small_sample == "kenward_roger":
+        found = lmm.kenward_roger(crossproducts(batch, options)[0], fitted)
+        adjusted = found.se, found.df
+    elif inference.small_sample == "cr2":
+        (term,) = options.random
+        random = [data.terms.index(name) for name in term.names(data)]
+        adjusted = lmm.robust_inference(batch.crossproducts(data.terms), fitted, random)
+    concluded_fits: list[Fit | FitError] = []
+    for row, convergence in enumerate(fits.convergence):
+        if np.isnan(fitted.criterion[row]):
+            concluded_fits.append(FitError(f"fit: {fitted.messages[row]}"))
+            continue
+        model = Fit(
+            estimate=fitted.estimate[row],
+            se=fitted.se[row],
+            df=fitted.df[row],
+            se_type=se_type(options),
+            df_type="Satterthwaite",
+            ci_type="z",
+            criterion=fitted.criterion[row],
+            convergence=convergence,
+        )
+        own = None if adjusted is None else (adjusted[0][row], adjusted[1][row])
+        concluded_fits.append(concluded(data, model, options, inference, own))
+    return concluded_fits
+
+
+class Model(TypedDict):
+    """What the native engine is told of the model."""
+
+    reml: bool
+    covariance: Covariance
+    penalty: float
 
 
 def crossproducts(batch: Batch, options: Options) -> tuple[CrossProducts, Covariance]:
     """What the native engine needs to know of the data and of the model's only term."""
     (term,) = options.random
-    return batch.crossproducts(term.names(batch.datasets[0])), term.covariance
+    terms = batch.datasets[0].terms
+    names = term.names(batch.datasets[0])
+    if names == terms[: len(names)]:
+        return batch.crossproducts(names), term.covariance
+    whole = batch.crossproducts(terms)
+    return whole.with_random_effects([terms.index(name) for name in names]), term.covariance
 
 
 def complaints(checks: Iterable[str], messages: Iterable[str]) -> dict[str, str]:

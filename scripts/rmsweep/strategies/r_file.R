@@ -26,7 +26,7 @@ first_line <- function(condition) {
   paste(lines[seq_len(match(FALSE, endsWith(lines, ":"), nomatch = length(lines)))], collapse = " ")
 }
 
-call_strategy <- function(fit, columns, factors, formula, group) {
+call_strategy <- function(fit, columns, factors, formula, group, ...) {
   data <- structure(columns, class = "data.frame", row.names = seq_along(columns[[1]]))
   data[factors] <- lapply(data[factors], factor)
   messages <- character()
@@ -36,7 +36,7 @@ call_strategy <- function(fit, columns, factors, formula, group) {
   }
   answer <- quietly(tryCatch(
     withCallingHandlers(
-      checked(fit(data, stats::as.formula(formula, env = globalenv()), group)),
+      checked(fit(data, stats::as.formula(formula, env = globalenv()), group, ...)),
       warning = record("muffleWarning"),
       message = record("muffleMessage")
     ),

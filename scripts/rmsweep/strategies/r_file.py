@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rmsweep import r
-from rmsweep.data.dataset import Dataset
-from rmsweep.strategies import Convergence, Fit, FitError, NoOptions, StrategyError
+from rmsweep.data.dataset import Array, Dataset
+from rmsweep.strategies import (
+    Conventions,
+    Convergence,
+    Fit,
+    FitError,
+    NoOptions,
+    StrategyError,
+)
 
 WRAPPER = Path(__file__).with_name("r_file.R")
 PACKAGE = re.compile(
@@ -76,6 +85,22 @@ class RFile:
         FitError
             If it stops, or returns something else, in R's own words.
         """
+        table = self.call(data)
+        if set(table.place) != set(data.terms):
+            raise FitError(
+                f"returned the terms {', '.join(table.place)}; expected: {', '.join(data.terms)}"
+            )
+        conventions = Conventions(se_type=table.se_type, df_type=table.df_type, ci_type="t")
+        return table.fit(data, data.terms, conventions)
+
+    def call(self, data: Dataset, *options: str) -> Table:
+        """What the function returns; `options` are further arguments of it, texts.
+
+        Raises
+        ------
+        FitError
+            If it stops, or returns something else, in R's own words.
+        """
         wrapper = r.functions(WRAPPER)
         answer = r.as_dict(
             wrapper["call_strategy"](
@@ -84,27 +109,74 @@ class RFile:
                 r.strings(*data.factors),
                 r.strings(data.formula),
                 r.strings(data.group),
+                *map(r.strings, options),
             )
         )
         messages = "; ".join(answer["messages"])
         if "error" in answer:
             raise FitError("; ".join(filter(None, [answer["error"][0], messages])))
-        place = {
-            "Intercept" if term == "(Intercept)" else term.strip("`"): row
-            for row, term in enumerate(answer["term"])
-        }
-        if set(place) != set(data.terms):
-            raise FitError(
-                f"returned the terms {', '.join(place)}; expected: {', '.join(data.terms)}"
-            )
-        rows = [place[term] for term in data.terms]
-        estimate, se, df = (np.array(answer[part])[rows] for part in ("estimate", "se", "df"))
-        return Fit(
-            estimate=estimate,
-            se=se,
-            df=df,
+        return Table(
+            place={
+                "Intercept" if term == "(Intercept)" else term.strip("`"): row
+                for row, term in enumerate(answer["term"])
+            },
+            values=np.array([answer[part] for part in ("estimate", "se", "df")]),
             se_type=answer["se_type"][0],
             df_type=answer["df_type"][0],
-            ci_type="t",
-            convergence=Convergence(messages=messages),
+            messages=messages,
         )
+
+
+@cache
+def ours(file: Path, packages: tuple[str, ...]) -> RFile:
+    """An R file beside a family of this package, which calls it for its own engine.
+
+    Its packages are loaded, so that what they say of it is in no fit's messages.
+
+    Raises
+    ------
+    BrokenEnvironmentError
+        If a package can't be loaded.
+    """
+    for package in packages:
+        r.load(package)
+    return RFile(file)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of coefficients from R.
+
+    Attributes
+    ----------
+    place : dict of str to int
+        Each term's place in `values`.
+    values : (3, p) array
+        Estimates, standard errors, degrees of freedom.
+    se_type, df_type, messages : str
+    """
+
+    place: dict[str, int]
+    values: Array
+    se_type: str
+    df_type: str
+    messages: str
+
+    def fit(
+        self, data: Dataset, terms: Sequence[str], conventions: Conventions, unsaid: str = ""
+    ) -> Fit:
+        """A fit with the table's numbers for some terms of the data, and NaN for the others.
+
+        Raises
+        ------
+        FitError
+            If there is no such term: R has left out what it can't estimate.
+        """
+        if absent := [term for term in terms if term not in self.place]:
+            raise FitError(f"the design matrix is rank deficient: R left out {', '.join(absent)}")
+        estimate, se, df = np.full((3, len(data.terms)), np.nan)
+        for term in terms:
+            row = data.terms.index(term)
+            estimate[row], se[row], df[row] = self.values[:, self.place[term]]
+        said = Convergence(messages=self.messages)
+        return Fit(estimate, se, df, convergence=said, unsaid=unsaid, **conventions)

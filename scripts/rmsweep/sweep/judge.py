@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from rmsweep import plan
 from rmsweep.design import Condition, Study
+from rmsweep.sweep import looks
 from rmsweep.sweep.provenance import (
+    LOOKS,
     MEASURES,
     describe_missing,
     figure_identity,
@@ -42,6 +44,8 @@ class Judge:
 
     def __init__(self, study: Study, results: Path, programs: bool = True) -> None:
         self.study = study
+        self.results = results
+        self._tables: dict[tuple[int, ...], dict[str, str]] = {}
         self.shards = Shards(study, results / "cells", programs)
         self.programs = programs
 
@@ -57,19 +61,42 @@ class Judge:
         key, _, _ = path.relative_to(self.shards.folder).as_posix().rpartition("sim=")
         return self.conditions.get(key[:-1])
 
-    @cached_property
-    def table(self) -> dict[str, str]:
-        """What the metadata of a table have to say."""
-        versions = {program: [it] for program, it in self.shards.versions.items()}
-        expected = table_identity(self.study, versions)
-        if self.study.allow_incomplete:
-            blocks = list(plan.blocks(self.study))
-            n_there = sum(len(b.sims) for b in blocks if self.usable(self.shards.path(b)))
-            if n_there < self.study.n_datasets:
-                expected["incomplete"] = describe_missing(n_there, self.study.n_datasets)
-        return expected
+    @property
+    def latest_look(self) -> Path | None:
+        """The last look of a study with a precision; None before the first, and of others."""
+        return looks.latest(self.study, self.results, self.usable)
+
+    @property
+    def planned(self) -> Study:
+        """The study with the replications that are planned by now."""
+        return looks.planned(self.study, self.latest_look)
 
     @cached_property
+    def versions(self) -> dict[str, list[str]]:
+        """What a table has to say of the programs that its shards were made with."""
+        return {program: [version] for program, version in self.shards.versions.items()}
+
+    @property
+    def table(self) -> dict[str, str]:
+        """What the metadata of a table have to say."""
+        study = self.planned
+        sizes = tuple(study.sizes.values())
+        if sizes not in self._tables:
+            expected = table_identity(study, self.versions)
+            if study.allow_incomplete:
+                blocks = list(plan.blocks(study))
+                n_there = sum(len(b.sims) for b in blocks if self.usable(self.shards.path(b)))
+                if n_there < study.n_datasets:
+                    expected["incomplete"] = describe_missing(n_there, study.n_datasets)
+            self._tables[sizes] = expected
+        return self._tables[sizes]
+
+    @cached_property
+    def look(self) -> dict[str, str]:
+        """What the metadata of a look have to say."""
+        return measures_identity(table_identity(self.study, self.versions), LOOKS)
+
+    @property
     def figure(self) -> dict[str, str]:
         """What the metadata of a figure have to say."""
         return figure_identity(self.study, self.table)
@@ -101,9 +128,14 @@ class Judge:
             return ""
         if condition := self.condition_of(path):
             return self.shards.outdated(path, condition)
-        expected = {".svg": self.figure, ".html": self.page}.get(path.suffix, self.table)
-        if path.suffix == ".parquet" and path.stem in MEASURES:
+        if path.suffix in (".svg", ".html"):
+            expected = self.figure if path.suffix == ".svg" else self.page
+        elif path.stem == "replications" or path == looks.path(self.results, path.stem):
+            expected = self.look
+        elif path.stem in MEASURES and path.suffix == ".parquet":
             expected = measures_identity(self.table, *MEASURES[path.stem])
+        else:
+            expected = self.table
         try:
             found = made_with(path)
         except (OSError, ValueError, pa.ArrowException):

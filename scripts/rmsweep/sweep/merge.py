@@ -15,9 +15,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from rmsweep import plan
-from rmsweep.design import Condition, Study
+from rmsweep.design import Block, Condition, Study
 from rmsweep.errors import UserError
-from rmsweep.sweep import tables
+from rmsweep.sweep import looks, tables
 from rmsweep.sweep.content import DamagedError
 from rmsweep.sweep.provenance import describe_missing, needed_programs, table_identity
 from rmsweep.sweep.shard import OutdatedError, Shards
@@ -61,34 +61,16 @@ def merge(study: Study, cells: Path, outputs: Iterable[Path], programs: bool = T
     versions: dict[str, set[str]] = defaultdict(set)
     shards = Shards(study, cells, programs)
     table_identity(study, {})  # now: the code may change while shards are read
-    used = needed_programs(study)
     n_datasets = 0
     metadata: dict[str, str] = {}
     with ExitStack() as stack:
         sinks = [stack.enter_context(open_table(path, study, metadata)) for path in outputs]
-        for block in plan.blocks(study):
-            path = shards.path(block)
-            try:
-                shard = shards.read(block)
-            except FileNotFoundError:
-                problems["missing"].append(block.path)
-            except OutdatedError as error:
-                problems["outdated"].append(f"{block.path} ({error})")
-            except DamagedError as error:
-                problems["damaged"].append(f"{block.path} ({error}{reject(path)})")
-            except MemoryError:
-                problems["unreadable"].append(f"{block.path} (not enough memory)")
-            except OSError as error:
-                problems["unreadable"].append(f"{block.path} ({tables.in_words(error)})")
-            else:
-                for program, version in json.loads(shard.schema.metadata[b"versions"]).items():
-                    if program in used:
-                        versions[program].add(version)
-                n_datasets += len(block.sims)
-                if not problems or study.allow_incomplete:
-                    rows = identified(shard, study, block.condition)
-                    for sink in sinks:
-                        sink(rows)
+        for block, shard in readable(shards, plan.blocks(study), problems, versions):
+            n_datasets += len(block.sims)
+            if not problems or study.allow_incomplete:
+                rows = identified(shard, study, block.condition)
+                for sink in sinks:
+                    sink(rows)
         if problems and not (study.allow_incomplete and n_datasets):
             raise MergeError(describe(problems))
         metadata |= table_identity(study, versions)
@@ -96,6 +78,45 @@ def merge(study: Study, cells: Path, outputs: Iterable[Path], programs: bool = T
             metadata["incomplete"] = describe_missing(n_datasets, study.n_datasets)
     if {path.parent for path in outputs} == {cells.parent}:  # in the study's own folder
         tidy_up(study, cells)
+
+
+def readable(
+    shards: Shards,
+    blocks: Iterable[Block],
+    problems: dict[str, list[str]],
+    versions: dict[str, set[str]],
+) -> Iterator[tuple[Block, pa.Table]]:
+    """The shards of these blocks that are as planned.
+
+    Parameters
+    ----------
+    shards : Shards
+    blocks : iterable of Block
+    problems : dict of str to list of str
+        Gets those that are not, by what is wrong with them. Damaged ones are renamed.
+    versions : dict of str to set of str
+        Gets the versions of the study's programs that made those that are.
+    """
+    used = needed_programs(shards.study)
+    for block in blocks:
+        path = shards.path(block)
+        try:
+            shard = shards.read(block)
+        except FileNotFoundError:
+            problems["missing"].append(block.path)
+        except OutdatedError as error:
+            problems["outdated"].append(f"{block.path} ({error})")
+        except DamagedError as error:
+            problems["damaged"].append(f"{block.path} ({error}{reject(path)})")
+        except MemoryError:
+            problems["unreadable"].append(f"{block.path} (not enough memory)")
+        except OSError as error:
+            problems["unreadable"].append(f"{block.path} ({tables.in_words(error)})")
+        else:
+            for program, version in json.loads(shard.schema.metadata[b"versions"]).items():
+                if program in used:
+                    versions[program].add(version)
+            yield block, shard
 
 
 def reject(path: Path) -> str:
@@ -108,13 +129,24 @@ def reject(path: Path) -> str:
 
 
 def tidy_up(study: Study, cells: Path) -> None:
-    """Remove what an earlier, audited version of the study and jobs that were killed have left."""
+    """Remove what other versions of the study and jobs that were killed have left."""
     left = [] if study.audit else ["audit.parquet", "audit.csv.gz"]
     left += [] if study.audit else ["agreement.parquet", "agreement.csv"]
+    left += [] if is_of(study, cells.parent) else ["replications.parquet", "replications.csv"]
     unfinished = filter(tables.is_abandoned, cells.rglob(".*.parquet.*.tmp"))
     for path in (*(cells.parent / name for name in left), *unfinished):
         with suppress(OSError):
             path.unlink()
+
+
+def is_of(study: Study, results: Path) -> bool:
+    """Whether there may be a table of replications: the study finds them, or was planned by it."""
+    table = results / "replications.parquet"
+    if study.precision or not table.exists():
+        return True
+    with suppress(UserError, KeyError):
+        return {key: row["n_sims"] for key, row in looks.read(table).items()} == study.sizes
+    return False
 
 
 def describe(problems: dict[str, list[str]]) -> str:

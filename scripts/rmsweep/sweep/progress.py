@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 
 from rmsweep import plan
 from rmsweep.design import Block, Condition, Study, plain
-from rmsweep.sweep import tables
+from rmsweep.sweep import looks, tables
 from rmsweep.sweep.content import DamagedError
+from rmsweep.sweep.judge import Judge
 from rmsweep.sweep.merge import identified
 from rmsweep.sweep.shard import (
     OutdatedError,
@@ -74,10 +75,13 @@ class Progress:
         What is planned.
     shards : dict of Block to ShardReport
         The planned shards that are there.
+    unsettled : int
+        Conditions that may need more replications than are planned by now.
     """
 
     study: Study
     shards: dict[Block, ShardReport]
+    unsettled: int = 0
 
     @property
     def planned(self) -> int:
@@ -87,7 +91,7 @@ class Progress:
     @property
     def complete(self) -> bool:
         """Whether nothing is left to fit."""
-        return self.cells("done") == self.planned
+        return self.cells("done") == self.planned and not self.unsettled
 
     def cells(self, state: State) -> int:
         """Datasets in shards of that state."""
@@ -119,12 +123,12 @@ class Progress:
         without any, the cost model decides, scaled by what the other conditions needed.
         """
         model = {c: plan.seconds(self.study, c) for c in self.study.conditions}
-        left = Counter(dict.fromkeys(model, self.study.n_sims))
+        left = Counter({condition: self.study.size(condition) for condition in model})
         spent = dict.fromkeys(model, 0.0)
         for block, shard in self.done():
             left[block.condition] -= len(block.sims)
             spent[block.condition] += shard.seconds
-        ready = {condition: self.study.n_sims - left[condition] for condition in model}
+        ready = {condition: self.study.size(condition) - left[condition] for condition in model}
         modelled = sum(ready[condition] * model[condition] for condition in model)
         stretches = self.busy()
         if not modelled or not stretches:
@@ -148,17 +152,17 @@ class Monitor:
     """
 
     def __init__(self, study: Study, cells: Path) -> None:
-        self.study = study
+        self.judge = Judge(study, cells.parent)
         self.shards = Shards(study, cells)
-        self.planned: dict[Condition, set[Block]] = {c: set() for c in study.conditions}
-        for block in plan.blocks(study):
-            self.planned[block.condition].add(block)
         self.known: dict[tuple[Block, int], ShardReport] = {}
 
     def look(self) -> Progress:
         """Read what is new."""
+        look = self.judge.latest_look
+        study = looks.planned(self.judge.study, look)
+        unsettled = looks.unsettled(study, look) if study.precision else []
         known: dict[tuple[Block, int], ShardReport] = {}
-        for condition in self.planned:
+        for condition in study.conditions:
             try:
                 folder = self.shards.path(Block(condition, range(1))).parent
                 with os.scandir(folder) as entries:
@@ -166,7 +170,7 @@ class Monitor:
             except FileNotFoundError:
                 continue
             covered: set[int] = set()
-            for block in self.found(condition, inodes):
+            for block in found(study, condition, inodes):
                 if covered.isdisjoint(block.sims):
                     inode = inodes[Path(block.path).name]
                     shard = self.known.get((block, inode)) or self.read(block)
@@ -174,16 +178,8 @@ class Monitor:
                         known[block, inode] = shard
                         covered.update(block.sims)
         self.known = known
-        return Progress(self.study, {block: shard for (block, _), shard in known.items()})
-
-    def found(self, condition: Condition, names: Iterable[str]) -> list[Block]:
-        """The blocks of a condition that have a file, those that the configuration plans first.
-
-        Blocks of another length count as well: a cluster's profile may have cut the study.
-        """
-        blocks = [b for b in blocks_among(names, condition) if b.sims[-1] < self.study.n_sims]
-        planned = self.planned[condition]
-        return sorted(blocks, key=lambda block: (block not in planned, block.sims.start))
+        shards = {block: shard for (block, _), shard in known.items()}
+        return Progress(study, shards, len(unsettled))
 
     def read(self, block: Block) -> ShardReport | None:
         """Read a shard; None if it is gone."""
@@ -200,7 +196,7 @@ class Monitor:
             return ShardReport("unreadable", "not enough memory")
         except OSError as error:
             return ShardReport("unreadable", tables.in_words(error))
-        rows = identified(shard, self.study, block.condition)
+        rows = identified(shard, self.judge.study, block.condition)
         failed = pc.equal(rows["status"], "failed")
         return ShardReport(
             "done",
@@ -211,6 +207,16 @@ class Monitor:
             cpu_seconds=pc.sum(rows["cpu_seconds"]).as_py(),
             finished=finished,
         )
+
+
+def found(study: Study, condition: Condition, names: Iterable[str]) -> list[Block]:
+    """The blocks of a condition that have a file, those that the configuration plans first.
+
+    Blocks of another length count as well: a cluster's profile may have cut the study.
+    """
+    blocks = [b for b in blocks_among(names, condition) if b.sims[-1] < study.size(condition)]
+    planned = set(plan.blocks_of(study, condition))
+    return sorted(blocks, key=lambda block: (block not in planned, block.sims.start))
 
 
 def summary(progress: Progress, now: float) -> str:
@@ -229,6 +235,9 @@ def summary(progress: Progress, now: float) -> str:
         parts.append(f"{failed:,} of {fits:,} fits failed, {not_converged:,} not converged")
         parts.append(f"elapsed {clock(progress.elapsed())}")
         parts.append(f"CPU time {clock(sum(shard.cpu_seconds for shard in done))}")
+    if progress.unsettled:
+        n_conditions = len(progress.study.conditions)
+        parts.append(f"{progress.unsettled:,} of {n_conditions:,} conditions may need more")
     if done and not progress.complete:
         parts.append(f"about {clock(progress.remaining())} left")
         ago = max(0.0, now - max(shard.finished for shard in done))
@@ -255,7 +264,7 @@ def by_condition(progress: Progress) -> list[str]:
             count[part.replace("_", " ")] += getattr(shard, part)
     rows: list[tuple[str, ...]] = [heading]
     for condition, count in counts.items():
-        count["cells"] = progress.study.n_sims
+        count["cells"] = progress.study.size(condition)
         count["missing"] = count["cells"] - sum(count[state] for state in get_args(State))
         place = [plain(condition.levels[axis.name]) for axis in progress.study.axes]
         rows.append((*place, *(f"{count[name]:,}" for name in heading[len(place) :])))

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from rmsweep import rscript, strategies
+from rmsweep.data import pieces
 from rmsweep.design import Condition, Strategy, Study
 from rmsweep.sweep import tables
 
@@ -69,7 +70,10 @@ def shard_identity(
         ``data``, ``strategies`` and ``versions`` (JSON), ``code`` and ``schema_version``.
     """
     own = {strategy.name: strategy_identity(study, strategy) for strategy in study.strategies}
-    data = {"seed": study.seed, "condition": dict(condition.values)}
+    values = {key: pieces.portable(value) for key, value in condition.values.items()}
+    data: dict[str, object] = {"seed": study.seed, "condition": values}
+    if own_pieces := pieces.files(condition.values):
+        data["code"] = " ".join(map(code_digest, own_pieces))
     return {
         "schema_version": tables.SCHEMA_VERSION,
         "data": json.dumps(data),
@@ -121,7 +125,8 @@ def table_identity(study: Study, versions: Mapping[str, Iterable[str]]) -> dict[
         ``study`` and ``versions`` (JSON), ``code`` and ``schema_version``.
     """
     families = {source for one in study.strategies for source in family_sources(one.family)}
-    digests = [code_digest(source) for source in sorted(families)]
+    own_pieces = {file for one in study.conditions for file in pieces.files(one.values)}
+    digests = [code_digest(source) for source in [*sorted(families), *sorted(own_pieces)]]
     own = code_digest("rmsweep.sweep.replication", "rmsweep.sweep.merge")
     return {
         "schema_version": tables.SCHEMA_VERSION,
@@ -151,6 +156,8 @@ MEASURES = {
     "claims_by_condition": ("measure_performance", "assess_claims"),
 }
 """The tables of measures, and the scripts that make them."""
+LOOKS = "check_precision"
+"""What makes the looks of a study with a precision."""
 
 
 def figure_identity(study: Study, table: Mapping[str, str]) -> dict[str, str]:

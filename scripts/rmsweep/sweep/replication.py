@@ -22,6 +22,7 @@ from rmsweep.errors import UserError
 from rmsweep.strategies import Convergence, Fit, OwnTests
 from rmsweep.strategies.inference import Coefficients, infer
 from rmsweep.sweep import tables
+from rmsweep.user_file import in_words
 
 # rows of data that are simulated and fitted together: some 50 MB of them and of what is derived
 ROWS_AT_ONCE = 200_000
@@ -163,17 +164,19 @@ def test_truth(
     ]
     if not own:
         return {}
-    moved = [replace(one.data, y=one.data.y - one.data.X @ one.betas) for one in simulated]
-    fitted = fit_datasets(own, list(batches(moved)), len(moved))
+    fitted: Mapping[str, Sequence[Outcome]] = outcomes
+    if any(one.betas.any() for one in simulated):  # else zero is the truth
+        moved = [replace(one.data, y=one.data.y - one.data.X @ one.betas) for one in simulated]
+        fitted = fit_datasets(own, list(batches(moved)), len(moved))
     missing = np.full(len(simulated[0].betas), np.nan)
     return {
-        name: np.array(
+        strategy.name: np.array(
             [
                 outcome.fit.own.p_value if outcome.fit and outcome.fit.own else missing
-                for outcome in tried
+                for outcome in fitted[strategy.name]
             ]
         )
-        for name, tried in fitted.items()
+        for strategy in own
     }
 
 
@@ -405,7 +408,7 @@ def described(error: Exception) -> str:
     """An error's words, with its type where they alone would not do."""
     if str(error) and isinstance(error, (ValueError, ArithmeticError)):
         return str(error)
-    return strategies.in_words(error)
+    return in_words(error)
 
 
 def compare(native: Outcome, reference: Outcome) -> dict[str, object]:
@@ -426,7 +429,8 @@ def compare(native: Outcome, reference: Outcome) -> dict[str, object]:
         compared["se_diff"] = float(np.abs(ours.se / theirs.se - 1)[said].max())
         # infinity over infinity is the same
         same = said & ~(np.isinf(ours.df) & (ours.df == theirs.df))
-        compared["df_diff"] = float(np.abs(ours.df / theirs.df - 1)[same].max(initial=0.0))
+        df_diff = np.abs(ours.df[same] / theirs.df[same] - 1)
+        compared["df_diff"] = float(df_diff.max(initial=0.0))
     return compared
 
 

@@ -229,7 +229,7 @@ def rows_identity(identity: Identity, name: str) -> dict[str, Any]:
     condition = axis_defaults() | identity["data"]["condition"]
     return {
         "layout": identity["schema_version"],
-        "data": (identity["data"]["seed"], condition),
+        "data": (identity["data"]["seed"], condition, identity["data"].get("code")),
         "options": own.get("options"),
         "code": (identity["code"], own.get("code")),
         "versions": {key: identity["versions"].get(key) for key in own.get("programs", ())},

@@ -1,0 +1,71 @@
+"""Values of a condition that contradict each other."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rmsweep.data import pieces
+from rmsweep.data.options import NotAllowedError
+from rmsweep.data.patterns import PATTERNS
+from rmsweep.data.predictors import between, levels, per_predictor
+from rmsweep.data.vectors import scale, vector
+from rmsweep.design import Condition
+
+ROUNDING = 1e-9
+
+
+def contradiction(condition: Condition) -> tuple[str, str] | None:
+    """The first key whose value can't be had beside the others, and what it could be.
+
+    Parameters
+    ----------
+    condition : Condition
+        Its values are allowed, each by itself.
+
+    Raises
+    ------
+    PieceError
+        If a file of the user's own fails.
+    """
+    n_predictors = int(condition["n_predictors"])
+    level = vector(condition["predictor_level"], n_predictors)
+    if (np.diff(level) < 0).any():
+        return "predictor_level", "predictors of level 2 after those of level 1"
+    ratio = condition["sigma_ratio"]
+    if isinstance(ratio, tuple) and any(np.array(ratio[1:])[level == 2]):
+        return "sigma_ratio", "0 for predictors of level 2, or one number"
+    names = [pieces.name_of(one) for one in per_predictor(condition)]
+    if any(name in PATTERNS for name, own in zip(names, level, strict=True) if own == 2):
+        return "predictor_distribution", f"no {', '.join(PATTERNS)} for predictors of level 2"
+    needed = {"trend": 2, "factor": math.prod(map(levels, per_predictor(condition)))}
+    for name, least in needed.items():
+        if name in names and condition.n_obs < least:
+            return "predictor_distribution", f"{name} with n_obs of {least} or more"
+    return of_confounding(condition) or of_sizes(condition)
+
+
+def of_confounding(condition: Condition) -> tuple[str, str] | None:
+    """What is wrong with the correlations of intercepts and predictors."""
+    if condition["confounding"] == 0:
+        return None
+    rho = vector(condition["confounding"], int(condition["n_predictors"]))
+    if (rho[between(condition) == 0] != 0).any():
+        return "confounding", "0 for predictors whose groups don't differ: see predictor_icc"
+    a = np.linalg.solve(scale(len(rho), 1.0, condition["predictor_correlation"]), rho)
+    if a @ a > 1 + ROUNDING:
+        return "confounding", "correlations that are possible together"
+    return None
+
+
+def of_sizes(condition: Condition) -> tuple[str, str] | None:
+    """What is wrong with the sizes of groups."""
+    if condition["group_sizes"] == "equal":
+        return None
+    none = np.zeros((condition.n_groups, int(condition["n_predictors"]) + 1))
+    try:
+        pieces.sizes(condition["group_sizes"], np.random.default_rng(0), none, condition.n_obs)
+    except NotAllowedError as error:
+        return "group_sizes", str(error)
+    return None

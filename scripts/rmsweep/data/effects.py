@@ -1,0 +1,62 @@
+"""How the coefficients of groups differ from the truth."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from rmsweep.data import pieces
+from rmsweep.data.dataset import Array
+from rmsweep.data.draws import Draws, Purpose
+from rmsweep.data.vectors import scale, vector
+from rmsweep.design import Condition, Value
+
+
+def effects(condition: Condition, u: Array, means: Array, draws: Draws) -> Array:
+    r"""The groups' effects, of mean 0 and variance 1, (n_groups, p).
+
+    ``effect_distribution`` is that of each, ``effect_correlation`` their correlation R: LL' = R,
+    Lu. With ``confounding``, ρ_j is the correlation of the intercepts with the group means of
+    predictor j. Those are L_x m_g, with L_x L_x' the correlation of the predictors, and
+
+    .. math:: u_{g0} \to a'm_g + \sqrt{1 - a'a}\; u_{g0}, \quad L_x a = \rho
+
+    Truth
+        β, the slope within groups. With τ0 the intercepts' SD, τ_m and σ_w the SDs of a single
+        predictor between and within groups, and δ = ρτ0/τ_m the contextual effect, regression of
+        group means tends to β + δτ_m²/(τ_m² + σ_w²/n), and least squares on all rows to
+        β + ρτ0τ_m/(τ_m² + σ_w²), perhaps of the other sign: Simpson's paradox. A random intercept
+        lies between the two estimates: with B = τ_m² + σ_w²/n, W = σ_w²(1 - 1/n) and ψ the ratio of
+        the residual variance within groups to n times that of group means, it tends to
+        β + δτ_m²ψ/(ψB + W).
+
+    Misleads
+        Confounding: `ols`, `lm` and regression of group means; mixed models with few rows per
+        group a little or more. Right: `fe`, `lm2`, `lmer_mundlak`. Correlation: mixed models that
+        leave it out are less efficient, and their standard errors wrong.
+    """
+    if condition["effect_distribution"] != "normal":
+        own = draws.of(Purpose.EFFECTS)
+        u = pieces.drawn("effect_distribution", condition["effect_distribution"], own, u)
+    if condition["effect_correlation"] != 0:
+        u = u @ scale(u.shape[1], 1.0, condition["effect_correlation"]).T
+    if condition["confounding"] != 0:
+        rho = vector(condition["confounding"], means.shape[1])
+        L = scale(len(rho), 1.0, condition["predictor_correlation"])
+        a = np.linalg.solve(L, rho)
+        own_part = np.sqrt(max(0.0, 1.0 - float(a @ a)))
+        u = np.column_stack([means @ a + own_part * u[:, 0], u[:, 1:]])
+    return u
+
+
+def spread(condition: Condition) -> Array:
+    """Between-group SD of each coefficient, (p,); zero at predictors of level 2."""
+    n_predictors = condition["n_predictors"]
+    varies = _varies(condition["predictor_level"], n_predictors)
+    return condition.sigma * varies * vector(condition["sigma_ratio"], n_predictors + 1)
+
+
+@lru_cache
+def _varies(level: Value, n_predictors: int) -> Array:
+    return np.append(1.0, vector(level, n_predictors) == 1)

@@ -1,0 +1,155 @@
+"""Kenward and Roger's standard errors and degrees of freedom, from cross-products.
+
+With V linear in its parameters θ_i, V_i its derivatives, Φ = (ΣX'V⁻¹X)⁻¹ and
+
+    P_i = −ΣX'V⁻¹V_iV⁻¹X,  Q_ij = ΣX'V⁻¹V_iV⁻¹V_jV⁻¹X,
+    I_ij = tr(V⁻¹V_iV⁻¹V_j) − 2 tr(ΦQ_ij) + tr(ΦP_iΦP_j),  A = 2I⁻¹,
+
+the adjusted covariance is Φ + 2Φ[ΣA_ij(Q_ij − P_iΦP_j)]Φ. For one coefficient the scale of the F
+statistic is 1, and the degrees of freedom are 2/(a'Aa) with a_i = (ΦP_iΦ)_jj / Φ_jj: those of
+Satterthwaite with the expected information. All are functions of the entries of Γ = σ²G, not of a
+root of it, so that a singular Γ is no exception. A parameter that scales V has Q_ij = P_iΦP_j and
+drops out of the sum.
+
+References
+----------
+Kenward, M. G. & Roger, J. H. (1997). Small sample inference for fixed effects from restricted
+maximum likelihood. Biometrics 53, 983-997.
+Halekoh, U. & Højsgaard, S. (2014). A Kenward-Roger approximation and parametric bootstrap methods
+for tests in linear mixed models: the R package pbkrtest. Journal of Statistical Software 59(9).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rmsweep.lmm.covariance import lower_root, symmetric_root
+from rmsweep.lmm.criterion import Information, datasets_at_once, information
+from rmsweep.lmm.crossproducts import CrossProducts, triangle, uncentred
+from rmsweep.lmm.fit import Estimates, working_frame
+from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite, datasets_first, sum_of_products
+
+# Scaled to a diagonal of ones, eigenvalues of the information up to here are rounding: of
+# parameters that the data say nothing of.
+_NO_INFORMATION = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """Small-sample inference of R datasets; NaN where there is no fit.
+
+    Attributes
+    ----------
+    se : (R, p) array
+    df : (R, p) array
+    """
+
+    se: Array
+    df: Array
+
+
+@np.errstate(all="ignore")  # what isn't finite is looked for in the values
+def kenward_roger(data: CrossProducts, fitted: Estimates) -> Adjusted:
+    """Adjusted standard errors and degrees of freedom of each coefficient.
+
+    Parameters
+    ----------
+    data : CrossProducts
+        R datasets.
+    fitted : Estimates
+        Of the same data by REML, whether singular or not.
+
+    Raises
+    ------
+    ValueError
+        If the fit is by maximum likelihood, for which the adjustment isn't made.
+    """
+    if not fitted.reml:
+        raise ValueError("Kenward and Roger's adjustment is for fits by REML")
+    if fitted.covariance != "full":
+        data = data.with_random_effects_as_given()
+    se, df = np.full((2, data.n_datasets, data.n_fixed), np.nan)
+    found = np.flatnonzero(np.isfinite(fitted.criterion))
+    work = Workspace()
+    at_once = datasets_at_once(data.n_groups)
+    form = lower_root(data.n_random, fitted.covariance)
+    for first in range(0, len(found), at_once):
+        index = found[first : first + at_once]
+        root = np.matmul(working_frame(data, index), form.matrices(fitted.theta[index]))
+        G = np.matmul(root, root.transpose(0, 2, 1))
+        at = information(data.blocks.take(index), G, data.n_obs, work)
+        variance, df[index] = _adjusted(at, data.x_centre[index], _free(data.n_random, fitted))
+        scale = np.sqrt(at.rho / (data.n_obs - data.n_fixed)) * data.y_unit[index]
+        se[index] = np.sqrt(variance) * scale[:, None] / data.x_unit[index]
+    return Adjusted(se, df)
+
+
+def _free(q: int, fitted: Estimates) -> Array:
+    """Entries of G as a linear map of its free parameters, (k, m)."""
+    rows, columns, _ = triangle(q)
+    basis = symmetric_root(q, fitted.covariance).basis  # a G of the structure has Y's basis
+    return basis[:, rows, columns].T
+
+
+def _adjusted(at: Information, centre: Array, free: Array) -> tuple[Array, Array]:
+    """Adjusted variances, relative to σ², and degrees of freedom, (R, p) each."""
+    k, m = free.shape
+    p = centre.shape[1]
+    linear = np.zeros((k + 1, m + 1))
+    linear[:k, :m], linear[k, m] = free, 1.0
+    covariance = _inverse(np.matmul(np.matmul(linear.T, at.matrix), linear))
+
+    F = uncentred(at.root, centre)
+    C = np.square(F).sum(axis=2)
+    # (F M F')_jj / C_jj, M = F'M_EF
+    ratio = np.stack([(np.matmul(F, M) * F).sum(axis=2) for M in at.change.swapaxes(0, 1)], axis=2)
+    a = np.ones((*C.shape, m + 1))
+    a[:, :, :m] = np.matmul(ratio / C[:, :, None], free)
+    df = 1.0 / (np.matmul(a, covariance) * a).sum(axis=2)
+
+    weight = 2.0 * np.matmul(np.matmul(free, covariance[:, :m, :m]), free.T)
+    flat = at.change.reshape(len(F), k, p * p)
+    weighted = np.matmul(weight, flat).reshape(len(F), k, p, p)
+    change = _quadratic(at, weight) - np.matmul(at.change, weighted).sum(axis=1)
+    return C + 2.0 * (np.matmul(F, change) * F).sum(axis=2), df
+
+
+def _quadratic(at: Information, weight: Array) -> Array:
+    """Sums over entries E, F and over groups of weight_EF (UF)'EWF(UF), (R, p, p)."""
+    q, p, n_datasets, n_groups = at.UF.shape
+    rows, columns, place = triangle(q)
+    # ΣEWF has the entries Σ_bc weight[ab, cd] W_bc: a linear map of W's lower triangle
+    b, c = rows, columns
+    a, d = rows[:, None], columns[:, None]
+    linear = weight[:, place[a, b], place[c, d]]
+    linear = linear + np.where(b == c, 0.0, weight[:, place[a, c], place[b, d]])
+    EWF = np.matmul(linear, at.W.transpose(1, 0, 2))
+    middle = np.ascontiguousarray(EWF.transpose(1, 0, 2))
+    scratch, sums = np.empty((2, p, n_datasets, n_groups))
+    right = np.empty_like(at.UF)
+    for i in range(q):
+        pairs = [(at.UF[j], middle[place[i, j]]) for j in range(q)]
+        sum_of_products(pairs, right[i], scratch)
+    quadratic = np.empty((p, p, n_datasets))
+    for i in range(p):
+        pairs = [(at.UF[j, i], right[j, : i + 1]) for j in range(q)]
+        products = sum_of_products(pairs, sums[: i + 1], scratch)
+        quadratic[i, : i + 1] = quadratic[: i + 1, i] = products.sum(axis=-1)
+    return datasets_first(quadratic)
+
+
+def _inverse(information: Array) -> Array:
+    """Inverses (R, m, m), without directions that there is no information on."""
+    finite = all_finite(information)
+    diagonal = np.einsum("rii->ri", information)
+    unit = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    scaled = unit[:, :, None] * information * unit[:, None, :]
+    scaled = np.where(finite[:, None, None], scaled, 0.0)
+    eigenvalues, vectors = np.linalg.eigh(scaled)
+    kept = eigenvalues > _NO_INFORMATION
+    reciprocals = np.where(kept, 1.0 / np.where(kept, eigenvalues, 1.0), 0.0)
+    half = unit[:, :, None] * vectors
+    inverse: Array = np.matmul(half * reciprocals[:, None, :], half.transpose(0, 2, 1))
+    return np.where(finite[:, None, None], inverse, np.nan)

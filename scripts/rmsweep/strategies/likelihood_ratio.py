@@ -1,0 +1,138 @@
+"""Mixed models by maximum likelihood, whose fixed effects are tested by likelihood ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from scipy.special import chdtrc
+
+from rmsweep.data.dataset import Array, Batch, Dataset
+from rmsweep.strategies import Fit, FitError, OwnTests, Preset, mixed
+
+ENGINE, R_PACKAGES = mixed.ENGINE, mixed.R_PACKAGES
+MEANINGLESS_NATIVELY = ("optimizer",)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a fit depends on, as for `mixed.Options`.
+
+    Attributes
+    ----------
+    random : tuple of mixed.RandomTerm
+    optimizer : {"nloptwrap", "bobyqa", "Nelder_Mead"}
+    """
+
+    random: tuple[mixed.RandomTerm, ...] = (mixed.RandomTerm(),)
+    optimizer: Literal["nloptwrap", "bobyqa", "Nelder_Mead"] = "nloptwrap"
+
+    def __post_init__(self) -> None:
+        self.model  # noqa: B018  (what it refuses is refused here)
+
+    @property
+    def model(self) -> mixed.Options:
+        """The model of which each term is dropped in turn."""
+        return mixed.Options(self.random, reml=False, optimizer=self.optimizer)
+
+
+PRESETS = {
+    "lmer_lrt": Preset(
+        "Mixed model with likelihood ratio tests",
+        {"random": (mixed.RandomTerm(),)},
+        assumes="as lmer, and many groups",
+        convention="ML; chi-squared with 1 df for the fixed effect that is dropped, its random "
+        "slope stays; no intervals",
+        reference="lme4's anova (Barr et al. 2013; Luke 2017)",
+        use="to see what likelihood ratios cost: with few groups they reject too often",
+    ),
+}
+
+warm_up = mixed.warm_up
+
+
+def refuses(data: Dataset, options: Options) -> str:
+    """What can't be fitted, and a model of one term, without which nothing is left."""
+    if len(data.terms) == 1:
+        return "a model of one term has none that could be dropped"
+    return mixed.refuses(data, options.model)
+
+
+def refuses_natively(data: Dataset, options: Options) -> str:
+    """As `mixed`."""
+    return mixed.refuses_natively(data, options.model)
+
+
+def fit(data: Dataset, options: Options) -> Fit:
+    """Fit the model and, for each term, the one without it, all by lme4.
+
+    The statistic is the difference of the deviances, chi-squared with one degree of freedom under
+    the null hypothesis (Barr et al. 2013, J. Memory and Language 68:255).
+    """
+    from rmsweep import lme4
+
+    whole = mixed.fit(data, options.model).model
+    bars = mixed.bars(data, options.model)
+    deviances, messages = [], []
+    for term in data.terms:
+        reduced = lme4.lmer(
+            data, bars, reml=False, optimizer=options.optimizer, numerical=False, without=term
+        )
+        deviances.append(reduced["criterion"][0])
+        if reduced["opt_code"][0]:
+            messages.append(f"without {term}: convergence code {reduced['opt_code'][0]}")
+    return tested(whole, np.array(deviances), messages)
+
+
+def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
+    """Fit the same by the native engine, from the cross-products of the whole model."""
+    from rmsweep import lmm
+
+    model = mixed.Inference(df="normal")
+    wholes = mixed.infer_batch(batch, mixed.fit_batch(batch, options.model), model)
+    terms = batch.datasets[0].terms
+    (term,) = options.random
+    names = term.names(batch.datasets[0])
+    products = batch.crossproducts(terms)
+    reduced = []
+    for column in range(len(terms)):
+        without = products.without_fixed_effect(column)
+        if names == terms[: len(names)]:
+            without = without.with_leading_random_effects(len(names))
+        else:
+            without = without.with_random_effects([terms.index(name) for name in names])
+        reduced.append(lmm.fit(without, reml=False, covariance=term.covariance, on_error="report"))
+    found: list[Fit | FitError] = []
+    for row, whole in enumerate(wholes):
+        if isinstance(whole, FitError):
+            found.append(whole)
+            continue
+        messages = [
+            f"without {name}: {part.messages[row]}"
+            for name, part in zip(terms, reduced, strict=True)
+            if part.messages[row]
+        ]
+        deviances = np.array([part.criterion[row] for part in reduced])
+        found.append(
+            FitError("; ".join(messages))
+            if np.isnan(deviances).any()
+            else tested(whole, deviances, messages)
+        )
+    return found
+
+
+def tested(whole: Fit, deviances: Array, messages: Sequence[str]) -> Fit:
+    """The fit with its tests, from the deviances of the models without each of its terms."""
+    # two searches end within their tolerance of one optimum, where a term explains nothing
+    statistic = np.maximum(deviances - whole.criterion, 0.0)
+    missing = np.full(len(statistic), np.nan)
+    said = [whole.convergence.messages] if whole.convergence.messages else []
+    return replace(
+        whole,
+        df=np.full(len(statistic), np.inf),
+        df_type="infinite",
+        convergence=replace(whole.convergence, messages="; ".join([*said, *messages])),
+        own=OwnTests("likelihood ratio", chdtrc(1.0, statistic), missing, missing),
+    )
