@@ -135,7 +135,7 @@ def test_every_rule_names_an_environment_that_exists() -> None:
     for rules in (ROOT / "workflow" / "rules").glob("*.smk"):
         text = rules.read_text()
         named = re.findall(r'conda:\s+environment\("([^"]+)"\)', text)
-        assert len(named) == len(re.findall(r"^rule ", text, flags=re.MULTILINE))
+        assert len(named) == len(re.findall(r"^(?:rule|checkpoint) ", text, flags=re.MULTILINE))
         assert len(named) == len(re.findall(r"^    log:", text, flags=re.MULTILINE))
         for name in named:
             assert (ENVS / name).is_file()

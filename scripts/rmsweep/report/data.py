@@ -103,7 +103,6 @@ def page_data(study: Study, folder: Path) -> Json:
     ordered += [name for name in measures if name not in words.MEASURES]
     found: Json = {
         "study": study.name,
-        "planned": study.n_sims,
         "axes": axes(study),
         "places": places(study),
         "conditions": condition_levels(study),
@@ -268,13 +267,15 @@ class Measured:
         yield from self.frame.groupby("measure", sort=False)
 
     def counts(self, columns: Columns) -> Json:
-        """Replications that are there, by condition, and converged ones, by strategy, too."""
+        """Replications planned and run, by condition, and converged ones, by strategy, too."""
         n_conditions, n_strategies = len(self.study.conditions), len(self.study.strategies)
         run = np.full(n_conditions, np.nan)
         run[self.frame["condition"]] = self.frame["n_run"]
+        planned = np.array([float(self.study.size(one)) for one in self.study.conditions])
         converged = np.full((n_conditions, n_strategies), np.nan)
         converged[self.frame["condition"], self.frame["strategy"]] = self.frame["n_converged"]
-        return {"run": columns.add(run), "converged": columns.add(converged.ravel())}
+        counts = {"planned": columns.add(planned), "run": columns.add(run)}
+        return counts | {"converged": columns.add(converged.ravel())}
 
     def measure(self, name: str, frame: pd.DataFrame, columns: Columns) -> Json:
         """A measure: its words, and places of its columns.
@@ -561,10 +562,16 @@ def facts(study: Study, made_with: Mapping[str, str], fits: Path) -> Json:
     programs.append(f"numpy {versions.get('numpy', '')}".strip())
     if "native" in engines:
         programs.insert(0, "native engine")
+    sizes = sorted(set(study.sizes.values()))
+    replications = words.counted(sizes[-1], "dataset")
+    if study.precision:
+        replications = f"up to {replications}"
+    elif len(sizes) > 1:
+        replications = f"{sizes[0]:,} to {replications}"
     written = datetime.datetime.fromtimestamp(fits.stat().st_mtime, tz=datetime.UTC)
     return {
         "conditions": words.counted(len(study.conditions), "condition"),
-        "replications": words.counted(study.n_sims, "dataset"),
+        "replications": replications,
         "fits": words.counted(n_fits, "fit"),
         "analyses": words.counted(len(study.strategies), "analysis"),
         "programs": ", ".join(programs),

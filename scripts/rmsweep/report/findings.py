@@ -169,13 +169,13 @@ def sentence(row: pd.Series, numbers: pd.DataFrame) -> str:
         text += f" (MCSE {amount(row['mcse'], row['unit'], 2)})"
     limits = " and ".join(amount(float(it), row["unit"]) for it in limits_of(row["true_if"]))
     text += f". The claim needs values {row['true_if'].split()[0]} {limits}. "
-    parts = {
-        "agree": row["n_for"],
-        "disagree": row["n_against"],
-        "are undecided": row["n_undecided"],
-    }
-    counts = [f"{number:,} {said}" for said, number in parts.items() if number]
-    text += f"Of {words.counted(row['n_numbers'], 'number')}, {words.listed(counts)}"
+    parts = {"for": "agree", "against": "disagree", "undecided": "are undecided"}
+    sides = {said: row[f"n_{side}"] for side, said in parts.items() if row[f"n_{side}"]}
+    text += f"Of {words.counted(row['n_numbers'], 'number')}, "
+    if len(sides) > 1:
+        text += words.listed([f"{number:,} {said}" for said, number in sides.items()])
+    else:
+        text += f"all {next(iter(sides))}"
     if needed := replications_needed(numbers):
         text += f"; about {needed:,} replications would decide half of the undecided ones"
     return f"{text}."

@@ -83,7 +83,7 @@ def aims(study: Study) -> Section:
     text = "how far each analysis of repeated measures data can be trusted"
     if len(study.strategies) > 1:
         text = f"which analysis of repeated measures data can be trusted, and where, among {names}"
-    sentence = f"The study asks {text}."
+    sentence = study.source["aims"] or f"The study asks {text}."
     swept = [axis for axis in study.axes if len(levels(study, axis.name)) > 1]
     if swept:
         nouns = [words.of_axis(axis.name).noun for axis in swept]
@@ -117,17 +117,28 @@ def data(study: Study) -> Section:
     ]
     model = (
         f"For observation i of group g, {MODEL}, where the "
-        "coefficients b_gk of a group are normal with mean β_k and the between-group SD, "
-        "independently of each other. Predictors and noise are normal."
+        "coefficients b_gk of a group vary around β_k with the between-group SD. Unless a "
+        "setting below says otherwise, coefficients, predictors and noise are normal and "
+        "independent, and groups have the same number of observations."
     )
     if all(one["beta"] == "random" for one in study.conditions):
         model += " Each β_k is drawn anew from U(0, 1) for every dataset."
     text = f"The design has {design} {words.listed(grid)}."
     if fixed:
         text += f" Other settings that are not at their defaults: {', '.join(fixed)}."
+    least, most = min(study.sizes.values()), max(study.sizes.values())
+    number = words.counted(most, "dataset")
+    if study.precision:
+        number = (
+            f"as many datasets as bring the Monte Carlo standard error of "
+            f"{words.of_measure(study.precision.measure).title.lower()} down to "
+            f"{study.precision.mcse:g}, but at most {most:,},"
+        )
+    elif least < most:
+        number = f"{least:,} to {number}"
     replications = (
-        f"Each condition has {words.counted(study.n_sims, 'dataset')} with seeds of their own, "
-        f"derived from the study’s seed {study.seed}. All analyses see the same datasets."
+        f"Each condition has {number} with seeds of their own, derived from the study’s seed "
+        f"{study.seed}. All analyses see the same datasets."
     )
     return Section("Data-generating mechanisms", [model, text, replications])
 
@@ -163,9 +174,10 @@ def analyses(study: Study, known: Mapping[str, Mapping[str, str]]) -> Section:
 
 def measures(study: Study) -> Section:
     """What is measured, and how precisely."""
-    half = 1.96 * np.sqrt(words.NOMINAL * (1 - words.NOMINAL) / study.n_sims)
+    n_sims = min(study.sizes.values()) if not study.precision else study.precision.first
+    half = 1.96 * np.sqrt(words.NOMINAL * (1 - words.NOMINAL) / n_sims)
     precision = (
-        f"With {words.counted(study.n_sims, 'replication')}, a coverage near 95% is known to "
+        f"With {words.counted(n_sims, 'replication')}, a coverage near 95% is known to "
         f"within ±{100 * half:.2g} percentage points (1.96 Monte Carlo standard errors)."
     )
     verdict = {

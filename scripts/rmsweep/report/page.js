@@ -94,6 +94,7 @@
       const number = (name) => (name in from ? column(from[name])[at] : null);
       const reason = "reason" in own ? D.reasons[column(own.reason)[at] - 1] || "" : "";
       const found = { value: number("value"), mcse: number("mcse"), used, reason };
+      found.planned = column(D.counts.planned)[c];
       found.run = column(D.counts.run)[c];
       const first = measure.paired ? D.pairs[p][0] : p;
       found.converged = column(D.counts.converged)[c * names.length + first];
@@ -123,7 +124,7 @@
 
     function record(measure, use, c, p, t, found) {
       const [first, second] = measure.paired ? D.pairs[p] : [p, -1];
-      const counts = [D.planned, found.run, found.converged, found.used];
+      const counts = [found.planned, found.run, found.converged, found.used];
       return [
         ...D.axes.map((axis, place) => axis.levels[D.conditions[c][place]]),
         ...[names[first], second < 0 ? "" : names[second]],
@@ -321,7 +322,7 @@
           axisOf[axis].levels.map((value, i) => ({ value, text: axisOf[axis].headers[i] })),
           S[`at.${axis}`],
         );
-        hidden(id, [S.x, S.c, S.r].includes(axis));
+        hidden(id, !isHeld(axis));
       }
       const now = new Set(S.a.split(","));
       for (const box of document.querySelectorAll("input[data-analysis]")) {
@@ -415,8 +416,21 @@
         }
       }
       S[key] = value;
+      if (key.startsWith("at.")) reconcile(key.slice(3));
       remember();
       update();
+    }
+
+    const isHeld = (axis) => ![S.x, S.c, S.r].includes(axis);
+    const levelText = (c, axis) => axisOf[axis].levels[level(c, axis)];
+
+    // of a study that is not crossed, the other axes follow to where there is a condition
+    function reconcile(changed) {
+      const held = several.filter(isHeld);
+      const agreement = (c) => held.filter((axis) => levelText(c, axis) === S[`at.${axis}`]).length;
+      const own = D.conditions.keys().filter((c) => levelText(c, changed) === S[`at.${changed}`]);
+      const best = [...own].reduce((a, b) => (agreement(b) > agreement(a) ? b : a));
+      for (const axis of held) S[`at.${axis}`] = levelText(best, axis);
     }
 
     function listen() {
@@ -562,7 +576,7 @@
     function visible() {
       const measure = measureOf[S.m];
       const use = S.u in measure.fits ? S.u : "all";
-      const held = several.filter((axis) => ![S.x, S.c, S.r].includes(axis));
+      const held = several.filter(isHeld);
       const now = new Set(chosen());
       const reference = names.indexOf(S.v);
       const members = measure.paired
@@ -571,7 +585,7 @@
       const t = measure.terms.length ? D.terms.indexOf(S.t) : -1;
       const points = [];
       for (let c = 0; c < D.conditions.length; c += 1) {
-        if (held.some((axis) => axisOf[axis].levels[level(c, axis)] !== S[`at.${axis}`])) continue;
+        if (held.some((axis) => levelText(c, axis) !== S[`at.${axis}`])) continue;
         for (const [p, place] of members) {
           const found = cell(measure, use, c, p, t);
           if (!found || found.value === null) continue;
@@ -586,7 +600,7 @@
             ...{ condition: conditionText(c), value: said, mcse: error },
             counts:
               `${whole(found.used)} used, ${whole(found.converged)} converged, ` +
-              `${whole(found.run)} run, ${whole(D.planned)} planned`,
+              `${whole(found.run)} run, ${whole(found.planned)} planned`,
             said: `${names[place]}, ${conditionText(c)}: ${said} (MCSE ${error})`,
             record: record(measure, use, c, p, t, found),
           });
@@ -601,7 +615,7 @@
     }
 
     function heldText() {
-      const held = several.filter((axis) => ![S.x, S.c, S.r].includes(axis));
+      const held = several.filter(isHeld);
       const text = (axis) => axisOf[axis].headers[axisOf[axis].levels.indexOf(S[`at.${axis}`])];
       return held.map(text);
     }
@@ -667,7 +681,7 @@
       const present = (axis) => (axis ? axisOf[axis].headers : [""]);
       const [columns, rows] = [present(S.c), present(S.r)];
       const beside = list || !S.c ? 1 : columns.length;
-      const panelWidth = Math.max(90, Math.floor((width - 100 - 14 * beside) / beside));
+      const panelWidth = Math.max(90, Math.floor((width - (list ? 64 : 100) - 14 * beside) / beside));
       const inner = spec.spec;
       inner.width = Math.min(panelWidth, beside === 1 && !list ? 620 : 420);
       inner.height = Math.max(120, Math.min(220, Math.round(inner.width * 0.62)));
@@ -846,8 +860,10 @@
       const one = D.datasets[k];
       const there = Boolean(one?.terms);
       byId("dataset-figure").hidden = !there;
-      byId("forest-figure").hidden = !one;
-      if (!one) return;
+      if (!one) {
+        byId("forest-figure").hidden = true;
+        return;
+      }
       const places = chosen();
       const constant = there ? one.terms.indexOf("Intercept") : -1;
       const predictor = t === constant ? (constant === 0 ? 1 : 0) : t;
@@ -904,6 +920,8 @@
           const said = `${names[place]}: ${value}, interval ${ends}`;
           return { analysis: names[place], x, low, high, ends, value, said };
         });
+      byId("forest-figure").hidden = !estimates.length;
+      if (!estimates.length) return;
       spec.datasets = { estimates, truth: t < one.truth.length ? [{ x: one.truth[t] }] : [] };
       spec.width = Math.max(100, boxWidth("forest") - 40 - 7.5 * Math.max(...names.map((it) => it.length)));
       spec.height = { step: 30 };

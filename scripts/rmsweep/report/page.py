@@ -125,7 +125,8 @@ def html(
     environment.filters["math"] = with_math
     render = partial(
         environment.get_template(TEMPLATE).render,
-        question=QUESTION,
+        question=study.source["title"] or QUESTION,
+        description=study.source["description"],
         study=study.name,
         made_with=json.dumps(dict(made_with)),
         light=LIGHT | {f"s{k}": one["light"] for k, one in enumerate(strategies)},

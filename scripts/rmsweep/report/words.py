@@ -221,8 +221,9 @@ AXES = {
 
 def of_axis(name: str) -> AxisWords:
     """The words for an axis, also for one that has none of its own."""
-    words = name.replace("_", " ")
-    return AXES.get(name, AxisWords(words.capitalize(), f"the {words}", words + " {}"))
+    words = name.replace("_", " ").replace(" sd", " SD").replace(" icc", " ICC")
+    label = words[0].upper() + words[1:]
+    return AXES.get(name, AxisWords(label, f"the {words}", words + " {}"))
 
 
 def of_level(axis: str, level: Level) -> str:
