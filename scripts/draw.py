@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,77 +23,176 @@ os.environ["MPLBACKEND"] = "agg"
 from matplotlib.figure import Figure
 
 from rmsweep.errors import UsageError, UserError
-from rmsweep.figures import claims, coefficients, convergence, grid, metrics, rates, style
-from rmsweep.figures.facets import read_fits
+from rmsweep.figures import (
+    claims,
+    coefficients,
+    convergence,
+    cost,
+    grid,
+    metrics,
+    names,
+    nested_loop,
+    points,
+    style,
+    zip_plot,
+)
+from rmsweep.figures.facets import View, read_fits, read_measures
 from rmsweep.sweep import provenance, tables
 
 Drawn = Iterator[tuple[str, Figure]]
-NAMES = [*tables.METRICS, "convergence", *rates.TEXTS, "claims", "coefficients", "grid"]
 
 
-def draw_metric(table: Path, name: str, scale: metrics.Scale) -> Drawn:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be drawn: from which table, what of the study, on what scale."""
+
+    table: Path
+    view: View
+    scale: metrics.Scale = "log"
+
+    @property
+    def measures(self) -> Path:
+        """The table of performance."""
+        return self.table.with_name("performance.parquet")
+
+
+def draw_metric(wish: Wish, name: str) -> Drawn:
     """Box plots of a metric, slice by slice."""
-    for part, fits in read_fits(table, name).slices().items():
-        yield part, metrics.draw(fits, name, scale)
+    for part, rows in read_fits(wish.table, name, wish.view).slices().items():
+        yield part, metrics.draw(rows, name, wish.scale)
 
 
-def draw_convergence(table: Path) -> Drawn:
-    """Bars of the convergence rates, slice by slice."""
-    for part, fits in read_fits(table, "fit_success").slices().items():
-        yield part, convergence.draw(fits)
+def draw_convergence(wish: Wish, name: str) -> Drawn:
+    """Bars of how the fits went, slice by slice."""
+    read = convergence.read_successes if wish.view.post else convergence.read_causes
+    for part, rows in read(wish.table, wish.view).slices().items():
+        yield part, convergence.draw_rates(rows) if wish.view.post else convergence.draw(rows)
 
 
-def draw_rates(table: Path, name: str) -> Drawn:
-    """Points of a rate of the performance measures, slice by slice."""
-    measured = rates.read_rates(table.with_name("performance.parquet"), name)
-    for part, fits in measured.slices().items():
-        yield part, rates.draw(fits, name)
+def draw_points(wish: Wish, name: str) -> Drawn:
+    """Points of a performance measure, slice by slice."""
+    rows = read_measures(wish.measures, [points.SPECS[name].measure], wish.view)
+    for part, own in rows.slices().items():
+        yield part, points.draw(own, name)
 
 
-def draw_claims(table: Path) -> Drawn:
+def draw_zip(wish: Wish, name: str) -> Drawn:
+    """Zip plots of some conditions, slice by slice."""
+    measured = read_measures(wish.measures, ["coverage"], wish.view)
+    for part, own in measured.slices().items():
+        yield part, zip_plot.draw(own, wish.table.with_name("coefs.parquet"))
+
+
+def draw_cost(wish: Wish, name: str) -> Drawn:
+    """Processor time against accuracy, slice by slice."""
+    rows = cost.read(wish.table.with_name("timings.parquet"), wish.measures, wish.view)
+    for part, own in rows.slices().items():
+        yield part, cost.draw(own)
+
+
+def draw_nested_loop(wish: Wish, name: str) -> Drawn:
+    """All conditions of the study in one figure."""
+    yield "", nested_loop.draw(read_measures(wish.measures, nested_loop.MEASURES, wish.view))
+
+
+def draw_coefficients(wish: Wish, name: str) -> Drawn:
+    """Densities of the groups' coefficients, slice by slice."""
+    for part in read_fits(wish.table, "fit_success", wish.view).slices():
+        yield part, coefficients.draw(wish.view, part)
+
+
+def draw_grid(wish: Wish, name: str) -> Drawn:
+    """The study's design, slice by slice."""
+    draw = grid.draw_planes_of if wish.view.post else grid.draw
+    for part in read_fits(wish.table, "fit_success", wish.view).slices():
+        yield part, draw(wish.view, part)
+
+
+def draw_claims(wish: Wish, name: str) -> Drawn:
     """The claims, slice by slice."""
-    for one in claims.read_claims(table.parent).slices():
+    for one in claims.read_claims(wish.table.parent).slices():
         yield one.slice, claims.draw(one)
 
 
-def draw_design(table: Path, draw: Callable[..., Figure]) -> Drawn:
-    """A figure of the study's design, slice by slice."""
-    for part, fits in read_fits(table, "fit_success").slices().items():
-        yield part, draw(fits.study, part, fits.study.slices()[part])
+FIGURES: dict[str, Callable[[Wish, str], Drawn]] = {
+    **dict.fromkeys(tables.METRICS, draw_metric),
+    **dict.fromkeys(points.SPECS, draw_points),
+    "convergence": draw_convergence,
+    "zip": draw_zip,
+    "cost": draw_cost,
+    "nested_loop": draw_nested_loop,
+    "claims": draw_claims,
+    "coefficients": draw_coefficients,
+    "grid": draw_grid,
+}
 
 
 @cli.one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; draw."""
     parser = cli.parser(__doc__)
-    parser.add_argument("fits", type=Path, help="the study's fits.parquet")
+    parser.add_argument("fits", type=Path, help="the study's fits.parquet; others are beside it")
     parser.add_argument(
         "--output", type=cli.output_folder, help="folder; default, figures beside the table"
     )
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(names.NAMES)}")
     parser.add_argument(
-        "--only",
-        nargs="+",
-        metavar="NAME",
-        help=f"of {', '.join(NAMES)}; size, coverage and claims need the measures beside it",
+        "--style",
+        choices=("paper", "post"),
+        default="paper",
+        help="post: the post's six figures, as the post drew them, into figures-of-the-post",
     )
     parser.add_argument(
         "--scale",
         choices=("log", "linear"),
-        default="log",
         help="y axis of the metrics: log (default), or linear as in the post",
+    )
+    parser.add_argument(
+        "--strategies", nargs="+", default=[], metavar="NAME", help="those to show; default, up to "
+        "eight, of each family one and then others"
+    )  # fmt: skip
+    parser.add_argument(
+        "--reference",
+        default="",
+        metavar="NAME",
+        help="strategy that others are compared with; default, lmer or the first",
+    )
+    parser.add_argument(
+        "--terms",
+        nargs="+",
+        default=[],
+        metavar="TERM",
+        help="coefficients to show; default, all where there is room",
+    )
+    for place, what in {"rows": "rows of panels", "columns": "columns", "x": "x axis"}.items():
+        text = f"axis of the study for the {what}; what has no place gets figures of its own"
+        parser.add_argument(f"--{place}", default="", metavar="AXIS", help=text)
+    parser.add_argument(
+        "--at",
+        nargs="+",
+        default=[],
+        metavar="AXIS=LEVEL",
+        help="condition of the zip plot; default, the middle of the x axis, the first rows",
     )
     parser.add_argument("--jobs", type=cli.whole(1), default=1, help="figures to draw at a time")
     options = parser.parse_args(argv)
 
-    table = options.fits
-    wanted = options.only or NAMES
+    table, post = options.fits, options.style == "post"
+    wanted = options.only or (names.POST if post else names.NAMES)
     for name in wanted:
-        if name not in NAMES:
-            raise UsageError(f"--only: {name!r}; allowed: {', '.join(NAMES)}")
-    folder = options.output or cli.output_folder(table.parent / "figures")
+        if name not in names.NAMES:
+            raise UsageError(f"--only: {name!r}; allowed: {', '.join(names.NAMES)}")
+    usual = "figures-of-the-post" if post else "figures"
+    folder = options.output or cli.output_folder(table.parent / usual)
     fits = read_fits(table, "fit_success")
-    made_with = provenance.figure_identity(fits.study, fits.made_with)
-    one = partial(draw_one, table, folder, made_with, options.scale)
+    layout = names.Layout.of(fits.study, options.rows, options.columns, options.x)
+    chosen = options.strategies, options.reference, layout, options.terms, options.at, post
+    wish = Wish(table, View.of(fits.study, *chosen), options.scale or ("linear" if post else "log"))
+    # a study's own figures are those without wishes: the next run draws them anew
+    wishes = vars(options).keys() - {"fits", "output", "only", "jobs"}
+    asked = [name for name in sorted(wishes) if getattr(options, name) != parser.get_default(name)]
+    made_with = provenance.figure_identity(fits.study, fits.made_with, " ".join(asked))
+    one = partial(draw_one, wish, folder, made_with)
     fork = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(options.jobs, len(wanted)), fork) as pool:
         try:
@@ -105,23 +205,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def draw_one(
-    table: Path, folder: Path, made_with: Mapping[str, str], scale: metrics.Scale, name: str
-) -> set[Path]:
+def draw_one(wish: Wish, folder: Path, made_with: Mapping[str, str], name: str) -> set[Path]:
     """Draw one figure, slice by slice; give the files."""
-    if name in tables.METRICS:
-        figures = draw_metric(table, name, scale)
-    elif name in rates.TEXTS:
-        figures = draw_rates(table, name)
-    elif name == "convergence":
-        figures = draw_convergence(table)
-    elif name == "claims":
-        figures = draw_claims(table)
-    else:
-        figures = draw_design(table, {"coefficients": coefficients.draw, "grid": grid.draw}[name])
     drawn: set[Path] = set()
-    for part, figure in figures:
-        paths = style.paths(folder, part, name)
+    for part, figure in FIGURES[name](wish, name):
+        paths = names.paths(folder, name, [part])
         style.save(figure, paths, made_with)
         drawn.update(paths)
     return drawn
@@ -132,7 +220,7 @@ def remove_others(folder: Path, drawn: Collection[Path]) -> None:
     for path in sorted(folder.rglob("*.svg")):
         with suppress(ValueError):  # not one of ours
             if path not in drawn and "drawn_by" in provenance.made_with(path):
-                for kind in style.KINDS:
+                for kind in names.KINDS:
                     path.with_suffix(f".{kind}").unlink(missing_ok=True)
                 with suppress(OSError):  # others are still there
                     path.parent.rmdir()

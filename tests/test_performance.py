@@ -258,6 +258,21 @@ def test_many_strategies_are_compared_with_the_first() -> None:
     assert compared_places(one) == [(0, other) for other in range(1, 9)]
 
 
+def test_decisions_agree_where_both_reject_or_neither_does() -> None:
+    def fits(p_values: list[float]) -> Fits:
+        nothing = np.zeros(len(p_values))
+        return Fits(*[nothing] * 5, np.array(p_values), *[nothing] * 3)
+
+    def agreement_of(one: Fits, two: Fits) -> Result:
+        return PAIRED["decision_agreement"].sum_up(PAIRED["decision_agreement"].of(one, two))
+
+    one, two = fits([0.01, 0.2, 0.04, 0.5, np.nan]), fits([0.03, 0.9, 0.06, 0.01, 0.01])
+    agreement = agreement_of(one, two)
+    assert agreement == rate(np.array([1.0, 1.0, 0.0, 0.0]))
+    assert agreement_of(two, one) == agreement
+    assert agreement_of(one, one).value == 1.0
+
+
 def test_tables_of_different_studies_are_refused(
     folder: Path, table: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

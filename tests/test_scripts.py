@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -503,8 +502,6 @@ def test_checks_that_could_not_fail_are_refused() -> None:
 def test_drawing_without_memory_is_said_in_one_line(
     merged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(draw, "read_fits", lambda *_: SimpleNamespace(study=None, made_with={}))
-    monkeypatch.setattr(draw.provenance, "figure_identity", lambda *_: {})
     monkeypatch.setattr(draw, "draw_one", killed)
     assert draw.main([str(merged / "fits.parquet")]) == 2
     assert capsys.readouterr().err.startswith("error: a process that draws was killed")

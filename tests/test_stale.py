@@ -27,6 +27,7 @@ from snakemake.workflow import Workflow
 import fit_cell
 from rmsweep import plan
 from rmsweep.config import load_study, schema
+from rmsweep.figures.names import NAMES
 from rmsweep.sweep import provenance, shard, tables
 from rmsweep.sweep.judge import Judge
 
@@ -176,7 +177,8 @@ class Study:
         """The tables but for the timings, and perhaps the figures, byte for byte."""
         folder = self.checkout.results()
         paths = [folder / name for name in TABLES]
-        paths += folder.glob("figures/*") if figures else []
+        # the figure of costs shows times
+        paths += [p for p in folder.glob("figures/*") if figures and p.stem != "cost"]
         return {path.name: path.read_bytes() for path in paths}
 
     def edit(self, name: str, old: str, new: str) -> None:
@@ -299,16 +301,20 @@ class TestChange:
             assert two.as_py() == (2 if row % 2 else 1) * one.as_py()
 
     def test_that_leaves_figures_and_tables_without_a_study(self, finished: Study) -> None:
-        finished.run(target="all", audit=1, strategies=["lm"], grid={"noise_sd": [1, 2]})
+        # the first two have places in the panels, as the study's other axes have one level
+        grid = {"predictor_sd": [1, 2], "noise_mean": [0, 1], "noise_sd": [1, 2]}
+        finished.run(target="all", audit=1, strategies=["lm"], grid=grid)
         folder = finished.checkout.results()
         assert sorted(path.name for path in (folder / "figures").iterdir()) == [
+            "nested_loop.png",
+            "nested_loop.svg",
             "noise_sd=1",
             "noise_sd=2",
         ]
         (folder / "figures" / "mine.svg").write_text("<svg/>")
         finished.run(target="all", strategies=["lm"])
         assert not list(folder.glob("a*"))
-        assert len(list((folder / "figures").iterdir())) == 18 + 1
+        assert len(list((folder / "figures").iterdir())) == 2 * len(NAMES) + 1
 
     def test_of_a_comment(self, finished: Study) -> None:
         finished.edit("data/scenario.py", '"""The scenario:', '# Note.\n"""Our scenario:')

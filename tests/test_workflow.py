@@ -26,6 +26,7 @@ from rmsweep import plan
 from rmsweep.config import read_study
 from rmsweep.design import Study
 from rmsweep.errors import UserError
+from rmsweep.figures.names import NAMES
 from rmsweep.sweep import tables
 from rmsweep.sweep.content import DamagedError
 from rmsweep.sweep.merge import MergeError, merge
@@ -70,7 +71,7 @@ def test_everything_is_made(reference: Checkout) -> None:
     claims = pq.read_table(reference.results() / "claims.parquet")
     assert set(claims["id"].to_pylist()) == set(range(1, 34))
     assert reference.table("claims_by_condition").num_rows
-    assert len(list((reference.results() / "figures").glob("*.svg"))) == 9
+    assert len(list((reference.results() / "figures").glob("*.svg"))) == len(NAMES)
 
 
 @pytest.mark.parametrize(

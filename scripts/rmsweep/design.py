@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -380,20 +380,40 @@ class Study:
         """Replications of a condition; of one that is not in the study, as many as of any."""
         return self.sizes.get(condition.key, self.n_sims)
 
+    def levels(self, axis: str) -> list[Level]:
+        """The levels of an axis: numbers in their order, texts in the study's."""
+        found = dict.fromkeys(condition.levels[axis] for condition in self.conditions)
+        texts = any(isinstance(level, str) for level in found)
+        # a list that happens to be one number is a number among texts
+        return list(found) if texts else sorted(found)
+
     @property
     def further_axes(self) -> tuple[Axis, ...]:
         """The axes beyond the main ones."""
         return tuple(axis for axis in self.axes if axis.name not in MAIN)
 
-    def slices(self) -> dict[str, list[Condition]]:
-        """The conditions by the levels of the further axes, such as ``noise_sd=1``.
+    def slices(self, inside: Collection[str] = MAIN) -> dict[str, list[Condition]]:
+        """The conditions by the levels of the axes that a picture has no place for.
 
-        A study without further axes is one slice, with an empty name.
+        Parameters
+        ----------
+        inside : collection of str
+            The axes that it has a place for.
+
+        Returns
+        -------
+        dict
+            By name, such as ``noise_sd=1``. Where there are no further axes with several levels,
+            there is one slice, with an empty name.
         """
+        outside = [
+            axis.name
+            for axis in self.axes
+            if axis.name not in inside and len(self.levels(axis.name)) > 1
+        ]
         found: dict[str, list[Condition]] = {}
         for condition in self.conditions:
-            levels = {axis.name: condition.levels[axis.name] for axis in self.further_axes}
-            name = ",".join(f"{key}={plain(level)}" for key, level in levels.items())
+            name = ",".join(f"{key}={plain(condition.levels[key])}" for key in outside)
             found.setdefault(name, []).append(condition)
         return found
 

@@ -19,11 +19,11 @@ from rmsweep.cli import in_words
 from rmsweep.config import DEFAULT_STUDY, load_study, one_line, read_settings
 from rmsweep.design import Block, parse_sims
 from rmsweep.errors import UserError
+from rmsweep.figures import names as figure_names
 from rmsweep.strategies import is_file
 from rmsweep.sweep import lock, looks
 from rmsweep.sweep.judge import Judge
 from rmsweep.sweep.provenance import needed_programs, table_identity
-from rmsweep.sweep.tables import METRICS, RATES
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -293,27 +293,28 @@ def claims(name="claims"):
 
 
 @cache
-def slices():
-    """The slices of the study that have figures: with incomplete tables, those that have rows."""
-    there = set(STUDY.slices())
+def slices(name):
+    """The slices that a figure is drawn for: with incomplete tables, those that have rows."""
+    parts = figure_names.slices(STUDY, name)
     if STUDY.allow_incomplete:
         usable = {
             planned.condition.key
             for planned in plan.blocks(JUDGE.planned)
             if JUDGE.usable(f"{RESULTS}/cells/{planned.path}")
         }
-        parts = STUDY.slices().items()
-        there = {part for part, own in parts if any(c.key in usable for c in own)}
-    return sorted(there)
+        return sorted(
+            part for part, own in parts.items() if any(c.key in usable for c in own)
+        )
+    return sorted(parts)
 
 
 def figures():
     """The study's figures, slice by slice."""
+    folder = Path(RESULTS, "figures")
     return [
-        f"{Path(RESULTS, 'figures', part, name)}.{kind}"
-        for part in slices()
-        for name in (*METRICS, "convergence", *RATES, "claims", "coefficients", "grid")
-        for kind in ("png", "svg")
+        str(path)
+        for name in figure_names.NAMES
+        for path in figure_names.paths(folder, name, slices(name))
     ]
 
 

@@ -1,7 +1,7 @@
-"""Figures: all of them from the merged table and its measures, by one job.
+"""Figures: all of them from the merged tables and their measures, by one job.
 
-Needs fits.parquet, and beside it performance.parquet and the tables of claims; makes PNG and SVG of
-every figure, for each slice of the study.
+Needs fits.parquet and, beside it, coefs, timings, performance and the tables of claims; makes PNG and
+SVG of every figure, for each slice of the study.
 """
 
 
@@ -13,6 +13,8 @@ rule draw:
     input:
         due(*figures()),
         fits=f"{RESULTS}/fits.parquet",
+        coefs=f"{RESULTS}/coefs.parquet",
+        timings=f"{RESULTS}/timings.parquet",
         performance=f"{RESULTS}/performance.parquet",
         claims=f"{RESULTS}/claims.parquet",
         by_condition=f"{RESULTS}/claims_by_condition.parquet",

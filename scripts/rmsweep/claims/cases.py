@@ -30,7 +30,7 @@ MEASURES: dict[str, tuple[str, Scale]] = {
     "size_of_slopes": ("size for slopes", "rate"),
     "coverage": ("coverage", "rate"),
     "coverage_of_slopes": ("coverage for slopes", "rate"),
-    "agreement_of_slopes": ("same decisions on slopes", "rate"),
+    "decision_agreement_of_slopes": ("same decisions on slopes", "rate"),
     "failure_rate": ("failure rate", "rate"),
     "optimizer_share_of_failures": ("failures with an optimizer's code", "rate"),
     "difference_of_size_of_slopes": ("size for slopes", "difference"),

@@ -297,7 +297,7 @@ CLAIMS = (
         (
             Test(T, ("lm",), ABOUT_SAME, against=("lmer",)),
             Test("size_of_slopes", ("lm", "lmer"), LIBERAL),
-            Test("agreement_of_slopes", ("lm",), Region(AGREE), against=("lmer",)),
+            Test("decision_agreement_of_slopes", ("lm",), Region(AGREE), against=("lmer",)),
         ),
     ),
     Claim(
@@ -380,7 +380,7 @@ CLAIMS = (
         "mixed model that converges.",
         (
             Test(
-                "agreement_of_slopes",
+                "decision_agreement_of_slopes",
                 ("lm", "lm2"),
                 Region(AGREE),
                 against=("lmer",),

@@ -1,44 +1,56 @@
-"""Densities of the groups' own coefficients: what the between-group SD means."""
+"""The groups' own coefficients: what the between-group SD means."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from rmsweep.config import axis_defaults
 from rmsweep.data.scenario import RANDOM, Simulated, simulate
 from rmsweep.data.vectors import vector
-from rmsweep.design import Condition, Study, plain
+from rmsweep.design import Condition, plain
 from rmsweep.figures import style
+from rmsweep.figures.facets import View
 
 N_GROUPS = 5000
 COLOURS = {"Intercept": "#6A51A3", "IV1": "#41AB5D"}
 ROW = 0.85
+MOST_DOTS = 100
+DENSITIES = (
+    "Densities over {n:,} simulated groups (the post's persons), for each between-group SD of the "
+    "study “{study}”. Dashed lines: the true values, {truths}. All panels have the same x axis; "
+    "heights are scaled to each panel."
+)
+RANGES = (
+    "Where the groups' own coefficients are, for each between-group SD of the study “{study}”: "
+    "thick lines hold half of {n:,} simulated groups, thin lines 95%; dots are {dots} of them. "
+    "Dashed lines: the true values, {truths}. The larger the SD, the less a single group says. The "
+    "axis is linear near zero and logarithmic far from it."
+)
 
 
-def draw(study: Study, name: str, conditions: Sequence[Condition]) -> Figure:
-    """Draw one panel per sigma: densities of intercepts and slopes around the truth.
+def draw(view: View, name: str) -> Figure:
+    """Draw one panel per sigma: where intercepts and slopes are around the truth.
 
     The model has an intercept and one slope, as in the post. The panels share their groups:
     only the distance to the truth grows.
 
     Parameters
     ----------
-    study : Study
-        Its seed.
+    view : View
+        Of the study whose seed, and whose spread of the first two coefficients, they have.
     name : str
         Of the slice of the study; empty if it has only one.
-    conditions : sequence of Condition
-        Those of the slice: their sigma, and the spread of their first two coefficients.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
+    study = view.study
+    conditions = study.slices(view.layout.axes)[name]
     levels = sorted({condition.sigma for condition in conditions})
     populations = [population(study.seed, conditions[0], sigma) for sigma in levels]
     first = populations[0]
@@ -51,9 +63,9 @@ def draw(study: Study, name: str, conditions: Sequence[Condition]) -> Figure:
         width,
         body,
         "Coefficients of individual groups",
-        f"Densities over {N_GROUPS:,} simulated groups (the post's persons), for each "
-        f"between-group SD of the study “{study.name}”. Dashed lines: the true values, "
-        f"{truths}. All panels have the same x axis; heights are scaled to each panel.",
+        (DENSITIES if view.post else RANGES).format(
+            n=N_GROUPS, study=study.name, truths=truths, dots=MOST_DOTS
+        ),
         entries=COLOURS,
         slice_name=name,
     )
@@ -62,8 +74,14 @@ def draw(study: Study, name: str, conditions: Sequence[Condition]) -> Figure:
     for row, (sigma, simulated) in enumerate(zip(levels, populations, strict=True)):
         box = (left, top - ROW * (row + 1), width - left - right, 0.85 * ROW)
         axes = figure.add_axes(tuple(np.array(box) / [width, height, width, height]))
-        draw_densities(axes, simulated)
+        (draw_densities if view.post else draw_ranges)(axes, simulated)
         last = row == len(levels) - 1
+        if not view.post:
+            axes.set_xscale("asinh", linear_width=0.5)
+            ticks = [tick for tick in (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if tick < spread]
+            axes.set_xticks([*(-tick for tick in ticks[::-1]), 0, *ticks])
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(float(value))))
+            axes.xaxis.set_minor_locator(NullLocator())
         axes.set(xlim=(-spread, spread), xlabel="Coefficient of a group" if last else "")
         axes.tick_params(labelbottom=last, length=2.5 if last else 0)
         axes.set_ylabel(f"SD {plain(sigma)}", rotation=0, ha="right", va="center", weight="bold")
@@ -96,4 +114,22 @@ def draw_densities(axes: Axes, simulated: Simulated) -> None:
             sns.kdeplot(x=values, ax=axes, color=colour, fill=True, alpha=0.3, linewidth=1.2)
         axes.axvline(beta, color=colour, linestyle="--" if varies else "-", linewidth=1.1)
     axes.set(yticks=[])
+    axes.spines["left"].set_visible(False)
+
+
+def draw_ranges(axes: Axes, simulated: Simulated) -> None:
+    """Draw where the coefficients of one population are, and its truth."""
+    for row, (term, beta, values) in enumerate(
+        zip(simulated.data.terms, simulated.betas, simulated.coefficients.T, strict=True)
+    ):
+        colour, height = COLOURS[term], -float(row)
+        low, q1, q3, high = np.quantile(values, [0.025, 0.25, 0.75, 0.975])
+        axes.hlines(height, low, high, color=colour, linewidth=1.2)
+        axes.hlines(height, q1, q3, color=colour, linewidth=4)
+        dots = values[:MOST_DOTS]
+        jitter = np.random.default_rng(0).uniform(0.18, 0.42, len(dots))
+        axes.scatter(dots, height + jitter, s=3, color=colour, alpha=0.6, linewidths=0)
+        line = "--" if np.ptp(values) > 0 else "-"
+        axes.axvline(beta, color=colour, linestyle=line, linewidth=0.9)
+    axes.set(yticks=[], ylim=(-1.4, 0.6))
     axes.spines["left"].set_visible(False)

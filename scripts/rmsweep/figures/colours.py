@@ -43,7 +43,7 @@ FAMILIES = {
     "lmer": Family("#12A773", "#063D2A", "^"),
     "lmer_mis": Family("#5F080F", "#E0606A", "D"),
 }
-OF_MODULES = {"least_squares": "lm", "two_stage": "lm2", "mixed": "lmer"}
+OF_MODULES = {"least_squares": "lm", "two_stage": "lm2", "mixed": "lmer", "gee_bias_reduced": "gee"}
 """The families of strategies whose names don't say it."""
 SPARE = (
     Family("#6A3D9A", "#A97FD1", "P"),

@@ -13,30 +13,95 @@ from matplotlib.patches import Rectangle
 from rmsweep.data.dataset import Array
 from rmsweep.design import Condition, Study, plain
 from rmsweep.figures import style
+from rmsweep.figures.facets import View, shared, spelled
 
 SHADES = ("#DCE9F5", "#08306B")
 MAX_DOTS = 100
 
 
-def draw(study: Study, name: str, conditions: Sequence[Condition]) -> Figure:
-    """Draw the grid: rows of groups, columns of observations, planes of sigma.
+def draw(view: View, name: str) -> Figure:
+    """Draw the design as a table: a cell for each level of the layout's rows and columns.
+
+    Parameters
+    ----------
+    view : View
+    name : str
+        Of the slice of the study; empty if it has only one.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    study, layout = view.study, view.layout
+    conditions = study.slices(layout.axes)[name]
+    rows, columns = (
+        [level for level in study.levels(axis) if any(c.levels[axis] == level for c in conditions)]
+        for axis in (layout.rows, layout.columns)
+    )
+    right, gap, tall = 0.15, 0.06, 0.62
+    heads = [in_lines(spelled(layout.columns, level, short=True)) for level in columns]
+    row_heads = [in_lines(spelled(layout.rows, level, short=True)) for level in rows]
+    left, broadest = 0.25 + style.inches(row_heads), 0.1 + style.inches(heads)
+    cell = max(min((style.MAX_WIDTH - left - right) / len(columns), 2.2), 1.1, broadest)
+    width = max(left + right + len(columns) * cell, style.MIN_WIDTH)
+    head = 0.42
+    texts = [spelled(layout.x, level) for level in study.levels(layout.x)]
+    largest = max(condition.n_groups * condition.n_obs for condition in conditions)
+    figure, top = style.page(
+        width,
+        head + len(rows) * tall + 0.1,
+        f"The design – {study.title}",
+        f"{describe(study, conditions)} Within each cell: {', '.join(texts)}. The darker a cell, "
+        f"the more observations a dataset has.{shared(view)}",
+        entries={},
+        slice_name=name,
+    )
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, figure.get_figheight()))
+    axes.set_axis_off()
+    for i, j in np.ndindex(len(rows), len(columns)):
+        there = [
+            condition
+            for condition in conditions
+            if (condition.levels[layout.rows], condition.levels[layout.columns])
+            == (rows[i], columns[j])
+        ]
+        x, y = left + j * cell, top - head - (i + 1) * tall
+        sizes = sorted({condition.n_groups * condition.n_obs for condition in there})
+        share = np.log(max(sizes[-1], 1)) / max(np.log(largest), 1) if sizes else 0.0
+        shade = style.tint("#4C93DB", 0.08 + 0.42 * share) if there else (0.97, 0.97, 0.97)
+        axes.add_patch(Rectangle((x, y), cell - gap, tall - gap, facecolor=shade))
+        middle = x + (cell - gap) / 2, y + (tall - gap) / 2
+        text = "not in the study"
+        if there:
+            span = f"{sizes[0]:,}" + (f" to {sizes[-1]:,}" if len(sizes) > 1 else "")
+            text = f"{span} obs.\n{len(there)} × {study.n_sims:,} datasets"
+        axes.text(*middle, text, ha="center", va="center", size=style.SMALL)
+        if i == 0:
+            y = top - head + 0.08
+            axes.text(middle[0], y, heads[j], ha="center", va="bottom", weight="bold")
+        if j == 0:
+            axes.text(left - 0.1, middle[1], row_heads[i], ha="right", va="center", weight="bold")
+    return figure
+
+
+def draw_planes_of(view: View, name: str) -> Figure:
+    """Draw the grid as the post does: rows of groups, columns of observations, planes of sigma.
 
     Each panel is one dataset's layout, a row of dots per group and a dot per observation, and
     behind it one plane per sigma.
 
     Parameters
     ----------
-    study : Study
-        Its number of replications and strategies.
+    view : View
     name : str
         Of the slice of the study; empty if it has only one.
-    conditions : sequence of Condition
-        Those of the slice.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
+    study = view.study
+    conditions = study.slices(view.layout.axes)[name]
     rows, columns, levels = axis_levels(conditions)
     shades = dict(zip(levels, blend(*SHADES, len(levels)), strict=True))
     left, right, gap, foot = 0.85, 0.05, 0.3, 0.38
@@ -52,8 +117,10 @@ def draw(study: Study, name: str, conditions: Sequence[Condition]) -> Figure:
     figure, top = style.page(
         width,
         head + len(rows) * pitch,
-        f"The parameter grid – study “{study.name}”",
-        describe(study, conditions),
+        f"The parameter grid – {study.title}",
+        f"{describe(study, conditions)} A row of dots is a group, a dot an observation (at most "
+        f"{MAX_DOTS} × {MAX_DOTS} are drawn); the planes are the between-group SDs, the smallest "
+        "in front.",
         entries={f"SD {plain(level)}": shades[level] for level in levels},
         slice_name=name,
     )
@@ -84,6 +151,11 @@ def draw(study: Study, name: str, conditions: Sequence[Condition]) -> Figure:
     return figure
 
 
+def in_lines(text: str) -> str:
+    """``10 groups`` as it is, ``noise_sd = 2`` in two lines."""
+    return text.replace(" = ", "\n= ")
+
+
 def axis_levels(conditions: Sequence[Condition]) -> tuple[list[int], list[int], list[float]]:
     """Numbers of groups, of observations, and SDs that occur."""
     return (
@@ -111,9 +183,7 @@ def describe(study: Study, conditions: Sequence[Condition]) -> str:
         crossed = f"{count(len(conditions), 'condition')} of {' × '.join(factors)}"
     return (
         f"{crossed}, each with {each}: {count(n_datasets, 'dataset')}. Analysed by "
-        f"{', '.join(names)}: {count(n_datasets * len(names), 'fit')}. A row of dots is a group, a "
-        f"dot an observation (at most {MAX_DOTS} × {MAX_DOTS} are drawn); the planes are the "
-        "between-group SDs, the smallest in front."
+        f"{', '.join(names)}: {count(n_datasets * len(names), 'fit')}."
     )
 
 

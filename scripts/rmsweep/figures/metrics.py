@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from rmsweep.figures import style
-from rmsweep.figures.facets import KEYS, Fits, Panel, facet_grid
+from rmsweep.figures.facets import KEYS, Panel, Rows, facet_grid
+from rmsweep.figures.points import NO_RESULT, counted, say_empty
 from rmsweep.measures.distributions import box_statistics
 from rmsweep.measures.sums import TEXTS
 
@@ -21,7 +22,16 @@ MAX_POINTS = 100
 MAX_VECTOR_BOXES = 1000
 
 
-def draw(fits: Fits, metric: str, scale: Scale = "log") -> Figure:
+ADVICE = {
+    "coef_abs_err": "Lower is better.",
+    "se_sum": "Lower is better only as far as it is true: see standard_errors and coverage.",
+    "t_sum": "Larger is not better: it is earned only if the intervals also cover (see coverage).",
+}
+FEW = 5
+"""Values below which a box would say more than there is."""
+
+
+def draw(rows: Rows, metric: str, scale: Scale = "log") -> Figure:
     """Draw the grid of box plots of a metric.
 
     Boxes and whiskers come from all fits; of more than `MAX_POINTS` in a box, the points are
@@ -29,7 +39,7 @@ def draw(fits: Fits, metric: str, scale: Scale = "log") -> Figure:
 
     Parameters
     ----------
-    fits : Fits
+    rows : Rows
         The table, with the metric as its value.
     metric : str
         Its name, for the titles (`rmsweep.measures.sums.TEXTS`).
@@ -41,26 +51,31 @@ def draw(fits: Fits, metric: str, scale: Scale = "log") -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    boxes = box_statistics(fits.frame, KEYS)
+    boxes = box_statistics(rows.frame, KEYS)
     thinned = len(boxes) and boxes["n"].max() > MAX_POINTS
     points = f"the first {MAX_POINTS} fits of each box" if thinned else "all fits"
     title, ylabel = TEXTS[metric]
     subtitle = (
-        f"Points: {points}, also those that did not converge. Boxes, in the legend's order: "
-        "quartiles, with whiskers to the last value within 1.5 interquartile ranges. The axis "
-        "ends with the longest whisker: triangles mark the boxes that have points beyond, and "
+        f"{ADVICE[metric]} {counted(rows.frame.groupby(KEYS, observed=True).size(), 'fit')} per "
+        f"box. Points: {points}, also those that did not converge. Boxes, in the legend's order: "
+        "quartiles, with whiskers to the last value within 1.5 interquartile ranges, and the mark "
+        f"of the strategy at the median; with fewer than {FEW} values there are points alone. The "
+        "axis ends with the longest whisker: triangles mark the boxes that have points beyond, and "
         "each panel says how many."
     )
-    figure, panels = facet_grid(fits, title, subtitle, ylabel, notes=True)
+    figure, panels = facet_grid(rows, title, subtitle, ylabel, notes=True)
     limits = y_limits(boxes, scale)
     for panel in panels:
-        panel.axes.set(yscale=scale, ylim=limits)
-        if scale == "log":
+        if panel.first:
+            panel.axes.set(yscale=scale, ylim=limits)
+        if panel.first and scale == "log":
             label_decades(panel.axes, limits)
-        draw_points(panel, fits, limits)
-        draw_boxes(panel, fits, boxes)
-        text = style.wrap(note(*outside(panel.frame, limits)), panel.width)
-        panel.axes.set_title(text, loc="right", pad=3)
+        if not panel.crowded:
+            draw_points(panel, rows, limits)
+        draw_boxes(panel, rows, boxes)
+        panel.say(note(panel.frame["value"], limits))
+        if not np.isfinite(panel.frame["value"]).any():
+            say_empty(panel.axes, NO_RESULT)
     return figure
 
 
@@ -88,71 +103,95 @@ def label_decades(axes: Axes, limits: tuple[float, float]) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def outside(frame: pd.DataFrame, limits: tuple[float, float]) -> tuple[int, int, int]:
-    """How many points lie above and below the limits, and how many fits have no value."""
-    finite = np.isfinite(frame["value"])
-    values = frame["value"][finite]
-    above, below = int((values > limits[1]).sum()), int((values < limits[0]).sum())
-    return above, below, int((~finite).sum())
+def note(values: pd.Series, limits: tuple[float, float]) -> str:
+    """``12 points above (largest 31), 3 failed fits not shown``; empty if all is to be seen."""
+    finite = values[np.isfinite(values)]
+    above, below = finite[finite > limits[1]], finite[finite < limits[0]]
+    parts = []
+    if len(above):
+        parts.append(f"{plural(len(above), 'point')} above (largest {above.max():.3g})")
+    if len(below):
+        parts.append(f"{plural(len(below), 'point')} below (smallest {below.min():.3g})")
+    if failed := len(values) - len(finite):
+        parts.append(f"{plural(failed, 'failed fit')} not shown")
+    return ", ".join(parts)
 
 
-def note(above: int, below: int, failed: int) -> str:
-    """``12 points above, 3 failed fits not shown``; empty if all is to be seen."""
-    counts = {"point{} above": above, "point{} below": below, "failed fit{} not shown": failed}
-    return ", ".join(
-        f"{count:,} {text.format('s' * (count > 1))}" for text, count in counts.items() if count
-    )
+def plural(number: int, what: str) -> str:
+    """``1 point``, ``1,200 points``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def draw_points(panel: Panel, fits: Fits, limits: tuple[float, float]) -> None:
+def draw_points(panel: Panel, rows: Rows, limits: tuple[float, float]) -> None:
     """Draw the points of one panel, and the triangles of those beyond its limits."""
     finite = panel.frame[np.isfinite(panel.frame["value"])]
-    centre = fits.position(finite["sigma"].cat.codes, finite["strategy"].cat.codes)
-    drawn = finite.groupby(["sigma", "strategy"], observed=True).cumcount() < MAX_POINTS
-    jitter = fits.step * np.random.default_rng(0).uniform(-0.4, 0.4, int(drawn.sum()))
-    panel.axes.scatter(
-        centre[drawn] + jitter,
-        finite["value"][drawn],
-        c=finite["strategy"][drawn].map(style.palette(fits.names)).tolist(),
-        s=3,
-        alpha=0.5,
-        linewidths=0,
-        rasterized=True,
-    )
-    for beyond, edge, marker in (
-        (finite["value"] > limits[1], 0.985, "^"),
-        (finite["value"] < limits[0], 0.015, "v"),
-    ):
-        marked = np.unique(centre[beyond])
-        panel.axes.plot(
-            marked,
-            np.full(len(marked), edge),
-            marker,
-            markersize=3,
-            color=style.INK,
-            transform=panel.axes.get_xaxis_transform(),
-        )
+    centre = rows.position(finite["x"].cat.codes, finite["strategy"].cat.codes)
+    groups = finite.groupby(["x", "strategy"], observed=True)
+    drawn = groups.cumcount() < MAX_POINTS
+    few = groups["value"].transform("size") < FEW
+    rng = np.random.default_rng(0)
+    for name, look in rows.view.looks.items():
+        own = drawn & (finite["strategy"] == name)
+        for alone in (False, True):
+            these = own & (few == alone)
+            # as wide as the box is
+            jitter = rows.step * rng.uniform(-0.3, 0.3, int(these.sum()))
+            panel.axes.scatter(
+                centre[these] + jitter,
+                finite["value"][these],
+                color=look.colour,
+                marker=look.marker if alone else "o",
+                s=14 if alone else 3,
+                alpha=1.0 if alone else 0.5,
+                linewidths=0,
+                rasterized=True,
+            )
+        for beyond, edge, marker in (
+            (finite["value"] > limits[1], 0.985, "^"),
+            (finite["value"] < limits[0], 0.015, "v"),
+        ):
+            marked = np.unique(centre[beyond & (finite["strategy"] == name)])
+            panel.axes.plot(
+                marked,
+                np.full(len(marked), edge),
+                marker,
+                markersize=3.5,
+                color=look.colour,
+                transform=panel.axes.get_xaxis_transform(),
+            )
 
 
-def draw_boxes(panel: Panel, fits: Fits, boxes: pd.DataFrame) -> None:
-    """Draw the boxes of one panel."""
+def draw_boxes(panel: Panel, rows: Rows, boxes: pd.DataFrame) -> None:
+    """Draw the boxes of one panel; where they are too many to be told apart, lines of medians."""
     frame = boxes.reset_index()
-    frame = frame[(frame["n_groups"] == panel.key[0]) & (frame["n_obs"] == panel.key[1])]
+    frame = frame[(frame["row"] == panel.key[0]) & (frame["column"] == panel.key[1])]
     as_pixels = len(boxes) > MAX_VECTOR_BOXES
-    for code, (name, colour) in enumerate(style.palette(fits.names).items()):
-        own = frame[frame["strategy"] == name]
-        x = fits.position(own["sigma"].cat.codes, code)
-        width = 0.75 * fits.step
+    for code, (name, look) in enumerate(rows.view.looks.items()):
+        own = frame[(frame["strategy"] == name) & ((frame["n"] >= FEW) | panel.crowded)]
+        x = rows.position(own["x"].cat.codes, code)
+        if panel.crowded:
+            panel.axes.vlines(
+                x, own["q1"], own["q3"], color=look.colour, linewidth=0.6, rasterized=as_pixels
+            )
+            panel.axes.plot(
+                *(x, own["med"], look.marker),
+                color=look.colour,
+                linestyle=look.line,
+                linewidth=0.8,
+                markersize=2.5,
+            )
+            continue
+        width = 0.75 * rows.step
         panel.axes.vlines(
-            x, own["whislo"], own["whishi"], color=colour, linewidth=0.8, rasterized=as_pixels
+            x, own["whislo"], own["whishi"], color=look.colour, linewidth=0.8, rasterized=as_pixels
         )
         panel.axes.bar(
             x,
             own["q3"] - own["q1"],
             bottom=own["q1"],
             width=width,
-            facecolor=style.tint(colour),
-            edgecolor=colour,
+            facecolor=style.tint(look.colour),
+            edgecolor=look.colour,
             linewidth=0.8,
             zorder=2,
             rasterized=as_pixels,
@@ -166,3 +205,12 @@ def draw_boxes(panel: Panel, fits: Fits, boxes: pd.DataFrame) -> None:
             zorder=3,
             rasterized=as_pixels,
         )
+        if not rows.view.post:
+            panel.axes.plot(
+                *(x, own["med"], look.marker),
+                color=look.colour,
+                markersize=min(max(0.35 * 72 * panel.step, 3.2), 7.0),
+                markeredgecolor="white",
+                markeredgewidth=0.4,
+                zorder=4,
+            )

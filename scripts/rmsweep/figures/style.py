@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterable, Mapping
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from PIL import Image
 
+from rmsweep.figures.colours import Look
 from rmsweep.sweep.tables import atomic
 
-# The post's order: blue, orange, green, red. Okabe & Ito's first three, and a red that is darker
-# than theirs: simulated deuteranopia and protanopia (Machado, Oliveira & Fernandes 2009) leave
-# any two of the four at least 34 units of CIELAB apart, with Okabe & Ito's red 18.
-COLOURS = {"lm": "#0072B2", "lm2": "#E69F00", "lmer": "#009E73", "lmer_mis": "#A3151F"}
-# for strategies that a user adds, those that differ most from the four first
-SPARE_COLOURS = ("#8FD0F5", "#1A1A1A", "#A6761D", "#CC79A7")
 INK = "#333333"
 ALARM = "#B00000"
 
@@ -55,13 +54,6 @@ matplotlib.rcdefaults()
 matplotlib.rcParams.update(THEME)
 
 DPI = 200
-KINDS = ("png", "svg")
-
-
-def palette(names: Iterable[str]) -> dict[str, str]:
-    """The colour of each strategy; the post's four have theirs in any company."""
-    spare = cycle(SPARE_COLOURS)
-    return {name: COLOURS.get(name) or next(spare) for name in names}
 
 
 def tint(colour: str, share: float = 0.5) -> tuple[float, float, float]:
@@ -70,9 +62,20 @@ def tint(colour: str, share: float = 0.5) -> tuple[float, float, float]:
     return red, green, blue
 
 
+def letters(width: float, size: float = SMALL) -> int:
+    """How many letters that many inches hold; they are about 0.53 em wide."""
+    return max(10, int(width * 72 / (0.53 * size)))
+
+
+def inches(texts: Iterable[str], size: float = NORMAL) -> float:
+    """The width of the broadest line of some bold texts."""
+    lines = [line for text in texts for line in text.split("\n")]
+    return 0.65 * size / 72 * max(map(len, lines), default=0)
+
+
 def wrap(text: str, width: float, size: float = SMALL) -> str:
-    """Break a text into lines of at most that many inches; its letters are about 0.53 em wide."""
-    return textwrap.fill(text, max(10, int(width * 72 / (0.53 * size))))
+    """Break a text into lines of at most that many inches."""
+    return textwrap.fill(text, letters(width, size))
 
 
 def page(
@@ -81,7 +84,7 @@ def page(
     title: str,
     subtitle: str,
     *,
-    entries: Mapping[str, str],
+    entries: Mapping[str, str | Look],
     slice_name: str = "",
     incomplete: str = "",
 ) -> tuple[Figure, float]:
@@ -93,8 +96,8 @@ def page(
         Width of the page, and height of what lies below the head, in inches.
     title, subtitle : str
         What is shown, and how to read it.
-    entries : mapping of str to str
-        The legend: label to colour.
+    entries : mapping of str to str or Look
+        The legend: labels to colours, or to how strategies look.
     slice_name : str
         The part of a study that is shown, such as ``noise_sd=1``, in the title.
     incomplete : str
@@ -110,7 +113,10 @@ def page(
         title += f", {slice_name.replace('=', ' = ').replace(',', ', ')}"
     title = wrap(title, width - 2 * MARGIN, 1.2 * LARGE)  # bold letters are wider
     subtitle = wrap(subtitle, width - 2 * MARGIN)
-    entry_width = 0.4 + 0.53 * SMALL / 72 * max(map(len, entries))
+    # names come first in them: labels that are too long for two columns are cut
+    room = letters((width - 2 * MARGIN) / (2 if len(entries) > 6 else 1) - 0.4)
+    labels = [text if len(text) <= room else f"{text[: room - 4]} ..." for text in entries]
+    entry_width = 0.4 + 0.53 * SMALL / 72 * max(map(len, labels), default=0)
     columns = max(1, int((width - 2 * MARGIN) / entry_width))
     legend_rows = -(-len(entries) // columns)
     banner = 0.32 if incomplete else 0.0
@@ -131,7 +137,7 @@ def page(
     text(MARGIN, heights[0], title, size=LARGE, weight="bold")
     text(MARGIN, sum(heights[:2]), subtitle, size=SMALL, linespacing=1.35)
     figure.legend(
-        handles=[Patch(facecolor=colour, label=label) for label, colour in entries.items()],
+        handles=list(map(handle, labels, entries.values())),
         loc="upper left",
         bbox_to_anchor=(MARGIN / width, 1 - (sum(heights[:3]) + 0.06) / height),
         ncols=columns,
@@ -143,9 +149,13 @@ def page(
     return figure, body
 
 
-def paths(folder: Path, part: str, name: str) -> list[Path]:
-    """Where a figure goes; those of a slice of a study into a folder of the slice's name."""
-    return [folder / part / f"{name}.{kind}" for kind in KINDS]
+def handle(label: str, look: str | Look) -> Artist:
+    """What stands for a label in the legend."""
+    if isinstance(look, str):
+        return Patch(facecolor=look, label=label)
+    return Line2D(
+        [], [], color=look.colour, marker=look.marker, linestyle="none", markersize=5, label=label
+    )
 
 
 def save(figure: Figure, paths: Iterable[Path], made_with: Mapping[str, str]) -> None:
@@ -159,9 +169,20 @@ def save(figure: Figure, paths: Iterable[Path], made_with: Mapping[str, str]) ->
     made_with : mapping of str to str
         What an SVG says of how it was made (`rmsweep.sweep.provenance.figure_identity`).
     """
-    described = json.dumps(made_with)
-    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Description": described}}
+    metadata = {"Date": None, "Description": json.dumps(made_with)}
     for path in paths:
-        kind = path.suffix[1:]
         with atomic(path) as temporary:
-            figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata[kind])
+            if path.suffix == ".svg":
+                figure.savefig(temporary, format="svg", dpi=DPI, metadata=metadata)
+            else:
+                in_palette(figure).save(temporary, format="png", dpi=(DPI, DPI), optimize=True)
+
+
+def in_palette(figure: Figure) -> Image.Image:
+    """The figure as a picture of 256 colours: a third of the bytes, and no difference to see."""
+    canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(DPI)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    picture = Image.fromarray(pixels[..., :3].copy())
+    return picture.quantize(256, dither=Image.Dither.NONE)

@@ -377,7 +377,9 @@ PAIRED: dict[str, Average] = {
     "difference_of_size_adjusted_power": Average(
         lambda one, two: one.size_adjusted - two.size_adjusted, mean
     ),
-    "agreement": Average(lambda one, two: 1.0 - np.abs(one.rejects_zero - two.rejects_zero), rate),
+    "decision_agreement": Average(
+        lambda one, two: 1.0 - np.abs(one.rejects_zero - two.rejects_zero), rate
+    ),
 }
 """The comparisons of two strategies that are, the second of which is the reference."""
 

@@ -23,7 +23,7 @@ from rmsweep.sweep import tables
 
 SOURCE_ROOT = Path(__file__).parents[2]
 PYTHON_PROGRAMS = ("numpy", "numpy_blas", "python", "scipy")
-DRAWING = ("matplotlib", "numpy", "pandas", "seaborn")
+DRAWING = ("matplotlib", "numpy", "pandas", "pillow", "seaborn")
 RENDERING = ("altair", "jinja2", "numpy", "pandas", "pillow", "vl-convert-python")
 DESCRIPTION = re.compile(r"<dc:description>(.*?)</dc:description>", re.DOTALL)
 BESIDE = re.compile(r"""["']([\w./]+\.(?:R|css|html\.j2|js|txt))["']""")
@@ -160,7 +160,7 @@ LOOKS = "check_precision"
 """What makes the looks of a study with a precision."""
 
 
-def figure_identity(study: Study, table: Mapping[str, str]) -> dict[str, str]:
+def figure_identity(study: Study, table: Mapping[str, str], wishes: str = "") -> dict[str, str]:
     """What a figure says of itself.
 
     Parameters
@@ -168,9 +168,12 @@ def figure_identity(study: Study, table: Mapping[str, str]) -> dict[str, str]:
     study : Study
     table : mapping of str to str
         What the table says that it is drawn from.
+    wishes : str
+        What somebody asked to be drawn in another way; empty for a study's own figures.
     """
     return {
         **{part: table[part] for part in ("study", "versions")},
+        **({"wishes": wishes} if wishes else {}),
         "incomplete": table.get("incomplete", ""),
         "labels": json.dumps({strategy.name: strategy.label for strategy in study.strategies}),
         "code": f"{table['code']} {code_digest('draw')}",

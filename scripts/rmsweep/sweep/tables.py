@@ -29,8 +29,6 @@ ABANDONED_SECONDS = 86_400.0
 KINDS = {"integer": pa.int64(), "number": pa.float64(), "text": pa.string()}
 
 
-RATES = ("size", "coverage")
-"""The performance measures that have a figure."""
 METRICS = ("coef_abs_err", "se_sum", "t_sum")
 """The post's sums over the coefficients of a fit; their texts are in `rmsweep.measures.sums`."""
 

@@ -1,0 +1,85 @@
+"""The figures of a study: their names, how their panels are laid out, and their files.
+
+The workflow reads this as well as what draws, so it imports nothing that draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmsweep.design import MAIN, Condition, Study
+from rmsweep.errors import UsageError
+from rmsweep.sweep.tables import METRICS
+
+NAMES = (
+    *METRICS,
+    *("ratios", "bias", "standard_errors", "coverage", "zip", "size"),
+    *("agreement", "cost", "convergence", "nested_loop", "claims"),
+    *("coefficients", "grid"),
+)
+"""All figures."""
+WHOLE = ("nested_loop",)
+"""Those of a whole study; the others are drawn for each of its slices."""
+POST = (*METRICS, "convergence", "coefficients", "grid")
+"""Those that the post has, too."""
+KINDS = ("png", "svg")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which axis of a study goes where: down the rows of panels, across their columns, along x."""
+
+    rows: str
+    columns: str
+    x: str
+
+    @classmethod
+    def of(cls, study: Study, rows: str = "", columns: str = "", x: str = "") -> Layout:
+        """The layout of a study's figures.
+
+        The main axes have the places; one with a single level leaves its place to a further axis.
+
+        Parameters
+        ----------
+        study : Study
+        rows, columns, x : str
+            Axes that are wanted there. One that had another place swaps the two.
+
+        Raises
+        ------
+        UsageError
+            If the study has no such axis.
+        """
+        names = [axis.name for axis in study.axes]
+        waiting = [name for name in names if name not in MAIN]
+        places = dict(zip(("rows", "columns", "x"), MAIN, strict=True))
+        for place in ("x", "columns", "rows"):
+            if waiting and len(study.levels(places[place])) == 1:
+                places[place] = waiting.pop(0)
+        for place, wanted in {"rows": rows, "columns": columns, "x": x}.items():
+            if wanted and wanted not in names:
+                raise UsageError(f"--{place}: {wanted!r}; allowed: {', '.join(names)}")
+            for other, axis in places.items():
+                if wanted and axis == wanted:
+                    places[other] = places[place]
+            places[place] = wanted or places[place]
+        return cls(**places)
+
+    @property
+    def axes(self) -> tuple[str, str, str]:
+        """All three."""
+        return self.rows, self.columns, self.x
+
+
+def slices(study: Study, name: str) -> dict[str, list[Condition]]:
+    """The slices of a study that a figure is drawn for, by name."""
+    if name in WHOLE:
+        return {"": list(study.conditions)}
+    return study.slices() if name == "claims" else study.slices(Layout.of(study).axes)
+
+
+def paths(folder: Path, name: str, parts: Iterable[str]) -> list[Path]:
+    """The files of a figure; those of a slice are in a folder of the slice's name."""
+    return [folder / part / f"{name}.{kind}" for part in parts for kind in KINDS]

@@ -1,0 +1,426 @@
+"""Measures of the coefficients as points, condition by condition and strategy by strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+
+from rmsweep.data.dataset import Array
+from rmsweep.figures import style
+from rmsweep.figures.facets import CROWDED, Panel, Rows, View, facet_grid, legend, sizes, where
+from rmsweep.measures.performance import ALPHA
+
+Scale = Literal["rate", "rate from the top", "signed", "ratio"]
+
+
+MEANINGFUL = 20
+"""Fits below which no value is singled out."""
+
+
+class Spec(NamedTuple):
+    """What a figure shows.
+
+    Attributes
+    ----------
+    measure : str
+        Of ``performance``.
+    title, subtitle, label : str
+        Its texts; ``{reference}`` in them is the strategy with which others are compared.
+    target : float
+        What a good strategy has: a dashed line.
+    scale : str
+        Of the y axis.
+    interval : str
+        What the lines through the points are.
+    in_view : callable
+        The value that is shown, from the table's.
+    of_pairs : bool
+        Whether the measure compares two strategies.
+    bands : bool
+        Whether there are Bradley's around the target.
+    stems : bool
+        Whether a thick line joins each point with the target.
+    """
+
+    measure: str
+    title: str
+    subtitle: str
+    label: str
+    target: float
+    scale: Scale
+    interval: str = "95% intervals for Monte Carlo error (value ± 1.96 MCSE)"
+    in_view: Callable[[pd.Series], pd.Series] = lambda values: values
+    of_pairs: bool = False
+    bands: bool = False
+    stems: bool = False
+
+
+BANDS = (0.5 * ALPHA, 0.1 * ALPHA)
+"""Bradley (1978), British J. of Mathematical and Statistical Psychology 31:144: how far a test's
+size may be from the nominal one, liberally and strictly."""
+SHADES = ("#EFEFEF", "#DDDDDD")
+IN_BANDS = " Bands: within 2.5 and 0.5 percentage points of it (Bradley 1978)."
+WILSON = "95% Wilson intervals"
+NO_RESULT = "no analysis\ngave a result here"
+
+SPECS = {
+    "size": Spec(
+        "size",
+        "Size of the tests",
+        "How often a strategy's test rejects the true coefficient at 5%: its rate of false "
+        "positives. A valid test stays at the dashed line; above it, it finds "
+        "effects that aren't there, below it, it misses some that are.",
+        "Rejections of the truth",
+        ALPHA,
+        "rate",
+        WILSON,
+        bands=True,
+    ),
+    "coverage": Spec(
+        "coverage",
+        "Coverage of the intervals",
+        "How often the 95% interval, as the strategy reports it, contains the true coefficient. "
+        "Intervals that keep their promise are at the dashed line; below it they are too short.",
+        "Intervals with the truth",
+        1.0 - ALPHA,
+        "rate from the top",
+        WILSON,
+        bands=True,
+    ),
+    "bias": Spec(
+        "bias",
+        "Bias",
+        "Mean of estimate minus truth. Without bias, 95 of 100 lines reach zero. Square-root axis.",
+        "Bias of a coefficient",
+        0.0,
+        "signed",
+        stems=True,
+    ),
+    "standard_errors": Spec(
+        "relative_error_of_model_se",
+        "Model SE against empirical SE",
+        "Model SE, the root mean square of the reported standard errors, over empirical SE, the "
+        "standard deviation of the errors. Honest standard errors are at the dashed line; below "
+        "it, the strategy claims to know more than it does.",
+        "Model SE / empirical SE",
+        1.0,
+        "ratio",
+        in_view=lambda values: 1.0 + values / 100.0,
+    ),
+    "ratios": Spec(
+        "rmse_ratio",
+        "Accuracy compared with {reference}",
+        "Root mean square error over that of {reference}, on the datasets that both fitted. Above "
+        "the dashed line a strategy is less accurate, below it more.",
+        "RMSE / RMSE of {reference}",
+        1.0,
+        "ratio",
+        of_pairs=True,
+    ),
+    "agreement": Spec(
+        "decision_agreement",
+        "Same decision as {reference}",
+        "How often a strategy and {reference} decide alike on the same dataset: both reject a "
+        "coefficient of zero at 5%, or neither does. Who agrees need not be right: see size and "
+        "coverage.",
+        "Datasets with the same decision",
+        1.0,
+        "rate from the top",
+        WILSON,
+        of_pairs=True,
+    ),
+}
+
+
+def draw(rows: Rows, name: str) -> Figure:
+    """Draw the grid of a measure, with its intervals.
+
+    Parameters
+    ----------
+    rows : Rows
+        The measure's (`rmsweep.figures.facets.read_measures`).
+    name : str
+        Of the figure, in `SPECS`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    spec, view = SPECS[name], rows.view
+    if spec.of_pairs and len(view.shown) > 1:
+        rows = rows.without([view.reference])
+    own = rows.frame[rows.frame["measure"] == spec.measure]
+    every = list(dict.fromkeys(own["term"]))
+    terms = chosen_terms(rows, every)
+    own = own[own["term"].isin(terms)]
+    for column in ("value", "low", "high"):
+        own = own.assign(**{column: spec.in_view(own[column])})
+    reference = view.reference.name
+    unbounded = (own["value"].notna() & own["low"].isna()).any()
+    without = "; a mark without one has no such error" if unbounded else ""
+    subtitle = (
+        f"{spec.subtitle.format(reference=reference)}{IN_BANDS * spec.bands} "
+        f"{counted(own['n_used'][own['value'].notna()], 'fit')} per point; "
+        f"{in_words(terms, len(every))}; lines are {spec.interval}{without}. "
+        f"{farthest(own, spec, view)}{view.omission}"
+    )
+    title, label = (text.format(reference=reference) for text in (spec.title, spec.label))
+    entries = legend(rows.view)
+    figure, panels = facet_grid(rows, title, subtitle, label, notes=True, entries=entries)
+    limits = LIMITS[spec.scale](own, spec.target)
+    for panel in panels:
+        inside = own.loc[own.index.intersection(panel.frame.index)]
+        if panel.first:
+            SCALES[spec.scale](panel.axes, limits)
+            panel.axes.set_ylim(*limits)
+        for width, shade in zip(BANDS if spec.bands else (), SHADES, strict=False):
+            panel.axes.axhspan(spec.target - width, spec.target + width, color=shade, zorder=0)
+        panel.axes.axhline(spec.target, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)))
+        draw_points(panel, inside, rows, terms, spec)
+        panel.say(absent(inside, rows))
+        if inside["value"].isna().all():
+            alone = spec.of_pairs and len(view.shown) == 1
+            say_empty(panel.axes, "nothing to compare" if alone else NO_RESULT)
+    return figure
+
+
+def chosen_terms(rows: Rows, terms: Sequence[str]) -> list[str]:
+    """The coefficients to show: those that are wanted, else as many as there is room for.
+
+    That is all, or the intercept and the first slope, or the latter alone.
+    """
+    if rows.view.terms:
+        return [term for term in terms if term in rows.view.terms]
+    for some in (list(terms), list(terms[:2])):
+        if sizes(rows, max(1, len(some))).step >= 1.2 * CROWDED:
+            return some
+    return list(terms[1:2] or terms)
+
+
+def in_words(terms: Sequence[str], total: int) -> str:
+    """Which of so many coefficients are shown, and by which marks."""
+    slopes = [term for term in terms if term != "Intercept"]
+    more = " (others: draw.py --terms)" if len(terms) < total else ""
+    if len(slopes) == len(terms):
+        return f"coefficient {', '.join(terms) or 'none'}{more}"
+    of_slopes = f", filled ones {', '.join(slopes)}" if slopes else ""
+    return f"open marks are intercepts{of_slopes}{more}"
+
+
+def counted(counts: pd.Series, what: str) -> str:
+    """``50 fits``, ``8 to 10 fits``."""
+    if counts.empty:
+        return f"No {what}"
+    least, most = int(counts.min()), int(counts.max())
+    plural = "" if most == 1 else "s"
+    return f"{least:,}{'' if least == most else f' to {most:,}'} {what}{plural}"
+
+
+def farthest(own: pd.DataFrame, spec: Spec, view: View) -> str:
+    """The value that is farthest from the target, in words; empty for so few fits."""
+    known = own[own["mcse"].notna() & own["value"].notna() & (own["n_used"] >= MEANINGFUL)]
+    if known.empty:
+        return ""
+    if spec.scale == "ratio":
+        known = known[known["value"] > 0]
+        distance = np.log(known["value"] / spec.target).abs()
+    elif spec.scale == "signed":
+        known = known[known["mcse"] > 0]
+        distance = (known["value"] / known["mcse"]).abs()
+    else:
+        distance = (known["value"] - spec.target).abs()
+    if distance.empty or not distance.max() > 0:
+        return ""
+    row = known.loc[distance.idxmax()]
+    value, mcse = spelled_value(row, spec)
+    place = where(view, row)
+    of = "Most MCSEs from zero" if spec.scale == "signed" else "Farthest from the line"
+    place = f" with {place}" if place else ""
+    return f"{of}: {row['strategy']}, {row['term']}{place}: {value} (MCSE {mcse})."
+
+
+def spelled_value(row: pd.Series, spec: Spec) -> tuple[str, str]:
+    """A value and its Monte Carlo standard error, as texts."""
+    if spec.scale in ("rate", "rate from the top"):
+        return f"{row['value']:.1%}", f"{100 * row['mcse']:.1f}"
+    mcse = row["mcse"] / 100 if spec.measure == "relative_error_of_model_se" else row["mcse"]
+    return f"{row['value']:.2g}", f"{mcse:.1g}"
+
+
+def absent(inside: pd.DataFrame, rows: Rows) -> str:
+    """Which strategies have no value in a panel, and why."""
+    parts: dict[str, list[str]] = {}
+    for name in rows.view.names:
+        own = inside[inside["strategy"] == name]
+        known = own["value"].notna()
+        silent = ~known.groupby(own["term"]).any()
+        if known.all():
+            continue
+        if not own["defined"].all():
+            what = "not defined"
+        elif silent.all():
+            what = "no result"
+        elif known[~own["term"].map(silent).astype(bool)].all():
+            what = f"no {', '.join(silent.index[silent])}"
+        else:
+            what = "no result at times"
+        parts.setdefault(what, []).append(name)
+    return "; ".join(f"{text}: {', '.join(names)}" for text, names in parts.items() if names)
+
+
+def say_empty(axes: Axes, text: str) -> None:
+    """Say why a panel is empty."""
+    box = {"facecolor": "white", "edgecolor": "none"}
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", bbox=box)
+
+
+def draw_points(
+    panel: Panel, inside: pd.DataFrame, rows: Rows, terms: Sequence[str], spec: Spec
+) -> None:
+    """Draw the points of one panel: strategies side by side, their coefficients in order."""
+    offsets = np.linspace(-0.36, 0.36, len(terms)) * rows.step * (len(terms) > 1)
+    small = panel.step / max(1, len(terms)) < 1.4 * CROWDED
+    for code, (name, look) in enumerate(rows.view.looks.items()):
+        for term, offset in zip(terms, offsets, strict=True):
+            own = inside[(inside["strategy"] == name) & (inside["term"] == term)]
+            own = own[own["value"].notna()].sort_values("x")
+            x = rows.position(own["x"].cat.codes, code) + offset
+            bounded = own["low"].notna()
+            if spec.stems:
+                pale = style.tint(look.colour, 0.35)
+                panel.axes.vlines(x, spec.target, own["value"], color=pale, linewidth=2)
+            panel.axes.vlines(
+                x[bounded],
+                own["low"][bounded],
+                own["high"][bounded],
+                color=style.tint(look.colour, 0.3) if panel.crowded else look.colour,
+                linewidth=0.5 if panel.crowded else 0.7,
+                zorder=1.5,
+            )
+            panel.axes.plot(
+                x,
+                own["value"],
+                marker=look.marker,
+                linestyle=look.line if panel.crowded else "none",
+                linewidth=0.8,
+                markersize=2.8 if small else 4.0,
+                color=look.colour,
+                markerfacecolor="white" if term == "Intercept" else look.colour,
+                markeredgewidth=0.7,
+                clip_on=False,
+                zorder=3,
+            )
+
+
+def of_rates(own: pd.DataFrame, target: float) -> tuple[float, float]:
+    """Limits for rates near zero."""
+    return 0.0, min(1.0, max(2.5 * target, 1.05 * float(np.nanmax([*own["high"], 0.0]))))
+
+
+def of_rates_from_the_top(own: pd.DataFrame, target: float) -> tuple[float, float]:
+    """Limits for rates near one."""
+    lowest = float(np.nanmin([*own["low"], 1.0]))
+    return max(0.0, min(1.0 - 2.5 * max(ALPHA, 1.0 - target), 1.0 - 1.05 * (1.0 - lowest))), 1.0
+
+
+def of_signed(own: pd.DataFrame, target: float) -> tuple[float, float]:
+    """Limits as far to either side as intervals reach, or points without one."""
+    reach = float(np.nanmax(np.abs([*own["low"], *own["high"], *own["value"], 1e-9])))
+    return target - 1.1 * reach, target + 1.1 * reach
+
+
+def of_ratios(own: pd.DataFrame, target: float) -> tuple[float, float]:
+    """Limits around all points; intervals that are far longer are cut."""
+    values = own["value"][own["value"] > 0]
+    least, most = min([*values, target]), max([*values, target])
+    low = own["low"].clip(lower=least / 1.5).min()
+    high = own["high"].clip(upper=1.5 * most).max()
+    return np.nanmin([least / 1.05, low]), np.nanmax([most * 1.05, high])
+
+
+LIMITS = {
+    "rate": of_rates,
+    "rate from the top": of_rates_from_the_top,
+    "signed": of_signed,
+    "ratio": of_ratios,
+}
+
+TICKS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+def scale_rates(axes: Axes, limits: tuple[float, float]) -> None:
+    """A scale on which small rates can be told apart."""
+    axes.set_yscale("function", functions=(signed_root, signed_square))
+    axes.set_yticks([tick for tick in TICKS if tick <= limits[1]])
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+
+
+def scale_rates_from_the_top(axes: Axes, limits: tuple[float, float]) -> None:
+    """A scale on which rates near one can be told apart."""
+    axes.set_yscale(
+        "function",
+        functions=(lambda y: -signed_root(1.0 - y), lambda y: 1.0 - signed_square(-y)),
+    )
+    axes.set_yticks([1.0 - tick for tick in TICKS if 1.0 - tick >= limits[0]])
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+
+
+def scale_signed(axes: Axes, limits: tuple[float, float]) -> None:
+    """A scale around zero on which small values can be told from none."""
+    axes.set_yscale("function", functions=(signed_root, signed_square))
+    largest = 10.0 ** np.floor(np.log10(limits[1]))
+    steps = [largest * step for step in (5, 2, 1, 0.3, 0.1) if largest * step <= limits[1]]
+    steps = [steps[0], *(step for step in steps[1:] if step <= 0.45 * steps[0])]
+    axes.set_yticks([*(-step for step in steps), 0.0, *steps])
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: (f"{value:.12g}").replace("-", "−"))
+    )
+
+
+def with_minus(value: float) -> str:
+    """A number as text, with a true minus sign."""
+    return f"{value:.12g}".replace("-", "−")
+
+
+def scale_ratios(axes: Axes, limits: tuple[float, float]) -> None:
+    """A logarithmic scale, labelled in plain numbers."""
+    axes.set_yscale("log")
+    span = limits[1] / limits[0]
+    if span < 1.1:
+        ticks = [tick / 100 for tick in range(1, 301)]
+    elif span < 1.4:
+        ticks = [tick / 20 for tick in range(1, 61)]
+    elif span < 2:
+        ticks = [tick / 10 for tick in range(1, 61)]
+    else:
+        steps = (1, 1.5, 2, 3, 4, 5, 7) if span < 5 else (1, 2, 3, 5, 7) if span < 20 else (1, 2, 5)
+        ticks = [10.0**power * step for power in range(-6, 7) for step in steps]
+    axes.set_yticks([tick for tick in ticks if limits[0] <= tick <= limits[1]])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.12g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+SCALES = {
+    "rate": scale_rates,
+    "rate from the top": scale_rates_from_the_top,
+    "signed": scale_signed,
+    "ratio": scale_ratios,
+}
+
+
+def signed_root(values: Array) -> Array:
+    """The square root, to either side of zero."""
+    roots: Array = np.sign(values) * np.sqrt(np.abs(values))
+    return roots
+
+
+def signed_square(values: Array) -> Array:
+    """The inverse of `signed_root`."""
+    squares: Array = np.sign(values) * np.square(values)
+    return squares
