@@ -124,9 +124,7 @@ def axes(study: Study) -> list[Json]:
     """The axes, with the names of their levels in the study's order."""
     found = []
     for axis in study.axes:
-        known = list(dict.fromkeys(one.levels[axis.name] for one in study.conditions))
-        if axis.kind != "text":
-            known = sorted(known)
+        known = study.levels(axis.name)
         found.append(
             {
                 "name": axis.name,
@@ -177,6 +175,9 @@ FAMILIES = {
     "lm2": "Two-stage regression",
     "lmer": "Mixed models",
     "lmer_mis": "Mixed models with random intercepts",
+    "gee": "Generalised estimating equations",
+    "between": "Regressions of group means",
+    "repeated_anova": "Repeated measures ANOVA",
 }
 
 

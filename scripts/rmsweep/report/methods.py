@@ -93,9 +93,7 @@ def aims(study: Study) -> Section:
 
 def levels(study: Study, axis: str) -> list[str]:
     """The levels of an axis, as texts."""
-    known = dict.fromkeys(one.levels[axis] for one in study.conditions)
-    ordered = known if any(isinstance(it, str) for it in known) else sorted(known)
-    return [plain(level) for level in ordered]
+    return [plain(level) for level in study.levels(axis)]
 
 
 def data(study: Study) -> Section:

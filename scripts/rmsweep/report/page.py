@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import io
-import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -43,8 +42,8 @@ LARGEST = 1_490_000
 """Bytes of a page: Chromium opens no data: URL above 2 MiB, and Snakemake's report uses those."""
 LEAST_PICTURES = 250_000
 """Bytes, encoded, that a page has for figures, however large the study is."""
-QUALITIES = ((1100, 64), (1000, 48), (900, 32), (800, 24), (700, 16))
-"""Widths in pixels and numbers of colours of figures in the page, the best first."""
+PIXELS, SHADES = 1000, 64
+"""Width and number of colours of a figure in the page."""
 
 
 class Picture(NamedTuple):
@@ -177,39 +176,36 @@ def licences() -> str:
 
 
 def with_images(pictures: Sequence[Picture], most: int) -> list[dict[str, Any]]:
-    """What the template needs of the figures, with their images as good as there is room for.
+    """What the template needs of the figures; as many have an image as there is room for.
 
     Parameters
     ----------
     pictures : sequence of Picture
+        The more important first.
     most : int
-        Bytes of all images; if they are too many even in the worst quality, the last figures have
-        none, but links.
+        Bytes of all images.
     """
-    for quality in QUALITIES:
-        images = [small(picture.file, *quality) for picture in pictures]
-        if sum(len(image["image"]) for image in images) <= most:
-            break
-    spent = itertools.accumulate(len(image["image"]) for image in images) if pictures else []
-    texts = ("title", "caption", "path")
-    return [
-        image
-        | {"image": image["image"] if so_far <= most else ""}
-        | {name: getattr(picture, name) for name in texts}
-        for picture, image, so_far in zip(pictures, images if pictures else [], spent, strict=True)
-    ]
+    found = []
+    for picture in pictures:
+        image = small(picture.file)
+        there = len(image["image"]) <= most
+        most -= len(image["image"]) if there else 0
+        texts = {name: getattr(picture, name) for name in ("title", "caption", "path")}
+        found.append(image | texts | {"image": image["image"] if there else ""})
+    return found
 
 
-@cache
-def small(file: Path, pixels: int, shades: int) -> dict[str, Any]:
-    """A PNG with a palette, encoded, and its width and height."""
+def small(file: Path) -> dict[str, Any]:
+    """A figure as lossless WebP of few colours, encoded, and its width and height."""
     with Image.open(file) as opened:
         image = opened.convert("RGB")
-    if image.width > pixels:
-        height = round(image.height * pixels / image.width)
-        image = image.resize((pixels, height), Image.Resampling.LANCZOS)
+    if image.width > PIXELS:
+        height = round(image.height * PIXELS / image.width)
+        image = image.resize((PIXELS, height), Image.Resampling.LANCZOS)
+    # of the methods, the one that keeps rare colours: those of points and lines
+    few = image.quantize(SHADES, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
-    image.quantize(shades, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+    few.convert("RGB").save(buffer, "webp", lossless=True, quality=100, method=6)
     encoded = base64.b64encode(buffer.getvalue()).decode()
     return {"image": encoded, "width": image.width, "height": image.height}
 

@@ -18,19 +18,31 @@ class Text(NamedTuple):
 
 
 TEXTS = {
-    "ratios": Text("Errors and standard errors over those of a reference analysis", ""),
-    "bias": Text("Bias", "A good analysis is at zero."),
+    "coverage": Text(
+        "Coverage of 95% intervals", "The intervals of a good analysis contain the truth in 95%."
+    ),
     "standard_errors": Text(
         "Reported over actual standard errors",
         "Below 1 an analysis reports standard errors that are too small.",
     ),
-    "coverage": Text(
-        "Coverage of 95% intervals", "The intervals of a good analysis contain the truth in 95%."
+    "bias": Text("Bias", "A good analysis is at zero."),
+    "ratios": Text(
+        "Accuracy compared with a reference analysis",
+        "Both see the same datasets. Above 1 the analysis errs more than the reference.",
     ),
+    "convergence": Text(
+        "Fits with and without a complaint", "Complaints by their gravest cause, and missed optima."
+    ),
+    "nested_loop": Text(
+        "All conditions in one line", "Steps below the curves show which condition is which."
+    ),
+    "zip": Text("Intervals of single datasets", "Those that miss the truth are in colour."),
     "size": Text("Type I error", "A good test rejects the truth in 5% of datasets."),
-    "nested_loop": Text("All conditions in one line", ""),
-    "zip": Text("Intervals of single datasets", "Those that miss the truth are drawn in colour."),
-    "convergence": Text("How many fits converged, and why the others did not", ""),
+    "cost": Text("Time against error", "Down and to the left is better."),
+    "agreement": Text(
+        "Agreement of decisions", "How often two analyses decide the same at the 5% level."
+    ),
+    "claims": Text("The claims of the post at a glance", "One row for each claim and its numbers."),
     "coef_abs_err": Text(
         "Coefficient recovery: sums of absolute errors", "Smaller is better. As in the post."
     ),
@@ -42,12 +54,10 @@ TEXTS = {
         "Sums of absolute t statistics",
         "Larger is not better: it is earned only if the intervals also cover. As in the post.",
     ),
-    "agreement": Text("Agreement of decisions between analyses", ""),
-    "cost": Text("Time against error", ""),
     "coefficients": Text("Coefficients of the groups", "What the between-group SD means."),
-    "grid": Text("The design", ""),
+    "grid": Text("The design", "How many datasets and fits the study has."),
 }
-"""In the order of the page."""
+"""In the order of the page, which has room for the first of them."""
 
 
 def pictures(files: Iterable[Path], folder: Path, beside: Path) -> list[Picture]:
