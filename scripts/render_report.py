@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = options.fits.parent
     output = options.output or cli.output(folder / "report.html")
     made_with = tables.made_with(options.fits, "fits", ["fit_success"])
+    tables.read(options.fits, "fits", columns=["fit_success"])  # a damaged one is named as such
     study = read_study(made_with["study"])
     figures = options.figures
     if figures is None:

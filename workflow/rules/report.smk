@@ -1,6 +1,6 @@
 """Report: one page that shows the tables and figures.
 
-Needs fits, coefs, performance and the figures; makes report.html.
+Needs fits, coefs, performance, the tables of claims and the figures; makes report.html.
 """
 
 
@@ -14,6 +14,8 @@ rule render_report:
         fits=f"{RESULTS}/fits.parquet",
         coefs=f"{RESULTS}/coefs.parquet",
         performance=f"{RESULTS}/performance.parquet",
+        claims=f"{RESULTS}/claims.parquet",
+        by_condition=f"{RESULTS}/claims_by_condition.parquet",
         figures=pictures(),
     output:
         page(),
