@@ -163,7 +163,7 @@ MEASURES = {
     "difference_of_size_adjusted_power": Words(
         "Difference of power at a size of exactly 5%", PAIRS, SHARED, "rate", 0.0
     ),
-    "agreement": Words(
+    "decision_agreement": Words(
         "Agreement of decisions", PAIRS, "Share of datasets with the same decision.", "rate"
     ),
     **{
