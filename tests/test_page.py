@@ -483,7 +483,7 @@ def test_odd_studies_have_pages_that_say_nothing_strange(
     assert labels
     assert ("No analysis gave a result here." in text) == ODD[name].failed
     if name == "not_crossed":
-        assert "no analysis" in browser.driver.find_element(By.ID, "explorer").text
+        assert "not in the study" in browser.driver.find_element(By.ID, "explorer").text
     for place in browser.options("condition")[:3]:
         browser.set("condition", place)
     for measure in browser.options("measure")[::12]:

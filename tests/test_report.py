@@ -106,6 +106,8 @@ def test_an_axis_with_one_level_leaves_its_place_to_a_further_one() -> None:
     grid = {"noise_sd": [1, 2], "predictor_correlation": [0, 0.5]}
     found = data.places(a_study(n_groups=[8], grid=grid))
     assert found == {"x": "sigma", "columns": "n_obs", "rows": "predictor_correlation"}
+    listed = [{"n_groups": 8, "n_obs": 5, "sigma": 1, "noise_sd": 3}]
+    assert data.held(a_study(grid={"noise_sd": [1]}, conditions=listed))["noise_sd"] == "1"
     alone = data.places(a_study(n_groups=[8], n_obs=[6], sigma=[1]))
     assert alone == {"x": "sigma", "columns": None, "rows": None}
 

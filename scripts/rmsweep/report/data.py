@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +106,7 @@ def page_data(study: Study, folder: Path) -> Json:
         "study": study.name,
         "axes": axes(study),
         "places": places(study),
+        "held": held(study),
         "conditions": condition_levels(study),
         "strategies": analyses(study),
         "families": families(study),
@@ -151,6 +153,17 @@ def places(study: Study) -> Json:
         found["x"] = found[others[0]] if others else wanted["x"]
         found |= dict.fromkeys(others[:1])
     return found
+
+
+def held(study: Study) -> dict[str, str]:
+    """The levels that axes without a place have at first: those of the most conditions."""
+    at_places = set(places(study).values())
+    outside = [axis.name for axis in study.axes if axis.name not in at_places]
+    kinds = Counter(tuple(one.levels[name] for name in outside) for one in study.conditions)
+    ((most, _),) = kinds.most_common(1)
+    first = {axis.name: study.levels(axis.name)[0] for axis in study.axes}
+    chosen = first | dict(zip(outside, most, strict=True))
+    return {name: plain(level) for name, level in chosen.items()}
 
 
 def condition_levels(study: Study) -> list[list[int]]:

@@ -198,7 +198,7 @@
         k: "0",
         w: "error",
         y: "linear",
-        ...Object.fromEntries(several.map((axis) => [`at.${axis}`, axisOf[axis].levels[0]])),
+        ...Object.fromEntries(several.map((axis) => [`at.${axis}`, D.held[axis]])),
       };
     }
 
@@ -417,6 +417,7 @@
       }
       S[key] = value;
       if (key.startsWith("at.")) reconcile(key.slice(3));
+      else if (["x", "c", "r"].includes(key)) reconcile();
       remember();
       update();
     }
@@ -427,9 +428,10 @@
     // of a study that is not crossed, the other axes follow to where there is a condition
     function reconcile(changed) {
       const held = several.filter(isHeld);
-      const agreement = (c) => held.filter((axis) => levelText(c, axis) === S[`at.${axis}`]).length;
-      const own = D.conditions.keys().filter((c) => levelText(c, changed) === S[`at.${changed}`]);
-      const best = [...own].reduce((a, b) => (agreement(b) > agreement(a) ? b : a));
+      const fits = (c, axis) => levelText(c, axis) === S[`at.${axis}`];
+      const agreement = (c) => held.filter((axis) => fits(c, axis)).length;
+      const own = [...D.conditions.keys()].filter((c) => !changed || fits(c, changed));
+      const best = own.reduce((a, b) => (agreement(b) > agreement(a) ? b : a));
       for (const axis of held) S[`at.${axis}`] = levelText(best, axis);
     }
 
@@ -714,7 +716,14 @@
       for (const row of rows) {
         for (const of of columns) {
           if (there.has(`${row}|${of}`)) continue;
-          const note = inner.width < 220 ? "no analysis|gave a|result here" : "no analysis gave a result here";
+          const known = D.conditions.some(
+            (_, c) =>
+              several.filter(isHeld).every((axis) => levelText(c, axis) === S[`at.${axis}`]) &&
+              (!S.r || header(c, S.r) === row) &&
+              (!S.c || header(c, S.c) === of),
+          );
+          const why = known ? "no analysis|gave a|result here" : "not in|the study";
+          const note = inner.width < 220 ? why : why.replaceAll("|", " ");
           const panel = [row, of].filter(Boolean).join(", ");
           all.push({ row, column: of, panel, note, x: headers[0], y: null });
         }

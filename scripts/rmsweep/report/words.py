@@ -229,6 +229,8 @@ def of_axis(name: str) -> AxisWords:
 def of_level(axis: str, level: Level) -> str:
     """A level in words: ``10 groups``."""
     text = f"{level:,}" if isinstance(level, int) else plain(level)
+    if isinstance(level, float):
+        text = plain(float(f"{level:.4g}"))
     words = of_axis(axis).level.format(text)
     return words.removesuffix("s") if text == "1" and words.startswith("1 ") else words
 
