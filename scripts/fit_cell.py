@@ -69,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("sims", "output"):
         if getattr(options, name) is None:
             parser.error(f"--{name} is needed, too")
-    named = [key for key in configuration.axis_keys() if getattr(options, key) is not None]
+    keys = configuration.names_of_conditions()
+    named = [key for key in keys if getattr(options, key) is not None]
     if options.condition and named:
         parser.error(f"--condition says it all; allowed beside it: no --{named[0]}")
     if options.condition:

@@ -24,7 +24,7 @@ cli.begin(__name__)
 import pandas as pd
 
 from rmsweep import lme4, strategies
-from rmsweep.config import axis_keys, read_study
+from rmsweep.config import names_of_conditions, read_study
 from rmsweep.data.scenario import simulate
 from rmsweep.design import MAIN, Study
 from rmsweep.sweep import rerun, tables
@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (options.table is None) == (options.config is None):
         parser.error("give either a table or --config")
     cli.refuse_overwriting([options.table], [options.save])
-    named = [key for key in (*axis_keys(), "sim", "strategy") if getattr(options, key) is not None]
+    keys = (*names_of_conditions(), "sim", "strategy")
+    named = [key for key in keys if getattr(options, key) is not None]
     if options.row is not None and named:
         parser.error(f"--row says it all; allowed beside it: no --{named[0].replace('_', '-')}")
     if options.table is None and (options.row is not None or options.failed is not None):

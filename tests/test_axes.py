@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import duckdb
 import numpy as np
@@ -417,3 +417,60 @@ class TestRun:
             assert {*MAIN, "condition", "sim", "strategy", "se_sum"} <= set(frame.columns)
             assert (frame[list(MAIN)] == [10, 5, 1]).all(axis=None)
             assert frame["condition"].nunique() >= 4
+
+
+class TestScenarios:
+    """Values that are set together."""
+
+    SCENARIOS: ClassVar = {
+        "ideal": {},
+        "wild": {"noise_sd": 3, "noise_distribution": "contaminated"},
+        "level-2": {"predictor_level": [1, 1, 2]},
+    }
+
+    def test_are_one_axis_crossed_with_the_others(self) -> None:
+        one = study(n_obs=[6, 8], scenarios=self.SCENARIOS)
+        assert [axis.name for axis in one.axes] == [*MAIN, "scenario"]
+        found = [(c.n_obs, c.levels["scenario"], c["noise_sd"]) for c in one.conditions]
+        expected = [("ideal", 1.0), ("wild", 3.0), ("level-2", 1.0)]
+        assert found == [(n_obs, *rest) for n_obs in (6, 8) for rest in expected]
+
+    def test_leave_paths_and_datasets_to_their_values(self) -> None:
+        named = study(scenarios={"any": {"noise_sd": 3}})
+        assert paths(named) == paths(study(noise_sd=3))
+        assert read_study(one_line(named)).conditions == named.conditions
+
+    def test_are_named_on_the_command_line(self) -> None:
+        one = study(scenarios=self.SCENARIOS)
+        found = condition_of(one, {"scenario": "wild"})
+        assert (found, found.levels["scenario"]) == (one.conditions[1], "wild")
+        assert condition_of(one, {"scenario": "wild", "noise_sd": "2"})["noise_sd"] == 2
+        with pytest.raises(ConfigError, match="scenario: '' is not allowed; allowed: the study"):
+            condition_of(one, {})
+
+    @pytest.mark.parametrize(
+        ("keys", "message"),
+        [
+            (
+                {"scenarios": {"a": {"noise": 1}}},
+                "scenarios: a: 'noise' is not allowed; allowed",
+            ),
+            (
+                {"scenarios": {"a": {"n_obs": 5}}},
+                "scenarios: a: 'n_obs' is not allowed; allowed",
+            ),
+            ({"scenarios": {"a b": {}}}, "scenarios: 'a b' is not allowed; allowed: names"),
+            ({"scenarios": {"a": {"noise_sd": -1}}}, "scenarios: a: noise_sd: -1 is not allowed"),
+            (
+                {"scenarios": {"a": {}, "b": {"noise_sd": 1}}},
+                "scenarios: 'b' is not allowed",
+            ),
+            (
+                {"scenarios": {"a": {"noise_sd": 2}}, "grid": {"noise_sd": [1, 3]}},
+                "scenarios: a: 'noise_sd' is not allowed; allowed: keys that are not swept",
+            ),
+        ],
+    )
+    def test_refused(self, keys: dict[str, Any], message: str) -> None:
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            study(**keys)

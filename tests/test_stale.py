@@ -85,6 +85,7 @@ CHANGES = {
     "verdict": ("published", "tables"),
     # what tables say of their study, and figures of its question
     "references": (["lm"], "tables"),
+    "scenarios": ({"noisy": {"noise_sd": 2}}, "tables"),
     "title": ("Who is right?", "tables"),
     "description": ("A study.", "tables"),
     "aims": ("To know.", "tables"),

@@ -124,15 +124,17 @@ def add_config(arguments: argparse.ArgumentParser) -> None:
 
 def add_condition(arguments: argparse.ArgumentParser, required: bool = True) -> None:
     """Add the options that name a condition: one for every key that describes the data."""
-    from rmsweep.config import axis_keys, schema
+    from rmsweep.config import SCENARIO, names_of_conditions, schema
     from rmsweep.design import MAIN
 
-    for key in axis_keys():
+    meanings = {key: rule["description"] for key, rule in schema()["properties"].items()}
+    meanings[SCENARIO] = "One of the study's scenarios."
+    for key in names_of_conditions():
         arguments.add_argument(
             f"--{key.replace('_', '-')}",
             required=required and key in MAIN,
             metavar="VALUE",
-            help=schema()["properties"][key]["description"].replace("%", "%%"),
+            help=meanings[key].replace("%", "%%"),
         )
 
 
@@ -218,7 +220,7 @@ def condition(options: argparse.Namespace, study: Study) -> Condition:
     ConfigError
         If a value is not allowed, or none is given where the study has several.
     """
-    from rmsweep.config import axis_keys, condition_of
+    from rmsweep.config import condition_of, names_of_conditions
 
-    given = {key: getattr(options, key) for key in axis_keys()}
+    given = {key: getattr(options, key) for key in names_of_conditions()}
     return condition_of(study, {key: text for key, text in given.items() if text is not None})

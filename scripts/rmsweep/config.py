@@ -13,6 +13,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -43,6 +44,8 @@ ROOT = Path(__file__).parents[2]
 DEFAULT_STUDY = ROOT / "config" / "config.yaml"
 SCHEMA = ROOT / "workflow" / "schemas" / "study.schema.yaml"
 LEVEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9.+_-]{0,39}")
+SCENARIO = "scenario"
+"""The axis of values that are set together."""
 NUMBERS = ("nan", "NaN", "NAN", "inf", "Inf", "INF", "infinity", "Infinity")
 """What readers of CSV take for numbers."""
 LARGEST = 1e100
@@ -78,6 +81,11 @@ def schema() -> dict[str, Any]:
 def axis_keys() -> tuple[str, ...]:
     """The data-generating keys, the main ones first."""
     return tuple(key for key, rule in schema()["properties"].items() if rule.get("axis"))
+
+
+def names_of_conditions() -> tuple[str, ...]:
+    """What a command line names a condition by."""
+    return (*axis_keys(), SCENARIO)
 
 
 @cache
@@ -211,12 +219,19 @@ def condition_of(study: Study, given: Mapping[str, str]) -> Condition:
         If a value is not allowed, or none is given where the study has several.
     """
     chosen = {}
+    scenarios = _scenarios(study.source)
+    name = given.get(SCENARIO, "")
+    if (name or scenarios) and name not in scenarios:
+        refuse(SCENARIO, name, f"the study's {', '.join(scenarios)}" if scenarios else "none")
+    own = scenarios.get(name, {})
     for key, levels in _levels(study.source).items():
         known = {
             plain(named.name or spelled(canonical(key, named.value))): named for named in levels
         }
         text = given.get(key)
-        if text is None and len(levels) == 1:
+        if text is None and key in own:
+            chosen[key] = own[key]
+        elif text is None and len(levels) == 1:
             chosen[key] = levels[0]
         elif text is None:
             raise ConfigError(f"{key}: missing; allowed: the study's {', '.join(known)}, or others")
@@ -227,7 +242,7 @@ def condition_of(study: Study, given: Mapping[str, str]) -> Condition:
             named = thawed(of_others[text]) if text in of_others else settings.value(text)
             chosen[key] = Named(named)
             _check_value(key, chosen[key].value)
-    return _condition(chosen)
+    return _condition(chosen, name)
 
 
 def refuse(key: str, value: object, allowed: str) -> NoReturn:
@@ -304,8 +319,7 @@ def _levels(values: Mapping[str, Any]) -> dict[str, list[Named]]:
             if key in MAIN:
                 refuse(f"grid: {key}", swept[key], schema()["properties"][key]["allowed"])
             for name in swept[key]:
-                if not (isinstance(name, str) and LEVEL_NAME.fullmatch(name)) or name in NUMBERS:
-                    refuse(f"grid: {key}", name, "names of up to 40 letters, digits and . + - _")
+                _check_name(f"grid: {key}", name)
         elif key in swept:
             found[key] = [Named(value) for value in swept[key]]
         elif key in MAIN:
@@ -321,25 +335,30 @@ def _levels(values: Mapping[str, Any]) -> dict[str, list[Named]]:
 
 def _conditions(values: Mapping[str, Any]) -> tuple[list[Condition], list[Axis]]:
     """The conditions in the tables' order, and the axes that differ between them."""
-    levels = _levels(values)
+    levels, scenarios = _levels(values), _scenarios(values)
     for key in MAIN:
         if not levels[key] and not all(key in row for row in values.get("conditions") or [{}]):
             raise ConfigError(f"{key}: missing; allowed: {schema()['properties'][key]['allowed']}")
-    crossed = math.prod(len(known) for known in levels.values())
+    crossed = math.prod(len(known) for known in levels.values()) * max(len(scenarios), 1)
     if crossed > MOST_CONDITIONS:
         refuse("grid", f"{crossed:,} conditions", f"at most {MOST_CONDITIONS:,}")
     found: dict[str, Condition] = {}
-    for chosen in itertools.chain(_crossed(levels), _listed(values, levels)):
-        one = _condition(chosen)
+    combinations = itertools.chain(_crossed(levels), _listed(values, levels))
+    named = (scenarios or {"": {}}).items()
+    for chosen, (name, own) in itertools.product(combinations, named):
+        one = _condition(chosen | own, name)
         known = found.setdefault(one.key, one)
         if known.identity != one.identity:
             refuse("grid", str(one), "different names for different values")
+        if known.levels.get(SCENARIO, "") != name:
+            refuse("scenarios", name, f"another condition than {known.levels[SCENARIO]}'s {one}")
     _exclude(found, values.get("exclude", []), levels)
 
     axes, ranks = [], {}
-    for key in axis_keys():
+    together = {key for own in scenarios.values() for key in own}
+    for key in [*axis_keys(), *([SCENARIO] if scenarios else [])]:
         present = list(dict.fromkeys(one.levels[key] for one in found.values()))
-        if len(present) > 1 or key in MAIN:
+        if (len(present) > 1 and key not in together) or key in (*MAIN, SCENARIO):
             axes.append(Axis(key, _kind(present)))
             # numbers in their order, names in that of the configuration
             ordered = present if axes[-1].kind == "text" else sorted(present)
@@ -349,6 +368,27 @@ def _conditions(values: Mapping[str, Any]) -> tuple[list[Condition], list[Axis]]
         return [ranks[axis.name][one.levels[axis.name]] for axis in axes]
 
     return sorted(found.values(), key=place), axes
+
+
+def _scenarios(values: Mapping[str, Any]) -> dict[str, dict[str, Named]]:
+    """The values that each scenario sets, by its name."""
+    found: dict[str, dict[str, Named]] = {}
+    swept = [*MAIN, *values.get("grid", {}), *(key for row in values["conditions"] for key in row)]
+    for name, own in values["scenarios"].items():
+        _check_name("scenarios", name)
+        for key, value in own.items():
+            if key not in axis_keys() or key in swept:
+                others = ", ".join(other for other in axis_keys() if other not in swept)
+                refuse(f"scenarios: {name}", key, f"keys that are not swept: {others}")
+            _check_value(key, value, f"scenarios: {name}: ")
+        found[name] = {key: Named(value) for key, value in own.items()}
+    return found
+
+
+def _check_name(where: str, name: object) -> None:
+    """Refuse a level's name that paths and tables can't have."""
+    if not (isinstance(name, str) and LEVEL_NAME.fullmatch(name)) or name in NUMBERS:
+        refuse(where, name, "names of up to 40 letters, digits and . + - _")
 
 
 def _crossed(levels: Mapping[str, list[Named]]) -> Iterator[dict[str, Named]]:
@@ -423,8 +463,8 @@ def _kind(levels: Iterable[Level]) -> Any:
     return "integer" if all(isinstance(level, int) for level in levels) else "number"
 
 
-def _condition(chosen: Mapping[str, Named]) -> Condition:
-    """One condition, its values in their shortest form.
+def _condition(chosen: Mapping[str, Named], scenario: str = "") -> Condition:
+    """One condition, its values in their shortest form; the scenario that it belongs to, if any.
 
     Raises
     ------
@@ -451,6 +491,8 @@ def _condition(chosen: Mapping[str, Named]) -> Condition:
             values[key] = int(value)
     names = {key: named.name for key, named in chosen.items() if named.name}
     one = Condition.of(values, axis_defaults(), names)
+    if scenario:
+        one = replace(one, levels={**one.levels, SCENARIO: scenario})
     try:
         found = contradiction(one)
     except pieces.PieceError as error:
@@ -562,7 +604,9 @@ def _study(values: dict[str, Any], folder: Path) -> Study:
 
 def _located(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The values with the paths of the files that are pieces of a scenario."""
-    places = [values, values["grid"], *values["conditions"], *values["exclude"]]
+    scenarios = values["scenarios"]
+    places = [values, values["grid"], *scenarios.values()]
+    places += [*values["conditions"], *values["exclude"]]
     own, grid, *rows = (
         {
             key: pieces.located(key, value, folder) if key in pieces.KINDS else value
@@ -570,9 +614,11 @@ def _located(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         }
         for place in places
     )
+    named = dict(zip(scenarios, rows, strict=False))
+    rows = rows[len(named) :]
     n_conditions = len(values["conditions"])
     lists = {"conditions": rows[:n_conditions], "exclude": rows[n_conditions:]}
-    return own | {"grid": grid} | lists
+    return own | {"grid": grid, "scenarios": named} | lists
 
 
 def _precision(values: Mapping[str, Any], names: Sequence[str]) -> Precision | None:
