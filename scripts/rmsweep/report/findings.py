@@ -147,6 +147,8 @@ def summary(found: Sequence[Finding]) -> str:
 def weight(claim: Claim, rows: pd.DataFrame) -> float:
     """How much a claim says: decided ones more, and those of size, coverage and power."""
     shares = (rows["n_for"] + rows["n_against"]) / rows["n_numbers"].where(rows["n_numbers"] > 0)
+    if rows.iloc[0]["verdict"] == "not testable":
+        return 0.0
     if not (share := float(shares.fillna(0).max())):
         return 0.0
     of_trust = any(part in test.measure for test in claim.tests for part in OF_TRUST)

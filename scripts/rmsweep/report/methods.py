@@ -111,7 +111,9 @@ def data(study: Study) -> Section:
     fixed = [
         f"{key} = {plain(study.conditions[0].levels[key])}"
         for key, default in axis_defaults().items()
-        if key not in swept and study.conditions[0].values[key] != default
+        if key not in swept
+        and study.conditions[0].values[key] != default
+        and len({one.levels[key] for one in study.conditions}) == 1
     ]
     model = (
         f"For observation i of group g, {MODEL}, where the "

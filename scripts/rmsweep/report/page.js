@@ -685,8 +685,10 @@
       const beside = list || !S.c ? 1 : columns.length;
       const panelWidth = Math.max(90, Math.floor((width - (list ? 64 : 100) - 14 * beside) / beside));
       const inner = spec.spec;
-      inner.width = Math.min(panelWidth, beside === 1 && !list ? 620 : 420);
-      inner.height = Math.max(120, Math.min(220, Math.round(inner.width * 0.62)));
+      const marks = axisOf[S.x].levels.length * new Set(points.map((point) => point.place)).size;
+      const enough = Math.max(beside === 1 && !list ? 620 : 420, 8 * marks);
+      inner.width = Math.min(panelWidth, enough);
+      inner.height = Math.max(120, Math.min(beside === 1 ? 280 : 220, Math.round(inner.width * 0.62)));
       dress(spec, literal);
       const log = S.y === "log" && points.every((point) => point.y > 0 && (point.low ?? 1) > 0);
       const analysesHere = [...new Set(points.map((point) => point.place))].sort((a, b) => a - b);

@@ -215,6 +215,7 @@ AXES = {
     "sigma": AxisWords("Between-group SD", "the between-group SD of the coefficients", "SD {}"),
     "n_predictors": AxisWords("Predictors", "the number of predictors", "{} predictors"),
     "beta": AxisWords("True coefficients", "the true coefficients", "coefficients {}"),
+    "scenario": AxisWords("Scenario", "the scenario", "{}"),
     "noise_sd": AxisWords("Noise SD", "the noise SD", "noise SD {}"),
 }
 
