@@ -1,4 +1,4 @@
-"""The sweep: simulate and fit every cell, merge the shards, draw the figures.
+"""The sweep: simulate and fit every cell, merge the shards, draw the figures, make the page.
 
 snakemake --cores 4                                        # config/config.yaml
 snakemake --cores 4 --configfile config/quick.yaml         # another study
@@ -14,6 +14,7 @@ include: "workflow/rules/cells.smk"
 include: "workflow/rules/merge.smk"
 include: "workflow/rules/measures.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 
 
 if STUDY.precision:  # a workflow with checkpoints is planned in another way
@@ -41,3 +42,4 @@ rule all:
         claims(),
         claims("claims_by_condition"),
         figures(),
+        page(),

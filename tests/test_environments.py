@@ -18,21 +18,28 @@ ENVS = ROOT / "envs"
 # module to conda package, where the two differ
 CONDA = {
     "matplotlib": "matplotlib-base",
-    "PIL": "matplotlib-base",
     "seaborn": "seaborn-base",
     "ruamel": "ruamel.yaml",
+    "vl_convert": "vl-convert-python",
+    "PIL": "pillow",
+    "markupsafe": "jinja2",
 }
-PYPI = {"rpy2": "rpy2-rinterface", "ruamel": "ruamel.yaml"}
+PYPI = {
+    "rpy2": "rpy2-rinterface",
+    "ruamel": "ruamel.yaml",
+    "vl_convert": "vl-convert-python",
+    "PIL": "pillow",
+}
 # they come with a package that is named
 WITH = {
     "formulaic": "statsmodels",
+    "markupsafe": "jinja2",
     "matplotlib": "seaborn",
-    "PIL": "seaborn",
     "scipy": "statsmodels",
 }
 # only in a terminal, where it comes with the logger plugin
 OPTIONAL = {"rich"}
-LIBRARY_OF_FIGURES = ROOT / "scripts" / "rmsweep" / "figures"
+DRAWING = {ROOT / "scripts" / "rmsweep" / name for name in ("figures", "report")}
 
 
 def imported(paths: list[Path]) -> set[str]:
@@ -79,7 +86,9 @@ ALL = sorted((ROOT / "scripts").rglob("*.py"))
 # jobs need neither what starts Snakemake nor, but for one, what draws
 OF_JOBS = [path for path in ALL if path.name != "resume.py"]
 WITHOUT_FIGURES = [
-    path for path in OF_JOBS if LIBRARY_OF_FIGURES not in path.parents and path.name != "draw.py"
+    path
+    for path in OF_JOBS
+    if not DRAWING.intersection(path.parents) and path.name not in ("draw.py", "render_report.py")
 ]
 
 

@@ -29,6 +29,7 @@ import draw
 import fit_cell
 import fit_table
 import merge_shards
+import render_report
 import rerun_replication
 import simulate_cell
 import status
@@ -276,6 +277,7 @@ WRITERS = {
         ["performance.parquet", "--output", "x.csv", "--by-condition"],
     ),
     "draw": (draw.main, ["fits.parquet", "--output"]),
+    "render_report": (render_report.main, ["fits.parquet", "--output"]),
 }
 
 
@@ -355,6 +357,7 @@ def merged(tmp_path: Path) -> Path:
         (compare_engines.main, ["--output", "x.csv"]),
         (assess_claims.main, ["--output", "x.csv", "--by-condition", "y.csv"]),
         (draw.main, []),
+        (render_report.main, []),
     ],
 )
 def test_another_file_than_a_merged_table_is_refused(

@@ -72,6 +72,7 @@ def test_everything_is_made(reference: Checkout) -> None:
     assert set(claims["id"].to_pylist()) == set(range(1, 34))
     assert reference.table("claims_by_condition").num_rows
     assert len(list((reference.results() / "figures").glob("*.svg"))) == len(NAMES)
+    assert (reference.results() / "report.html").read_text().startswith("<!doctype html>")
 
 
 @pytest.mark.parametrize(

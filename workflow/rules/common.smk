@@ -316,3 +316,13 @@ def figures():
         for name in figure_names.NAMES
         for path in figure_names.paths(folder, name, slices(name))
     ]
+
+
+def pictures():
+    """Those of the figures that the page shows."""
+    return [path for path in figures() if path.endswith(".png")]
+
+
+def page():
+    """The page."""
+    return [f"{RESULTS}/report.html"]

@@ -1,8 +1,8 @@
 """The judge of a study's files: whether the study as it is now made them.
 
-Every shard, table and figure says in its own metadata what made it. That is compared with the study
-as it is now, whatever became of file times, of Snakemake's own records or of the configuration in
-the meantime.
+Every shard, table, figure and page says in its own metadata what made it. That is compared with the
+study as it is now, whatever became of file times, of Snakemake's own records or of the
+configuration in the meantime.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from rmsweep.sweep.provenance import (
     figure_identity,
     made_with,
     measures_identity,
+    page_identity,
     table_identity,
 )
 from rmsweep.sweep.shard import Shards
@@ -100,6 +101,11 @@ class Judge:
         """What the metadata of a figure have to say."""
         return figure_identity(self.study, self.table)
 
+    @cached_property
+    def page(self) -> dict[str, str]:
+        """What a page has to say of itself."""
+        return page_identity(self.study, self.table)
+
     def usable(self, path: str | Path) -> bool:
         """Whether a file is there and need not be made anew."""
         return Path(path).exists() and not self.outdated(path)
@@ -110,20 +116,20 @@ class Judge:
         Parameters
         ----------
         path : str or Path
-            A shard, a table or a figure. A file without metadata, such as CSV, is made together
-            with one that has some, and before it.
+            A shard, a table, a figure or a page. A file without metadata, such as CSV, is made
+            together with one that has some, and before it.
 
         Returns
         -------
         str
         """
         path = Path(path)
-        if path.suffix not in (".parquet", ".svg") or not path.exists():
+        if path.suffix not in (".parquet", ".svg", ".html") or not path.exists():
             return ""
         if condition := self.condition_of(path):
             return self.shards.outdated(path, condition)
-        if path.suffix == ".svg":
-            expected = self.figure
+        if path.suffix in (".svg", ".html"):
+            expected = self.figure if path.suffix == ".svg" else self.page
         elif path.stem == "replications" or path == looks.path(self.results, path.stem):
             expected = self.look
         elif path.stem in MEASURES and path.suffix == ".parquet":

@@ -24,11 +24,14 @@ from rmsweep.sweep import tables
 SOURCE_ROOT = Path(__file__).parents[2]
 PYTHON_PROGRAMS = ("numpy", "numpy_blas", "python", "scipy")
 DRAWING = ("matplotlib", "numpy", "pandas", "pillow", "seaborn")
+RENDERING = ("altair", "jinja2", "numpy", "pandas", "pillow", "vl-convert-python")
 DESCRIPTION = re.compile(r"<dc:description>(.*?)</dc:description>", re.DOTALL)
-R_FILE = re.compile(r"""["'](\w+\.R)["']""")
+BESIDE = re.compile(r"""["']([\w./]+\.(?:R|css|html\.j2|js|txt))["']""")
+"""How code names files beside it that are a part of it."""
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
+META = re.compile(r'<meta name="rmsweep" content="(.*?)">', re.DOTALL)
 HEAD = 2**20
-"""Bytes at the beginning of an SVG that are sure to hold its description."""
+"""Bytes at the beginning of an SVG or a page that are sure to hold its description."""
 
 
 def made_with(path: Path) -> dict[str, str]:
@@ -42,8 +45,9 @@ def made_with(path: Path) -> dict[str, str]:
     if path.suffix == ".parquet":
         return tables.metadata(path)
     tables.check_regular(path)
+    pattern = META if path.suffix == ".html" else DESCRIPTION
     with path.open(encoding="utf-8") as file:
-        description = DESCRIPTION.search(file.read(HEAD))
+        description = pattern.search(file.read(HEAD))
     made: dict[str, str] = json.loads(html.unescape(description[1] if description else ""))
     return made
 
@@ -177,6 +181,14 @@ def figure_identity(study: Study, table: Mapping[str, str], wishes: str = "") ->
     }
 
 
+def page_identity(study: Study, table: Mapping[str, str]) -> dict[str, str]:
+    """What a page says of itself; see `figure_identity`."""
+    return figure_identity(study, table) | {
+        "code": f"{table['code']} {code_digest('render_report')}",
+        "drawn_by": json.dumps({name: version_of(name) for name in RENDERING}),
+    }
+
+
 def describe_missing(n_datasets: int, planned: int) -> str:
     """What an incomplete table holds."""
     return f"{n_datasets:,} of {planned:,} datasets"
@@ -187,8 +199,9 @@ def code_digest(*starts: str) -> str:
     """Digest of the code that runs when some of it does.
 
     That is modules of ours or a file of the user's own, all of the library and all below the file's
-    folder that they import, at the top or inside a function, and the R files that these name.
-    Comments, docstrings and layout play no part: they change no number.
+    folder that they import, at the top or inside a function, and the R files, templates, styles and
+    scripts that these name. Comments, docstrings and layout of code play no part: they change no
+    number.
 
     Parameters
     ----------
@@ -247,12 +260,12 @@ def sources(starts: Iterable[str]) -> dict[str, Path]:
 
 
 def add(found: dict[str, Path], prefix: str, root: Path, file: Path) -> bool:
-    """Add a file, and the R files that it names, unless it is there."""
+    """Add a file, and those beside it that it names, unless it is there."""
     name = prefix + file.relative_to(root).as_posix()
     if name in found:
         return False
     found[name] = file
-    for text in R_FILE.findall(file.read_text(encoding="utf-8")):
+    for text in BESIDE.findall(file.read_text(encoding="utf-8")):
         beside = (file.parent / text).resolve()
         if beside.is_file() and beside.is_relative_to(root):
             add(found, prefix, root, beside)
@@ -302,7 +315,7 @@ def meaning(file: Path) -> str:
     if file.suffix == ".R":
         lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
         return "\n".join(line for line in lines if line and not line.startswith("#"))
-    return dumped(tree(file))
+    return dumped(tree(file)) if file.suffix == ".py" else file.read_text(encoding="utf-8")
 
 
 @cache

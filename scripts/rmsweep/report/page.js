@@ -1,0 +1,1144 @@
+"use strict";
+// The page: unpacks its data and libraries, and draws what the controls and the address say.
+(async () => {
+  const byId = (id) => document.getElementById(id);
+  const root = document.documentElement;
+  const NARROW = 600;
+  const Z95 = 1.959963984540054;
+
+  async function unpack(id) {
+    const bytes = Uint8Array.from(atob(byId(id).textContent), (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).text();
+  }
+
+  function run(code) {
+    const script = document.createElement("script");
+    script.textContent = code;
+    document.head.append(script);
+    script.remove();
+  }
+
+  let working = 0;
+  // for tests: whether all that is to be drawn is drawn
+  async function busy(work) {
+    working += 1;
+    root.dataset.page = "drawing";
+    try {
+      return await work();
+    } finally {
+      working -= 1;
+      if (!working) root.dataset.page = "drawn";
+    }
+  }
+
+  const element = (name, properties = {}, ...children) => {
+    const made = Object.assign(document.createElement(name), properties);
+    made.append(...children);
+    return made;
+  };
+
+  await busy(async () => {
+    const [vega, tables, text] = await Promise.all(
+      ["packed-vega", "packed-tables", "packed-data"].map(unpack),
+    );
+    run(vega);
+    run(tables);
+    start(JSON.parse(text));
+  });
+
+  function start(D) {
+    const narrow = () => root.clientWidth < NARROW;
+    const column = (place) => D.columns[place];
+    const axisOf = Object.fromEntries(D.axes.map((axis, place) => [axis.name, { ...axis, place }]));
+    const several = D.axes.filter((axis) => axis.levels.length > 1).map((axis) => axis.name);
+    const measureOf = Object.fromEntries(D.measures.map((measure) => [measure.name, measure]));
+    const names = D.strategies.map((strategy) => strategy.name);
+    const slope = Math.max(0, D.terms.indexOf("IV1"));
+
+    // ---- numbers and texts -------------------------------------------------------------------
+
+    const minus = (text) => text.replace("-", "−");
+    const trimmed = (value, digits) => String(Number(value.toPrecision(digits)));
+    function shown(value, kind, digits = 4) {
+      if (value === null) return "–";
+      if (kind === "rate") return minus(`${trimmed(100 * value, digits)}%`);
+      return minus(trimmed(value, digits) + (kind === "percent" ? "%" : ""));
+    }
+    const listed = (items) =>
+      items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`;
+    const whole = (number) => number.toLocaleString("en");
+    const level = (c, axis) => D.conditions[c][axisOf[axis].place];
+    const header = (c, axis) => axisOf[axis].headers[level(c, axis)];
+    const told = several.length ? several : D.axes.map((axis) => axis.name);
+    const conditionText = (c) => told.map((axis) => header(c, axis)).join(", ");
+
+    // ---- the table of measures ---------------------------------------------------------------
+
+    function wilson(share, n) {
+      const z2 = Z95 * Z95;
+      const centre = (share + z2 / (2 * n)) / (1 + z2 / n);
+      const half = (Z95 / (1 + z2 / n)) * Math.sqrt((share * (1 - share)) / n + z2 / (4 * n * n));
+      return [Math.max(0, centre - half), Math.min(1, centre + half)];
+    }
+
+    function cell(measure, use, c, p, t) {
+      const size = measure.paired ? D.pairs.length : names.length;
+      const at = (c * size + p) * Math.max(1, measure.terms.length && D.terms.length) +
+        (measure.terms.length ? t : 0);
+      const own = measure.fits[use] || measure.fits.all;
+      const used = column(own.n)[at];
+      if (used === null) return null;
+      const same = own !== measure.fits.all && used === column(measure.fits.all.n)[at];
+      const from = same ? measure.fits.all : own;
+      const number = (name) => (name in from ? column(from[name])[at] : null);
+      const reason = "reason" in own ? D.reasons[column(own.reason)[at] - 1] || "" : "";
+      const found = { value: number("value"), mcse: number("mcse"), used, reason };
+      found.planned = column(D.counts.planned)[c];
+      found.run = column(D.counts.run)[c];
+      const first = measure.paired ? D.pairs[p][0] : p;
+      found.converged = column(D.counts.converged)[c * names.length + first];
+      found.low = number("low");
+      found.high = number("high");
+      if (found.value === null || (reason && measure.form !== "given")) return found;
+      const v = found.value;
+      const n = measure.of === "run" ? found.run : used;
+      if (measure.form === "rate") {
+        found.mcse = Math.sqrt((v * (1 - v)) / n);
+        [found.low, found.high] = wilson(v, n);
+      } else if (measure.form === "score") {
+        const variance = v * (1 - v);
+        const certain = !found.mcse || !variance;
+        [found.low, found.high] = wilson(v, certain ? n : variance / found.mcse ** 2);
+      } else if (measure.form === "normal" && found.mcse !== null) {
+        [found.low, found.high] = [v - Z95 * found.mcse, v + Z95 * found.mcse];
+      }
+      return found;
+    }
+
+    const COLUMNS = [
+      ...D.axes.map((axis) => axis.name),
+      ...["strategy", "reference", "term", "measure", "fits", "value", "mcse", "low", "high"],
+      ...["n_planned", "n_run", "n_converged", "n_used", "reason"],
+    ];
+
+    function record(measure, use, c, p, t, found) {
+      const [first, second] = measure.paired ? D.pairs[p] : [p, -1];
+      const counts = [found.planned, found.run, found.converged, found.used];
+      return [
+        ...D.axes.map((axis, place) => axis.levels[D.conditions[c][place]]),
+        ...[names[first], second < 0 ? "" : names[second]],
+        ...[measure.terms.length ? D.terms[t] : "", measure.name, use],
+        ...[found.value, found.mcse, found.low, found.high, ...counts, found.reason],
+      ];
+    }
+
+    function* records(wanted) {
+      const any = (key, value) => !(key in wanted) || wanted[key] === value;
+      for (const measure of D.measures) {
+        if (!any("measure", measure.name)) continue;
+        const size = measure.paired ? D.pairs.length : names.length;
+        for (const use of Object.keys(measure.fits)) {
+          if (!any("fits", use)) continue;
+          for (let c = 0; c < D.conditions.length; c += 1) {
+            if (!D.axes.every((axis, i) => any(axis.name, axis.levels[D.conditions[c][i]])))
+              continue;
+            for (let p = 0; p < size; p += 1) {
+              if (!any("strategy", names[measure.paired ? D.pairs[p][0] : p])) continue;
+              for (const t of measure.terms.length ? measure.terms : [-1]) {
+                if (!any("term", t < 0 ? "" : D.terms[t])) continue;
+                const found = cell(measure, use, c, p, t);
+                if (found) yield record(measure, use, c, p, t, found);
+              }
+            }
+          }
+        }
+      }
+    }
+
+    function csv(rows) {
+      const quoted = (value) => {
+        if (value === null) return "";
+        if (typeof value === "number") return String(value);
+        return /[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
+      };
+      return [COLUMNS, ...rows].map((row) => row.map(quoted).join(",")).join("\n") + "\n";
+    }
+
+    function download(name, content, type) {
+      const link = element("a", { download: `${D.study}-${name}` });
+      link.href = URL.createObjectURL(new Blob([content], { type }));
+      document.body.append(link);
+      link.click();
+      link.remove();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    }
+
+    // ---- the state, in the address -----------------------------------------------------------
+
+    const used = new Set(D.measures.filter((measure) => available(measure)).map((it) => it.name));
+    function available(measure) {
+      return Object.values(measure.fits).some((own) =>
+        column(own.value).some((value) => value !== null),
+      );
+    }
+
+    function defaults() {
+      // where nothing else is known, how the fits went is the first thing to see
+      const first = [D.measures[0].name, "convergence_rate"].find((name) => used.has(name));
+      return {
+        m: first || D.measures[0].name,
+        t: D.terms[slope] || "",
+        x: D.places.x,
+        c: D.places.columns || "",
+        r: D.places.rows || "",
+        u: "all",
+        v: D.pairs.length ? names[D.pairs[0][1]] : "",
+        a: D.shown.map((place) => names[place]).join(","),
+        k: "0",
+        w: "error",
+        y: "linear",
+        ...Object.fromEntries(several.map((axis) => [`at.${axis}`, D.held[axis]])),
+      };
+    }
+
+    const references = [...new Set(D.pairs.map((pair) => names[pair[1]]))];
+    const allowed = {
+      m: (value) => used.has(value),
+      t: (value) => D.terms.includes(value),
+      x: (value) => Object.hasOwn(axisOf, value),
+      c: (value) => value === "" || several.includes(value),
+      r: (value) => value === "" || several.includes(value),
+      u: (value) => ["all", "converged"].includes(value),
+      v: (value) => references.includes(value),
+      a: (value) => value.split(",").every((name) => names.includes(name)),
+      k: (value) => /^[0-9]{1,6}$/.test(value) && Number(value) < D.conditions.length,
+      w: (value) => ["error", "se"].includes(value),
+      y: (value) => ["linear", "log"].includes(value),
+    };
+    for (const axis of several) {
+      allowed[`at.${axis}`] = (value) => axisOf[axis].levels.includes(value);
+    }
+
+    function stateOf(hash) {
+      const state = defaults();
+      for (const [key, value] of new URLSearchParams(hash.replace(/^#/, ""))) {
+        if (Object.hasOwn(allowed, key) && allowed[key](value)) state[key] = value;
+      }
+      if (state.c === state.x) state.c = "";
+      if (state.r === state.x || state.r === state.c) state.r = "";
+      return state;
+    }
+
+    let S = stateOf(location.hash);
+
+    function hashOf(state) {
+      const start = defaults();
+      const changed = Object.entries(state).filter(([key, value]) => value !== start[key]);
+      return changed.length ? `#${new URLSearchParams(changed)}` : "";
+    }
+
+    function remember() {
+      try {
+        history.replaceState(null, "", hashOf(S) || location.href.replace(/#.*/s, ""));
+      } catch {
+        // a frame may not let its address be changed; the link can still be copied
+      }
+    }
+
+    const chosen = () => S.a.split(",").map((name) => names.indexOf(name));
+
+    // ---- controls ----------------------------------------------------------------------------
+
+    function options(select, items, value) {
+      const groups = new Map();
+      select.replaceChildren();
+      for (const item of items) {
+        const option = element("option", { value: item.value, textContent: item.text });
+        option.disabled = Boolean(item.disabled);
+        let parent = select;
+        if (item.group) {
+          if (!groups.has(item.group)) {
+            groups.set(item.group, element("optgroup", { label: item.group }));
+            select.append(groups.get(item.group));
+          }
+          parent = groups.get(item.group);
+        }
+        parent.append(option);
+      }
+      select.value = value;
+      select.disabled = items.length < 2;
+    }
+
+    const hidden = (id, away) => {
+      byId(id).closest(".control").hidden = away;
+    };
+    const axisItems = (none) => [
+      ...(none ? [{ value: "", text: "(none)" }] : []),
+      ...several.map((name) => ({ value: name, text: axisOf[name].label })),
+    ];
+
+    function reasonOf(measure) {
+      const places = Object.values(measure.fits).filter((own) => "reason" in own);
+      const first = places.flatMap((own) => column(own.reason)).find((place) => place);
+      return first ? D.reasons[first - 1] : "no fit says";
+    }
+
+    function fillControls() {
+      const measure = measureOf[S.m];
+      options(
+        byId("measure"),
+        D.measures.map((it) => ({
+          value: it.name,
+          text: used.has(it.name) ? it.title : `${it.title} (${reasonOf(it)})`,
+          group: it.group,
+          disabled: !used.has(it.name),
+        })),
+        S.m,
+      );
+      const terms = measure.terms.map((t) => ({ value: D.terms[t], text: D.terms[t] }));
+      if (terms.length && !terms.some((item) => item.value === S.t)) S.t = terms[0].value;
+      if (!terms.length) terms.push({ value: "", text: "whole fit" });
+      options(byId("term"), terms, measure.terms.length ? S.t : "");
+      options(byId("x"), several.length ? axisItems(false) : [{ value: S.x, text: axisOf[S.x].label }], S.x);
+      options(byId("columns"), axisItems(true), S.c);
+      options(byId("rows"), axisItems(true), S.r);
+      const uses = { all: "all with estimates", converged: "converged only" };
+      options(
+        byId("fits"),
+        Object.keys(measure.fits).map((use) => ({ value: use, text: uses[use] })),
+        S.u in measure.fits ? S.u : "all",
+      );
+      options(byId("reference"), references.map((it) => ({ value: it, text: it })), S.v);
+      hidden("reference", !measure.paired);
+      const positive = visible().every((point) => point.y > 0 && (point.low ?? point.y) > 0);
+      const scales = [{ value: "linear", text: "linear" }];
+      if (positive) scales.push({ value: "log", text: "logarithmic" });
+      options(byId("scale"), scales, positive ? S.y : "linear");
+      for (const axis of several) {
+        const id = `at-${axis}`;
+        options(
+          byId(id),
+          axisOf[axis].levels.map((value, i) => ({ value, text: axisOf[axis].headers[i] })),
+          S[`at.${axis}`],
+        );
+        hidden(id, !isHeld(axis));
+      }
+      const now = new Set(S.a.split(","));
+      for (const box of document.querySelectorAll("input[data-analysis]")) {
+        box.checked = now.has(box.dataset.analysis);
+      }
+      for (const box of document.querySelectorAll("input[data-family]")) {
+        const members = D.families[box.dataset.family].members.map((place) => names[place]);
+        const on = members.filter((name) => now.has(name)).length;
+        box.checked = on === members.length;
+        box.indeterminate = on > 0 && on < members.length;
+      }
+      byId("condition").value = S.k;
+      byId("replications-of").value = S.w;
+    }
+
+    function buildControls() {
+      const held = byId("held");
+      for (const axis of several) {
+        held.append(
+          element(
+            "div",
+            { className: "control" },
+            element("label", { htmlFor: `at-${axis}`, textContent: axisOf[axis].label }),
+            element("select", { id: `at-${axis}` }),
+          ),
+        );
+      }
+      const many = D.families.some((family) => family.members.length > 1) && names.length > 6;
+      const boxes = byId("analyses");
+      D.families.forEach((family, number) => {
+        const group = element("div", { className: "family" });
+        if (many) {
+          group.setAttribute("role", "group");
+          group.setAttribute("aria-label", family.label);
+          const box = element("input", { type: "checkbox" });
+          box.dataset.family = number;
+          group.append(element("label", { className: "whole" }, box, family.label));
+        }
+        for (const place of family.members) {
+          const strategy = D.strategies[place];
+          const box = element("input", { type: "checkbox" });
+          box.dataset.analysis = strategy.name;
+          group.append(
+            element(
+              "label",
+              { title: strategy.label },
+              box,
+              swatch(place),
+              element("span", {}, `${strategy.label} (${strategy.name})`),
+            ),
+          );
+        }
+        boxes.append(group);
+      });
+      options(
+        byId("condition"),
+        D.conditions.map((_, c) => ({ value: String(c), text: conditionText(c) })),
+        S.k,
+      );
+    }
+
+    function swatch(place) {
+      const size = 12;
+      const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+      svg.setAttribute("viewBox", "-1.25 -1.25 2.5 2.5");
+      svg.setAttribute("width", size);
+      svg.setAttribute("height", size);
+      svg.setAttribute("aria-hidden", "true");
+      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      const known = {
+        circle: "M-1,0A1,1 0 1 0 1,0A1,1 0 1 0 -1,0Z",
+        square: "M-.9,-.9H.9V.9H-.9Z",
+        diamond: "M0,-1.1L1.1,0L0,1.1L-1.1,0Z",
+        cross: "M-.35,-1H.35V-.35H1V.35H.35V1H-.35V.35H-1V-.35H-.35Z",
+        "triangle-up": "M0,-1L1,.85H-1Z",
+        "triangle-down": "M0,1L1,-.85H-1Z",
+        "triangle-left": "M-1,0L.85,-1V1Z",
+        "triangle-right": "M1,0L-.85,-1V1Z",
+      };
+      path.setAttribute("d", known[D.strategies[place].shape] || D.strategies[place].shape);
+      path.setAttribute("fill", `var(--s${place})`);
+      svg.append(path);
+      return svg;
+    }
+
+    function change(key, value) {
+      if (["x", "c", "r"].includes(key)) {
+        // an axis that has another place swaps with what was here
+        for (const other of ["x", "c", "r"]) {
+          if (other !== key && value !== "" && S[other] === value) S[other] = S[key];
+        }
+      }
+      S[key] = value;
+      if (key.startsWith("at.")) reconcile(key.slice(3));
+      else if (["x", "c", "r"].includes(key)) reconcile();
+      remember();
+      update();
+    }
+
+    const isHeld = (axis) => ![S.x, S.c, S.r].includes(axis);
+    const levelText = (c, axis) => axisOf[axis].levels[level(c, axis)];
+
+    // of a study that is not crossed, the other axes follow to where there is a condition
+    function reconcile(changed) {
+      const held = several.filter(isHeld);
+      const fits = (c, axis) => levelText(c, axis) === S[`at.${axis}`];
+      const agreement = (c) => held.filter((axis) => fits(c, axis)).length;
+      const own = [...D.conditions.keys()].filter((c) => !changed || fits(c, changed));
+      const best = own.reduce((a, b) => (agreement(b) > agreement(a) ? b : a));
+      for (const axis of held) S[`at.${axis}`] = levelText(best, axis);
+    }
+
+    function listen() {
+      const keys = { measure: "m", term: "t", x: "x", columns: "c", rows: "r", fits: "u" };
+      Object.assign(keys, { reference: "v", scale: "y", condition: "k", "replications-of": "w" });
+      for (const axis of several) keys[`at-${axis}`] = `at.${axis}`;
+      for (const [id, key] of Object.entries(keys)) {
+        byId(id).addEventListener("change", (event) => change(key, event.target.value));
+      }
+      byId("analyses").addEventListener("change", (event) => {
+        const now = new Set(S.a.split(",").filter(Boolean));
+        const { analysis, family } = event.target.dataset;
+        const touched = analysis
+          ? [analysis]
+          : D.families[family].members.map((place) => names[place]);
+        for (const name of touched) now[event.target.checked ? "add" : "delete"](name);
+        // nothing at all is nothing to look at
+        if (now.size) change("a", names.filter((name) => now.has(name)).join(","));
+        else fillControls();
+      });
+      const step = (by) => () => {
+        const size = D.conditions.length;
+        change("k", String((Number(S.k) + by + size) % size));
+      };
+      byId("previous").addEventListener("click", step(-1));
+      byId("next").addEventListener("click", step(1));
+      addEventListener("hashchange", () => {
+        if (location.hash && !location.hash.includes("=")) return; // a section's
+        S = stateOf(location.hash);
+        update();
+      });
+      for (const link of document.querySelectorAll("#findings a[href^='#']")) {
+        link.addEventListener("click", () => byId("explore").scrollIntoView());
+      }
+      let timer = 0;
+      let width = root.clientWidth;
+      addEventListener("resize", () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => {
+          if (root.clientWidth !== width) {
+            width = root.clientWidth;
+            update();
+          }
+        }, 200);
+      });
+      byId("svg").addEventListener("click", async () =>
+        download(`${S.m}.svg`, await exported(), "image/svg+xml"),
+      );
+      byId("png").addEventListener("click", async () => {
+        const picture = new Image();
+        const svg = await exported();
+        await new Promise((resolve, reject) => {
+          picture.onload = resolve;
+          picture.onerror = reject;
+          picture.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
+        });
+        const canvas = element("canvas", { width: 2 * picture.width, height: 2 * picture.height });
+        const context = canvas.getContext("2d");
+        context.scale(2, 2);
+        context.drawImage(picture, 0, 0);
+        canvas.toBlob((blob) => download(`${S.m}.png`, blob, "image/png"), "image/png");
+      });
+      byId("csv").addEventListener("click", () =>
+        download(`${S.m}.csv`, csv(visible().map((point) => point.record)), "text/csv"),
+      );
+      byId("link").addEventListener("click", () => {
+        const field = byId("link-text");
+        field.value = location.href.replace(/#.*/s, "") + hashOf(S);
+        if (field.value.startsWith("data:")) field.value = hashOf(S) || "#";
+        field.hidden = false;
+        field.select();
+        copy(field.value, byId("link"));
+      });
+    }
+
+    function copy(text, button) {
+      const label = button.dataset.label || button.textContent;
+      button.dataset.label = label;
+      const say = (said) => {
+        button.textContent = said;
+        setTimeout(() => (button.textContent = label), 1500);
+      };
+      const field = element("textarea", { value: text, className: "away", readOnly: true });
+      const byHand = () => {
+        document.body.append(field);
+        field.select();
+        const done = document.execCommand("copy");
+        field.remove();
+        button.focus();
+        say(done ? "Copied" : "Not copied: select it by hand");
+      };
+      if (navigator.clipboard) navigator.clipboard.writeText(text).then(() => say("Copied"), byHand);
+      else byHand();
+    }
+
+    // ---- charts ------------------------------------------------------------------------------
+
+    const drawn = {};
+    const nothing = { values: [] };
+
+    // Vega warns of what has no values at all
+    function prune(spec) {
+      const inner = spec.spec || spec;
+      inner.layer = inner.layer.filter((layer) => {
+        const rows = spec.datasets[layer.data?.name || "points"];
+        return Object.values(layer.encoding).every(
+          (it) => it.type !== "quantitative" || rows.some((row) => Number.isFinite(row[it.field])),
+        ) && (!layer.encoding.y2 || rows.some((row) => Number.isFinite(row[layer.encoding.y2.field])));
+      });
+      return spec;
+    }
+
+    async function draw(id, spec) {
+      prune(spec);
+      drawn[id]?.finalize();
+      drawn[id] = await vegaEmbed(byId(id), spec, {
+        ...{ actions: false, ast: true, renderer: "svg" },
+        tooltip: { theme: "custom" },
+      });
+      return drawn[id].view;
+    }
+
+    function colours(literal) {
+      return D.strategies.map((it, place) => (literal ? it.light : `var(--s${place})`));
+    }
+
+    const layersOf = (spec) => (spec.spec || spec).layer;
+
+    function dress(spec, literal = false) {
+      for (const layer of layersOf(spec)) {
+        const { color, shape } = layer.encoding;
+        if (color?.scale) color.scale = { domain: names, range: colours(literal) };
+        if (shape?.scale) {
+          shape.scale = { domain: names, range: D.strategies.map((it) => it.shape) };
+        }
+      }
+      return spec;
+    }
+
+    const clone = (name) => structuredClone(D.specs[name]);
+
+    // the points of the main chart, as the controls say
+    function visible() {
+      const measure = measureOf[S.m];
+      const use = S.u in measure.fits ? S.u : "all";
+      const held = several.filter(isHeld);
+      const now = new Set(chosen());
+      const reference = names.indexOf(S.v);
+      const members = measure.paired
+        ? D.pairs.flatMap(([one, two], p) => (two === reference && now.has(one) ? [[p, one]] : []))
+        : [...now].map((place) => [place, place]);
+      const t = measure.terms.length ? D.terms.indexOf(S.t) : -1;
+      const points = [];
+      for (let c = 0; c < D.conditions.length; c += 1) {
+        if (held.some((axis) => levelText(c, axis) !== S[`at.${axis}`])) continue;
+        for (const [p, place] of members) {
+          const found = cell(measure, use, c, p, t);
+          if (!found || found.value === null) continue;
+          const { value, mcse, low, high } = found;
+          const said = shown(value, measure.kind);
+          const error = mcse === null ? "none" : shown(mcse, measure.kind, 2);
+          points.push({
+            ...{ c, place, low, high, found, y: value, analysis: names[place] },
+            x: axisOf[S.x].levels[level(c, S.x)],
+            ...{ column: S.c && header(c, S.c), row: S.r && header(c, S.r) },
+            panel: [S.r, S.c].filter(Boolean).map((axis) => header(c, axis)).join(", "),
+            ...{ condition: conditionText(c), value: said, mcse: error },
+            counts:
+              `${whole(found.used)} used, ${whole(found.converged)} converged, ` +
+              `${whole(found.run)} run, ${whole(found.planned)} planned`,
+            said: `${names[place]}, ${conditionText(c)}: ${said} (MCSE ${error})`,
+            record: record(measure, use, c, p, t, found),
+          });
+        }
+      }
+      return points;
+    }
+
+    function titleOf(measure) {
+      const of = measure.terms.length ? ` of ${S.t}` : "";
+      return `${measure.title}${of}${measure.paired ? `, compared with ${S.v}` : ""}`;
+    }
+
+    function heldText() {
+      const held = several.filter(isHeld);
+      const text = (axis) => axisOf[axis].headers[axisOf[axis].levels.indexOf(S[`at.${axis}`])];
+      return held.map(text);
+    }
+
+    function captionOf(measure, points) {
+      const counts = points.map((point) => point.found.used);
+      const [least, most] = [Math.min(...counts), Math.max(...counts)];
+      const n = least === most ? whole(least) : `${whole(least)} to ${whole(most)}`;
+      const sentences = [];
+      if (points.length) {
+        sentences.push(`Each point is from ${n} datasets of one condition.`);
+        const bars = {
+          rate: "Bars are 95% Wilson intervals for Monte Carlo error.",
+          score: "Bars are 95% score intervals for Monte Carlo error.",
+          normal: "Bars are ±1.96 Monte Carlo standard errors (MCSE).",
+          given: "Bars are 95% intervals for Monte Carlo error.",
+        };
+        sentences.push(bars[measure.form]);
+      }
+      if (measure.good) sentences.push(measure.good);
+      if ("converged" in measure.fits) {
+        sentences.push(
+          S.u === "converged"
+            ? "Only converged fits are used."
+            : "All fits that gave estimates are used, converged or not.",
+        );
+      }
+      if (heldText().length) sentences.push(`Shown for ${listed(heldText())}.`);
+      const missing = missingText(measure, points);
+      if (missing) sentences.push(missing);
+      if (axisOf[S.x].kind !== "text" && axisOf[S.x].levels.length > 2) {
+        sentences.push("The levels along x are evenly spaced.");
+      }
+      return sentences.join(" ");
+    }
+
+    function missingText(measure, points) {
+      const there = new Set(points.map((point) => point.analysis));
+      const now = chosen().map((place) => names[place]);
+      const absent = now.filter((name) => !there.has(name) && !(measure.paired && name === S.v));
+      const use = S.u in measure.fits ? S.u : "all";
+      const reasons = new Map();
+      for (const place of measure.paired ? [] : chosen()) {
+        const t = measure.terms.length ? D.terms.indexOf(S.t) : -1;
+        for (let c = 0; c < D.conditions.length; c += 1) {
+          const found = cell(measure, use, c, place, t);
+          if (found?.value === null && found.reason) {
+            reasons.set(names[place], found.reason);
+          }
+        }
+      }
+      const said = [...reasons].map(([name, reason]) => `Some values of ${name} are undefined: ${reason}.`);
+      const silent = absent.filter((name) => !reasons.has(name));
+      if (silent.length) said.push(`Without values: ${listed(silent)}.`);
+      return said.join(" ");
+    }
+
+    function explorerSpec(points, { literal = false } = {}) {
+      const measure = measureOf[S.m];
+      const list = narrow() && !literal && Boolean(S.c || S.r);
+      let spec = clone(list ? "list" : "grid");
+      const width = literal ? 1000 : byId("explorer").clientWidth || 900;
+      const present = (axis) => (axis ? axisOf[axis].headers : [""]);
+      const [columns, rows] = [present(S.c), present(S.r)];
+      const beside = list || !S.c ? 1 : columns.length;
+      const panelWidth = Math.max(90, Math.floor((width - (list ? 64 : 100) - 14 * beside) / beside));
+      const inner = spec.spec;
+      const marks = axisOf[S.x].levels.length * new Set(points.map((point) => point.place)).size;
+      const enough = Math.max(beside === 1 && !list ? 620 : 420, 8 * marks);
+      inner.width = Math.min(panelWidth, enough);
+      inner.height = Math.max(120, Math.min(beside === 1 ? 280 : 220, Math.round(inner.width * 0.62)));
+      dress(spec, literal);
+      const log = S.y === "log" && points.every((point) => point.y > 0 && (point.low ?? 1) > 0);
+      const analysesHere = [...new Set(points.map((point) => point.place))].sort((a, b) => a - b);
+      const format = { rate: "~%", percent: "~g", number: "~g" }[measure.kind];
+      const headers = axisOf[S.x].levels;
+      const crowded = headers.join("").length * 7.5 + 14 * headers.length > inner.width;
+      for (const layer of inner.layer) {
+        const { x, y, xOffset } = layer.encoding;
+        if (x) {
+          x.scale = { domain: headers, paddingInner: 0.25, paddingOuter: 0.15 };
+          x.axis = { ...x.axis, title: axisOf[S.x].label, labelAngle: crowded ? -45 : 0 };
+        }
+        if (xOffset) {
+          xOffset.scale = { domain: analysesHere.map((place) => names[place]), padding: 0.5 };
+        }
+        if (y) {
+          y.scale = log ? { type: "log", nice: true } : { zero: false, nice: true };
+          y.axis = { title: null, format, tickCount: 5 };
+          if (measure.kind === "percent") y.axis.labelExpr = "datum.label + '%'";
+        }
+        if (layer.mark.type === "point" && headers.length * analysesHere.length > inner.width / 9) {
+          layer.mark.size = 22;
+        }
+      }
+      const all = [...points];
+      const there = new Set(points.map((point) => `${point.row}|${point.column}`));
+      for (const row of rows) {
+        for (const of of columns) {
+          if (there.has(`${row}|${of}`)) continue;
+          const known = D.conditions.some(
+            (_, c) =>
+              several.filter(isHeld).every((axis) => levelText(c, axis) === S[`at.${axis}`]) &&
+              (!S.r || header(c, S.r) === row) &&
+              (!S.c || header(c, S.c) === of),
+          );
+          const why = known ? "no analysis|gave a|result here" : "not in|the study";
+          const note = inner.width < 220 ? why : why.replaceAll("|", " ");
+          const panel = [row, of].filter(Boolean).join(", ");
+          all.push({ row, column: of, panel, note, x: headers[0], y: null });
+        }
+      }
+      spec.datasets = {
+        points: all.map(({ record: _, found: __, ...point }) => point),
+        band: measure.band && !log ? [{ low: measure.band[0], high: measure.band[1] }] : [],
+        target: measure.target === null || (log && measure.target <= 0) ? [] : [{ y: measure.target }],
+      };
+      if (list) {
+        spec.facet.sort = rows.flatMap((row) =>
+          columns.map((of) => [row, of].filter(Boolean).join(", ")),
+        );
+      } else {
+        if (S.r) spec.facet.row.sort = rows;
+        else delete spec.facet.row;
+        if (S.c) spec.facet.column.sort = columns;
+        else delete spec.facet.column;
+        if (!S.r && !S.c) {
+          const { facet, spec: layers, ...others } = spec;
+          spec = { ...others, ...layers };
+        }
+      }
+      return spec;
+    }
+
+    function wrapped(text, width) {
+      const lines = [""];
+      for (const word of text.split(" ")) {
+        if ((lines.at(-1) + word).length > width) lines.push("");
+        lines[lines.length - 1] += `${word} `;
+      }
+      return lines.map((line) => line.trim());
+    }
+
+    // a figure that stands alone: title, caption, legend, the light colours
+    async function exported() {
+      const measure = measureOf[S.m];
+      const points = visible();
+      const spec = explorerSpec(points, { literal: true });
+      spec.title = {
+        text: titleOf(measure),
+        subtitle: [
+          ...wrapped(captionOf(measure, points), 150),
+          `Study “${D.study}”, ${D.program}`,
+        ],
+      };
+      for (const layer of layersOf(spec)) {
+        const shown = names.filter((name) => points.some((point) => point.analysis === name));
+        const legend = {
+          values: shown,
+          labelExpr: `{${D.strategies.map((it) => `${JSON.stringify(it.name)}: ${JSON.stringify(`${it.name}: ${it.label}`)}`).join(",")}}[datum.value]`,
+        };
+        for (const channel of [layer.encoding.color, layer.encoding.shape]) {
+          if (channel?.scale) channel.legend = legend;
+        }
+      }
+      const style = getComputedStyle(byId("paper"));
+      const plain = JSON.stringify(spec).replace(/var\((--[a-z]+)\)/g, (_, name) =>
+        style.getPropertyValue(name).trim(),
+      );
+      const away = element("div", { className: "away" });
+      document.body.append(away);
+      const made = await vegaEmbed(
+        away,
+        { ...prune(JSON.parse(plain)), background: "#ffffff" },
+        { actions: false, ast: true, renderer: "svg" },
+      );
+      const svg = await made.view.toSVG();
+      made.finalize();
+      away.remove();
+      return svg;
+    }
+
+    async function drawExplorer() {
+      const measure = measureOf[S.m];
+      const points = visible();
+      byId("explorer-name").textContent = titleOf(measure);
+      const view = await draw("explorer", explorerSpec(points));
+      view.addEventListener("click", (_, item) => {
+        const c = item?.datum?.c;
+        if (c !== undefined) change("k", String(c));
+      });
+      byId("explorer-title").textContent = `${titleOf(measure)}.`;
+      byId("explorer-caption").textContent = captionOf(measure, points);
+    }
+
+    const boxWidth = (id) => byId(id).clientWidth || 500;
+
+    async function drawReplications(k, t) {
+      const own = D.replications[S.w];
+      const places = chosen();
+      const what = { error: "Estimate − truth", se: "Standard error" }[S.w];
+      const spec = dress(clone("replications"));
+      const points = [];
+      const boxes = [];
+      let n = 0;
+      for (const place of places) {
+        const at = (k * names.length + place) * D.longest + t;
+        const box = Object.fromEntries(
+          ["n", "q1", "med", "q3", "whislo", "whishi"].map((it) => [it, column(own[it])[at]]),
+        );
+        n = Math.max(n, box.n || 0);
+        if (box.n >= D.fewest) boxes.push({ analysis: names[place], ...box });
+        column(own.raw)
+          .slice(at * D.raw, (at + 1) * D.raw)
+          .forEach((y, sim) => {
+            if (y === null) return;
+            const jitter = ((sim * 0.618034 + 0.5) % 1) * 2 - 1;
+            points.push({ analysis: names[place], y, sim, jitter, value: shown(y, "number") });
+          });
+      }
+      spec.width = Math.max(120, boxWidth("replications") - 80);
+      spec.height = 260;
+      const long = Math.max(...places.map((place) => names[place].length));
+      const box = Math.min(40, (0.45 * spec.width) / places.length);
+      for (const layer of layersOf(spec)) {
+        const { x, y } = layer.encoding;
+        if (layer.mark.type === "bar" || layer.mark.type === "tick") layer.mark.width = box;
+        if (x) {
+          x.scale = { domain: places.map((place) => names[place]) };
+          x.axis.labelAngle = long * 7.5 * places.length > spec.width ? -45 : 0;
+        }
+        if (y) {
+          y.axis = { title: `${what}, ${D.terms[t]}` };
+          y.scale = { zero: false };
+        }
+      }
+      spec.datasets = { points, boxes, target: S.w === "error" && points.length ? [{ y: 0 }] : [] };
+      await draw("replications", spec);
+      const thinned = n > D.raw ? `the first ${whole(D.raw)} of ${whole(n)}` : `all ${whole(n)}`;
+      const said = boxes.length
+        ? `Points: ${thinned} replications. Boxes: quartiles and median of all of them, with whiskers to the last value within 1.5 interquartile ranges.`
+        : `Points: ${thinned} replications, too few for boxes.`;
+      byId("replications-title").textContent = `${what} of ${D.terms[t]}.`;
+      const good = S.w === "error" ? " A good analysis scatters around zero, and little." : "";
+      byId("replications-caption").textContent = n
+        ? `${conditionText(k)}. ${said}${good}`
+        : `${conditionText(k)}. No analysis gave a result here.`;
+    }
+
+    async function drawDataset(k, t) {
+      const one = D.datasets[k];
+      const there = Boolean(one?.terms);
+      byId("dataset-figure").hidden = !there;
+      if (!one) {
+        byId("forest-figure").hidden = true;
+        return;
+      }
+      const places = chosen();
+      const constant = there ? one.terms.indexOf("Intercept") : -1;
+      const predictor = t === constant ? (constant === 0 ? 1 : 0) : t;
+      if (there) {
+        const xs = one.x[predictor - 1];
+        const ends = [Math.min(...xs), Math.max(...xs)];
+        const line = (b) => {
+          const at = (x) => (constant < 0 ? 0 : b[constant]) + b[predictor] * x;
+          return { x: ends[0], x2: ends[1], y: at(ends[0]), y2: at(ends[1]) };
+        };
+        const whole_ = (b) => b[predictor] !== null && (constant < 0 || b[constant] !== null);
+        const spec = dress(clone("dataset"));
+        const of = (person) => xs.filter((_, i) => one.of[i] === person);
+        spec.datasets = {
+          points: xs.map((x, i) => ({ x, y: one.y[i] })),
+          groups: one.own.map((b, person) => {
+            const own = of(person);
+            const span = [Math.min(...own), Math.max(...own)];
+            const at = (x) => (constant < 0 ? 0 : b[constant]) + b[predictor] * x;
+            return { x: span[0], x2: span[1], y: at(span[0]), y2: at(span[1]) };
+          }),
+          analyses: places
+            .filter((place) => whole_(one.estimate[place]))
+            .map((place) => ({ analysis: names[place], ...line(one.estimate[place]) })),
+          truth: [line(one.truth)],
+        };
+        spec.width = Math.max(120, boxWidth("dataset") - 70);
+        spec.height = 260;
+        for (const layer of layersOf(spec)) {
+          layer.encoding.x.axis = { title: one.terms[predictor] };
+          layer.encoding.y.axis = { title: "Response (DV)" };
+          layer.encoding.x.scale = layer.encoding.y.scale = { zero: false };
+        }
+        await draw("dataset", spec);
+        const drawnGroups = one.own.length;
+        const most = Math.max(...one.own.map((_, person) => of(person).length));
+        const size = Math.max(...one.sizes);
+        const groups =
+          drawnGroups < one.groups ? `the first ${drawnGroups} of ${whole(one.groups)} groups` : `all ${drawnGroups} groups`;
+        const rows = most < size ? `the first ${most} of ${whole(size)} observations of each` : "all their observations";
+        byId("dataset-title").textContent = `Replication ${one.sim} of this condition.`;
+        byId("dataset-caption").textContent =
+          `Drawn: ${groups}, ${rows}. Grey: the groups’ true lines. Coloured: the analyses. ` +
+          "Dashed: the true line." +
+          (one.terms.length > 2 ? " Other predictors are at zero." : "");
+      }
+      const spec = dress(clone("forest"));
+      const estimates = places
+        .filter((place) => one.estimate[place][t] !== null && t < one.truth.length)
+        .map((place) => {
+          const [x, low, high] = ["estimate", "ci_low", "ci_high"].map((it) => one[it][place][t]);
+          const ends = low === null ? "none" : `${shown(low, "number")} to ${shown(high, "number")}`;
+          const value = shown(x, "number");
+          const said = `${names[place]}: ${value}, interval ${ends}`;
+          return { analysis: names[place], x, low, high, ends, value, said };
+        });
+      byId("forest-figure").hidden = !estimates.length;
+      if (!estimates.length) return;
+      spec.datasets = { estimates, truth: t < one.truth.length ? [{ x: one.truth[t] }] : [] };
+      spec.width = Math.max(100, boxWidth("forest") - 40 - 7.5 * Math.max(...names.map((it) => it.length)));
+      spec.height = { step: 30 };
+      for (const layer of layersOf(spec)) {
+        layer.encoding.x.axis = { title: `Coefficient of ${D.terms[t]}` };
+        layer.encoding.x.scale = { zero: false };
+        if (layer.encoding.y) {
+          layer.encoding.y.scale = { domain: places.map((place) => names[place]) };
+        }
+      }
+      await draw("forest", spec);
+      byId("forest-title").textContent = `Estimates of ${D.terms[t]} in replication ${one.sim}.`;
+      const silent = places.filter((place) => !estimates.some((it) => it.analysis === names[place]));
+      byId("forest-caption").textContent =
+        "Bars: the 95% intervals that the analyses report. Dashed: the true value." +
+        (silent.length ? ` No estimate: ${listed(silent.map((place) => names[place]))}.` : "");
+    }
+
+    function simulateCommand(k) {
+      const one = D.datasets[k];
+      const options_ = D.axes.map(
+        (axis) => `--${axis.name.replaceAll("_", "-")} ${axis.levels[level(k, axis.name)]}`,
+      );
+      const sim = one ? one.sim : 0;
+      return `python scripts/simulate_cell.py --config ${D.config} ${options_.join(" ")} --sim ${sim} --output cell`;
+    }
+
+    async function drawCondition() {
+      const k = Number(S.k);
+      const measure = measureOf[S.m];
+      let t = measure.terms.length ? D.terms.indexOf(S.t) : slope;
+      if (t >= D.longest) t = slope; // a mean over coefficients is none of them
+      byId("simulate").textContent = simulateCommand(k);
+      await drawReplications(k, t);
+      await drawDataset(k, t);
+    }
+
+    let queue = Promise.resolve();
+    function update() {
+      fillControls();
+      queue = queue.then(() => busy(async () => {
+        await drawExplorer();
+        await drawCondition();
+      }));
+    }
+
+    // ---- tables ------------------------------------------------------------------------------
+
+    const LAYOUT = {
+      layout: { topStart: "search", topEnd: "pageLength", bottomStart: "info", bottomEnd: "paging" },
+      ...{ pageLength: 10, lengthMenu: [10, 25, 100], autoWidth: false, order: [] },
+      language: { search: "Search the table", lengthMenu: "Rows per page _MENU_" },
+    };
+
+    function performanceTable() {
+      const filters = byId("filters");
+      const choices = {
+        measure: D.measures.map((it) => [it.name, it.title]),
+        strategy: names.map((name) => [name, name]),
+        term: D.terms.map((term) => [term, term]),
+        fits: [["all", "all with estimates"], ["converged", "converged only"]],
+        ...Object.fromEntries(
+          several.map((name) => [name, axisOf[name].levels.map((it, i) => [it, axisOf[name].headers[i]])]),
+        ),
+      };
+      const labels = { measure: "Measure", strategy: "Analysis", term: "Coefficient", fits: "Fits" };
+      const selects = {};
+      for (const [key, items] of Object.entries(choices)) {
+        if (items.length < 2) continue;
+        const select = element("select", { id: `filter-${key}` });
+        options(select, [{ value: "", text: "all" }, ...items.map(([value, text]) => ({ value, text }))], "");
+        const label = element("label", { htmlFor: select.id, textContent: labels[key] || axisOf[key].label });
+        filters.append(element("div", { className: "control" }, label, select));
+        selects[key] = select;
+        select.addEventListener("change", () => fill());
+      }
+      const digits = (value, kind) =>
+        kind !== "display" ? value : value === null ? "–" : minus(trimmed(value, 4));
+      const numeric = ["value", "mcse", "low", "high", "n_planned", "n_run", "n_converged", "n_used"];
+      const title = { strategy: "Analysis", reference: "Compared with", term: "Coefficient" };
+      Object.assign(title, { measure: "Measure", fits: "Fits", value: "Value", mcse: "MCSE" });
+      Object.assign(title, { low: "95% from", high: "to", n_planned: "Planned", n_run: "Run" });
+      Object.assign(title, { n_converged: "Converged", n_used: "Used", reason: "Why undefined" });
+      const one = new DataTable("#performance", {
+        ...LAYOUT,
+        data: [],
+        columns: COLUMNS.map((name) => ({
+          title: title[name] || axisOf[name].label,
+          ...(numeric.includes(name) && { type: "num", className: "number", render: digits }),
+          ...(name in axisOf && axisOf[name].kind !== "text" && { type: "num", className: "number" }),
+          ...(name === "measure" && {
+            render: (it, kind) => (kind === "display" ? measureOf[it].title : it),
+          }),
+        })),
+      });
+      function wanted() {
+        const found = {};
+        for (const [key, select] of Object.entries(selects)) {
+          if (select.value) found[key] = select.value;
+        }
+        return found;
+      }
+      function fill() {
+        one.clear();
+        one.rows.add([...records(wanted())]).draw();
+        columnsShown(one);
+      }
+      function columnsShown(table) {
+        // columns that say the same in all rows would only push the others out of sight
+        const rows = table.rows().data().toArray();
+        COLUMNS.forEach((name, i) => {
+          const given = name in selects && selects[name].value && !(name in axisOf);
+          const empty = ["reference", "reason", "term"].includes(name) && !rows.some((row) => row[i]);
+          const single = name in axisOf && !several.includes(name);
+          table.column(i).visible(!(given || empty || single), false);
+        });
+      }
+      if (selects.measure) selects.measure.value = S.m;
+      if (selects.fits) selects.fits.value = "all";
+      fill();
+      byId("csv-shown").addEventListener("click", () => {
+        const rows = one.rows({ search: "applied", order: "applied" }).data().toArray();
+        download("shown.csv", csv(rows), "text/csv");
+      });
+      byId("csv-all").addEventListener("click", () =>
+        download("performance.csv", csv([...records({})]), "text/csv"),
+      );
+    }
+
+    function complaintsTable() {
+      const table = byId("complaints");
+      if (!table) return;
+      const { rows, texts, messages } = D.complaints;
+      const command = ([s, , c, sim]) =>
+        [
+          `python scripts/rerun_replication.py results/${D.study}/fits.parquet`,
+          ...D.axes.map((axis, i) => `--${axis.name.replaceAll("_", "-")} ${axis.levels[D.conditions[c][i]]}`),
+          `--sim ${sim} --strategy ${names[s]}`,
+        ].join(" ");
+      const made = new DataTable(table, {
+        ...LAYOUT,
+        data: rows,
+        columns: [
+          { title: "Analysis", data: (row) => names[row[0]] },
+          { title: "Cause", data: (row) => texts[row[1] + 1] },
+          { title: "Condition", data: (row) => conditionText(row[2]) },
+          { title: "Replication", data: (row) => row[3], type: "num", className: "number" },
+          { title: "Message", data: (row) => messages[row[4]] || "–", render: DataTable.render.text() },
+          {
+            title: "Fit it again",
+            data: command,
+            orderable: false,
+            render: (text, kind, row) => {
+              if (kind !== "display") return text;
+              const where = `${names[row[0]]}, ${conditionText(row[2])}, replication ${row[3]}`;
+              const button = element("button", { type: "button", textContent: "Copy command" });
+              button.setAttribute("aria-label", `Copy command: ${where}`);
+              button.dataset.command = text;
+              return element("span", { className: "command" }, element("code", { textContent: text }), button);
+            },
+          },
+        ],
+      });
+      made.table().container().addEventListener("click", (event) => {
+        const button = event.target.closest("button[data-command]");
+        if (button) copy(button.dataset.command, button);
+      });
+    }
+
+    // ---- theme, copying, printing ------------------------------------------------------------
+
+    function theme() {
+      const select = byId("theme");
+      const set = (value) => {
+        if (value === "system") delete root.dataset.theme;
+        else root.dataset.theme = value;
+      };
+      try {
+        select.value = localStorage.getItem("rmsweep-theme") || "system";
+      } catch {
+        select.value = "system"; // a frame may have no memory
+      }
+      if (!select.value) select.value = "system";
+      set(select.value);
+      select.addEventListener("change", () => {
+        set(select.value);
+        try {
+          localStorage.setItem("rmsweep-theme", select.value);
+        } catch {
+          // as above
+        }
+      });
+    }
+
+    for (const button of document.querySelectorAll("button[data-copy]")) {
+      button.addEventListener("click", () => copy(byId(button.dataset.copy).textContent, button));
+    }
+    addEventListener("beforeprint", () => {
+      for (const details of document.querySelectorAll("details.print")) details.open = true;
+    });
+
+    theme();
+    buildControls();
+    listen();
+    update();
+    performanceTable();
+    complaintsTable();
+  }
+})();

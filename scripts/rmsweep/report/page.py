@@ -1,0 +1,232 @@
+"""The page as one file: data, libraries, texts and pictures, compressed."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import altair as alt
+import jinja2
+import vl_convert
+from markupsafe import Markup, escape
+from PIL import Image
+
+from rmsweep.design import Study
+from rmsweep.report import data, findings, methods, specs
+from rmsweep.report.looks import GROUND
+
+FOLDER = Path(__file__).parent
+TEMPLATE, STYLE, SCRIPT = "page.html.j2", "page.css", "page.js"
+TABLES, LICENCES = "vendor/dataTables.min.js", "vendor/dataTables.LICENCE.txt"
+VEGA_LICENCES = "vendor/vega.LICENCES.txt"
+
+QUESTION = "Which analysis should you trust when the same people are measured many times?"
+LIGHT = {
+    **{"ground": GROUND["light"], "panel": "#f5f7f9", "ink": "#1f2328", "soft": "#57606a"},
+    **{"faint": "#8b949e", "rule": "#d8dee4", "edge": "#6e7781", "band": "#e4e8ec"},
+    **{"link": "#0550ae", "alarm": "#b00000"},
+}
+DARK = {
+    **{"ground": GROUND["dark"], "panel": "#1c2128", "ink": "#e6edf3", "soft": "#a9b4c0"},
+    **{"faint": "#7d8590", "rule": "#343b44", "edge": "#7d8590", "band": "#2a313a"},
+    **{"link": "#6cb6ff", "alarm": "#b00000"},
+}
+LARGEST = 1_490_000
+"""Bytes of a page: Chromium opens no data: URL above 2 MiB, and Snakemake's report uses those."""
+LEAST_PICTURES = 250_000
+"""Bytes, encoded, that a page has for figures, however large the study is."""
+PIXELS, SHADES = 1000, 64
+"""Width and number of colours of a figure in the page."""
+
+
+class Picture(NamedTuple):
+    """A figure of the study.
+
+    Attributes
+    ----------
+    title, caption : str
+    path : str
+        Of its files, without the suffix, from the page's folder.
+    file : Path
+        The PNG.
+    """
+
+    title: str
+    caption: str
+    path: str
+    file: Path
+
+
+def html(
+    study: Study,
+    folder: Path,
+    table: Mapping[str, str],
+    made_with: Mapping[str, str],
+    pictures: Sequence[Picture] = (),
+) -> str:
+    """The page of a study.
+
+    Parameters
+    ----------
+    study : Study
+    folder : Path
+        Of its tables.
+    table : mapping of str to str
+        What its tables say of themselves.
+    made_with : mapping of str to str
+        What the page says of itself.
+    pictures : sequence of Picture
+        Figures to show.
+
+    Raises
+    ------
+    UsageError
+        If a table can't be read.
+    """
+    fits = folder / "fits.parquet"
+    shown = data.page_data(study, folder)
+    known = data.facts(study, table, fits)
+    shown |= {
+        "specs": specs.specs(),
+        "program": known["programs"],
+        "config": f"config/{study.name}.yaml",
+    }
+    sections = methods.sections(study, fits, table)
+    strategies = shown["strategies"]
+    found = findings.findings(study, folder, shown)
+    contents = [
+        *([("findings", "What the study says")] if found else []),
+        ("explore", "Explore"),
+        ("one", "One condition"),
+        *([("figures", "Figures")] if pictures else []),
+        ("numbers", "Numbers"),
+        ("fit-complaints", "Fits that complained"),
+        ("methods", "Methods"),
+        ("cite", "How to cite"),
+        ("licences", "Licences"),
+    ]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    # of the page's own files, none ends a style or a script
+    packed = {
+        "vega": pack(vega()),
+        "tables": pack((FOLDER / TABLES).read_text(encoding="utf-8")),
+        "data": pack(json.dumps(shown, ensure_ascii=False, separators=(",", ":"))),
+    }
+    environment.filters["math"] = with_math
+    render = partial(
+        environment.get_template(TEMPLATE).render,
+        question=study.source["title"] or QUESTION,
+        description=study.source["description"],
+        study=study.name,
+        made_with=json.dumps(dict(made_with)),
+        light=LIGHT | {f"s{k}": one["light"] for k, one in enumerate(strategies)},
+        dark=DARK | {f"s{k}": one["dark"] for k, one in enumerate(strategies)},
+        css=Markup((FOLDER / STYLE).read_text(encoding="utf-8")),
+        script=Markup((FOLDER / SCRIPT).read_text(encoding="utf-8")),
+        packed={name: Markup(content) for name, content in packed.items()},
+        facts=known,
+        contents=contents,
+        findings=found,
+        headlines=findings.headlines(found),
+        summary=findings.summary(found),
+        names=[one["name"] for one in strategies],
+        complaints=shown["complaints"],
+        methods=sections,
+        methods_text=methods.as_text(sections),
+        methods_markdown=methods.as_text(sections, markdown=True),
+        formulas=methods.FORMULAS,
+        references=methods.references(study, table),
+        availability=methods.availability(study),
+        licences=licences(),
+    )
+    room = LARGEST - len(render(figures=[]).encode())
+    return render(figures=with_images(pictures, max(room, LEAST_PICTURES)))
+
+
+def pack(text: str) -> str:
+    """A text, compressed, in letters that HTML leaves alone; the same bytes each time."""
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+
+
+@cache
+def vega() -> str:
+    """Vega's libraries as one script that leaves one name behind.
+
+    Their own names are hundreds, and would collide with others.
+    """
+    version = ".".join(alt.VEGALITE_VERSION.removeprefix("v").split(".")[:2])
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
+    return f"(() => {{\n{bundle}\n}})();"
+
+
+def licences() -> str:
+    """The texts that the libraries in the page come with."""
+    parts = [("DataTables", LICENCES), ("", VEGA_LICENCES)]
+    texts = [f"{title}\n{(FOLDER / name).read_text(encoding='utf-8')}" for title, name in parts]
+    return "\n".join(texts)
+
+
+def with_images(pictures: Sequence[Picture], most: int) -> list[dict[str, Any]]:
+    """What the template needs of the figures; as many have an image as there is room for.
+
+    Parameters
+    ----------
+    pictures : sequence of Picture
+        The more important first.
+    most : int
+        Bytes of all images.
+    """
+    found = []
+    for picture in pictures:
+        image = small(picture.file)
+        there = len(image["image"]) <= most
+        most -= len(image["image"]) if there else 0
+        texts = {name: getattr(picture, name) for name in ("title", "caption", "path")}
+        found.append(image | texts | {"image": image["image"] if there else ""})
+    return found
+
+
+def small(file: Path) -> dict[str, Any]:
+    """A figure as lossless WebP of few colours, encoded, and its width and height."""
+    with Image.open(file) as opened:
+        image = opened.convert("RGB")
+    if image.width > PIXELS:
+        height = round(image.height * PIXELS / image.width)
+        image = image.resize((PIXELS, height), Image.Resampling.LANCZOS)
+    # of the methods, the one that keeps rare colours: those of points and lines
+    few = image.quantize(SHADES, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    few.convert("RGB").save(buffer, "webp", lossless=True, quality=100, method=6)
+    encoded = base64.b64encode(buffer.getvalue()).decode()
+    return {"image": encoded, "width": image.width, "height": image.height}
+
+
+SUBSCRIPT = re.compile(r"\b([bexyβ])_([gik0]+)\b|Σ_([gik])")
+
+
+def with_math(text: str) -> Markup:
+    """A text with its formulas as MathML."""
+
+    def symbols(found: re.Match[str]) -> str:
+        if found[3]:
+            return f"<munder><mo>∑</mo><mi>{found[3]}</mi></munder>"
+        below = "".join(f"<mn>{it}</mn>" if it == "0" else f"<mi>{it}</mi>" for it in found[2])
+        return f"<msub><mi>{found[1]}</mi><mrow>{below}</mrow></msub>"
+
+    def formula(found: re.Match[str]) -> str:
+        inside = SUBSCRIPT.sub(symbols, found[0])
+        spelled = re.sub(" ([=+]) ", r"<mo>\1</mo>", inside)
+        return f"<math>{spelled}</math>"
+
+    escaped = str(escape(text))
+    pattern = rf"{re.escape(methods.MODEL)}|{SUBSCRIPT.pattern}"
+    return Markup(re.sub(pattern, formula, escaped))

@@ -1,0 +1,86 @@
+"""The figures of a study that its page shows, with their titles and captions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from rmsweep.report.page import Picture
+
+
+class Text(NamedTuple):
+    """The title of a figure, and what to see in it."""
+
+    title: str
+    caption: str
+
+
+TEXTS = {
+    "coverage": Text(
+        "Coverage of 95% intervals", "The intervals of a good analysis contain the truth in 95%."
+    ),
+    "standard_errors": Text(
+        "Reported over actual standard errors",
+        "Below 1 an analysis reports standard errors that are too small.",
+    ),
+    "bias": Text("Bias", "A good analysis is at zero."),
+    "ratios": Text(
+        "Accuracy compared with a reference analysis",
+        "Both see the same datasets. Above 1 the analysis errs more than the reference.",
+    ),
+    "convergence": Text(
+        "Fits with and without a complaint", "Complaints by their gravest cause, and missed optima."
+    ),
+    "nested_loop": Text(
+        "All conditions in one line", "Steps below the curves show which condition is which."
+    ),
+    "zip": Text("Intervals of single datasets", "Those that miss the truth are in colour."),
+    "size": Text("Type I error", "A good test rejects the truth in 5% of datasets."),
+    "cost": Text("Time against error", "Down and to the left is better."),
+    "agreement": Text(
+        "Agreement of decisions", "How often two analyses decide the same at the 5% level."
+    ),
+    "claims": Text("The claims of the post at a glance", "One row for each claim and its numbers."),
+    "coef_abs_err": Text(
+        "Coefficient recovery: sums of absolute errors", "Smaller is better. As in the post."
+    ),
+    "se_sum": Text(
+        "Sums of standard errors",
+        "Smaller is better only where the intervals also cover. As in the post.",
+    ),
+    "t_sum": Text(
+        "Sums of absolute t statistics",
+        "Larger is not better: it is earned only if the intervals also cover. As in the post.",
+    ),
+    "coefficients": Text("Coefficients of the groups", "What the between-group SD means."),
+    "grid": Text("The design", "How many datasets and fits the study has."),
+}
+"""In the order of the page, which has room for the first of them."""
+
+
+def pictures(files: Iterable[Path], folder: Path, beside: Path) -> list[Picture]:
+    """The figures in the order of the page, slice by slice.
+
+    Parameters
+    ----------
+    files : iterable of Path
+        PNGs; an SVG is beside each.
+    folder : Path
+        Of the figures; those of a slice of the study are in a folder of the slice's name.
+    beside : Path
+        The page's folder.
+    """
+    found = []
+    order = list(TEXTS)
+    for file in files:
+        name, part = file.stem, Path(os.path.relpath(file.parent, folder)).as_posix()
+        text = TEXTS.get(name, Text(name.replace("_", " ").capitalize(), ""))
+        title = text.title
+        if part != ".":
+            title += f" ({part.replace('=', ' = ').replace(',', ', ')})"
+        path = Path(os.path.relpath(file.with_suffix(""), beside)).as_posix()
+        rank = order.index(name) if name in order else len(order)
+        found.append((rank, part, Picture(title, text.caption, path, file)))
+    return [picture for *_, picture in sorted(found, key=lambda it: it[:2])]

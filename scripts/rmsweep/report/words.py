@@ -1,0 +1,250 @@
+"""What the page calls measures and axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rmsweep.design import Level, plain
+from rmsweep.measures.performance import ALPHA
+
+NOMINAL = 1.0 - ALPHA
+BRADLEY = (0.5 * ALPHA, 1.5 * ALPHA)
+"""Bradley (1978), British J. of Mathematical and Statistical Psychology 31:144, liberally."""
+
+
+class Words(NamedTuple):
+    """How the page speaks of a measure.
+
+    Attributes
+    ----------
+    title : str
+    group : str
+        The heading that it is listed under.
+    good : str
+        A sentence that says what a good analysis does, or how to read the measure.
+    kind : {"number", "rate", "percent"}
+        Rates are shares, shown in percent; ``percent`` is in percent already.
+    target : float or None
+        The value of an ideal analysis, a dashed line.
+    band : (low, high) or None
+        Values that are near enough to it.
+    """
+
+    title: str
+    group: str
+    good: str = ""
+    kind: str = "number"
+    target: float | None = None
+    band: tuple[float, float] | None = None
+
+
+ESTIMATES = "Estimates"
+INTERVALS = "Standard errors and intervals"
+TESTS = "Tests"
+SUMS = "Sums over the coefficients, as in the post"
+FITS = "How the fits went"
+PAIRS = "Compared with another analysis, on the same datasets"
+OTHERS = "Others"
+
+COVERAGE_BAND = (1.0 - BRADLEY[1], 1.0 - BRADLEY[0])
+UNBIASED = "An unbiased analysis is at zero, the dashed line."
+SMALLER = "Smaller is better."
+SHARED = "Both analyses saw the same datasets; at the dashed line they do equally well."
+
+MEASURES = {
+    "coverage": Words(
+        "Coverage of 95% intervals",
+        INTERVALS,
+        "The intervals of a good analysis contain the true value in 95% of datasets, the dashed "
+        "line; the grey band is Bradley’s (1978) liberal criterion.",
+        "rate",
+        NOMINAL,
+        COVERAGE_BAND,
+    ),
+    "bias": Words("Bias", ESTIMATES, UNBIASED, target=0.0),
+    "relative_bias": Words("Relative bias", ESTIMATES, UNBIASED, "rate", 0.0),
+    "empirical_se": Words("Empirical standard error", ESTIMATES, SMALLER),
+    "mse": Words("Mean squared error", ESTIMATES, SMALLER),
+    "rmse": Words("Root mean square error", ESTIMATES, SMALLER),
+    "absolute_error_median": Words("Median absolute error", ESTIMATES, SMALLER),
+    "error_median": Words("Median error", ESTIMATES, UNBIASED, target=0.0),
+    "error_q025": Words("2.5% quantile of the errors", ESTIMATES, target=0.0),
+    "error_q25": Words("25% quantile of the errors", ESTIMATES, target=0.0),
+    "error_q75": Words("75% quantile of the errors", ESTIMATES, target=0.0),
+    "error_q975": Words("97.5% quantile of the errors", ESTIMATES, target=0.0),
+    "model_se": Words(
+        "Model standard error",
+        INTERVALS,
+        "This is what the analysis reports; compare it with the empirical standard error.",
+    ),
+    "relative_error_of_model_se": Words(
+        "Error of the model standard error",
+        INTERVALS,
+        "Below the dashed line an analysis is too sure of itself.",
+        "percent",
+        0.0,
+    ),
+    "bias_eliminated_coverage": Words(
+        "Bias-eliminated coverage of 95% intervals",
+        INTERVALS,
+        "The dashed line is 95%, the grey band Bradley’s (1978) liberal criterion.",
+        "rate",
+        NOMINAL,
+        COVERAGE_BAND,
+    ),
+    "interval_width": Words(
+        "Width of 95% intervals",
+        INTERVALS,
+        "Narrower is better only where the intervals also cover.",
+    ),
+    "size": Words(
+        "Type I error (size)",
+        TESTS,
+        "A good test rejects the true value in 5% of datasets, the dashed line; the grey band is "
+        "Bradley’s (1978) liberal criterion.",
+        "rate",
+        ALPHA,
+        BRADLEY,
+    ),
+    "rejection": Words(
+        "Rejection of zero",
+        TESTS,
+        "More is better only where the type I error is right and the effect is not zero.",
+        "rate",
+    ),
+    "rejection_of_run": Words(
+        "Rejection of zero, of all runs",
+        TESTS,
+        "A fit that is not used does not reject.",
+        "rate",
+    ),
+    "power": Words("Power", TESTS, "More is better only where the type I error is right.", "rate"),
+    "size_adjusted_power": Words(
+        "Power of the test with a size of exactly 5%", TESTS, "More is better.", "rate"
+    ),
+    "coef_abs_err_mean": Words("Mean sum of absolute errors", SUMS, SMALLER),
+    "coef_abs_err_median": Words("Median sum of absolute errors", SUMS, SMALLER),
+    "se_sum_mean": Words(
+        "Mean sum of standard errors", SUMS, "Smaller is better only where the intervals cover."
+    ),
+    "se_sum_median": Words(
+        "Median sum of standard errors", SUMS, "Smaller is better only where the intervals cover."
+    ),
+    "t_sum_mean": Words(
+        "Mean sum of absolute t statistics",
+        SUMS,
+        "Larger is not better: it is earned only if the intervals also cover.",
+    ),
+    "t_sum_median": Words(
+        "Median sum of absolute t statistics",
+        SUMS,
+        "Larger is not better: it is earned only if the intervals also cover.",
+    ),
+    "convergence_rate": Words("Converged fits", FITS, "", "rate"),
+    "failed_rate": Words("Fits without estimates", FITS, "", "rate"),
+    "singular_rate": Words("Singular fits", FITS, "", "rate"),
+    "optimizer_rate": Words("Fits whose optimizer gave up", FITS, "", "rate"),
+    "gradient_rate": Words("Fits with a warning about the gradient", FITS, "", "rate"),
+    "hessian_rate": Words("Fits with a warning about the Hessian", FITS, "", "rate"),
+    "df_message_rate": Words("Fits with a message about degrees of freedom", FITS, "", "rate"),
+    "other_message_rate": Words("Fits with another message", FITS, "", "rate"),
+    "missed_optimum_rate": Words(
+        "Fits that missed the optimum",
+        FITS,
+        "Their criterion is more than 0.01 above the optimum that the native engine finds.",
+        "rate",
+    ),
+    "precision_gain": Words("Gain of precision", PAIRS, SHARED, "percent", 0.0),
+    "rmse_ratio": Words("Ratio of root mean square errors", PAIRS, SHARED, target=1.0),
+    "difference_of_coverage": Words("Difference of coverage", PAIRS, SHARED, "rate", 0.0),
+    "difference_of_size": Words("Difference of type I error", PAIRS, SHARED, "rate", 0.0),
+    "difference_of_rejection": Words("Difference of rejection", PAIRS, SHARED, "rate", 0.0),
+    "difference_of_size_adjusted_power": Words(
+        "Difference of power at a size of exactly 5%", PAIRS, SHARED, "rate", 0.0
+    ),
+    "decision_agreement": Words(
+        "Agreement of decisions", PAIRS, "Share of datasets with the same decision.", "rate"
+    ),
+    **{
+        f"{name}_ratio": Words(f"Ratio of median sums of {what}", PAIRS, SHARED, target=1.0)
+        for name, what in {
+            "coef_abs_err": "absolute errors",
+            "se_sum": "standard errors",
+            "t_sum": "absolute t statistics",
+        }.items()
+    },
+}
+"""In the order in which the page lists them; the first is shown first."""
+
+
+MEASURES |= {
+    "estimate_distance": Words(
+        "Distance of the estimates, in standard errors", PAIRS, "Zero if both estimate the same."
+    ),
+    "df_ratio_of_slopes": Words("Ratio of median degrees of freedom of the slopes", PAIRS),
+    "difference_of_convergence_rate": Words("Difference of converged fits", PAIRS, "", "rate", 0.0),
+}
+
+
+def of_measure(name: str) -> Words:
+    """The words for a measure, also for one that has none of its own."""
+    if name in MEASURES:
+        return MEASURES[name]
+    whole = name.removesuffix("_of_slopes")
+    if whole in MEASURES:
+        found = MEASURES[whole]
+        return found._replace(title=f"{found.title}, mean over the slopes")
+    kind = "rate" if name.endswith("_rate") else "number"
+    return Words(name.replace("_", " ").capitalize(), OTHERS, kind=kind)
+
+
+class AxisWords(NamedTuple):
+    """What an axis is called: as a label, in a sentence, and a level of it, with ``{}``."""
+
+    label: str
+    noun: str
+    level: str
+
+
+AXES = {
+    "n_groups": AxisWords("Groups (N)", "the number of groups", "{} groups"),
+    "n_obs": AxisWords(
+        "Observations per group (O)", "the number of observations per group", "{} observations"
+    ),
+    "sigma": AxisWords("Between-group SD", "the between-group SD of the coefficients", "SD {}"),
+    "n_predictors": AxisWords("Predictors", "the number of predictors", "{} predictors"),
+    "beta": AxisWords("True coefficients", "the true coefficients", "coefficients {}"),
+    "scenario": AxisWords("Scenario", "the scenario", "{}"),
+    "noise_sd": AxisWords("Noise SD", "the noise SD", "noise SD {}"),
+}
+
+
+def of_axis(name: str) -> AxisWords:
+    """The words for an axis, also for one that has none of its own."""
+    words = name.replace("_", " ").replace(" sd", " SD").replace(" icc", " ICC")
+    label = words[0].upper() + words[1:]
+    return AXES.get(name, AxisWords(label, f"the {words}", words + " {}"))
+
+
+def of_level(axis: str, level: Level) -> str:
+    """A level in words: ``10 groups``."""
+    text = f"{level:,}" if isinstance(level, int) else plain(level)
+    if isinstance(level, float):
+        text = plain(float(f"{level:.4g}"))
+    words = of_axis(axis).level.format(text)
+    return words.removesuffix("s") if text == "1" and words.startswith("1 ") else words
+
+
+def listed(items: Sequence[str]) -> str:
+    """Items as a sentence has them: ``a, b and c``."""
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: ``1 fit``, ``9,000 fits``."""
+    if number != 1:
+        noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+        noun = noun.replace("analysiss", "analyses")
+    return f"{number:,} {noun}"

@@ -1,0 +1,116 @@
+"""Pages for tests: of a small study, and of odd ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+import assess_claims
+import measure_performance
+import render_report
+from measured import made
+from rmsweep.config import load_study
+from rmsweep.design import Study
+from rmsweep.sweep import tables
+
+CONFIG = {
+    "n_groups": [8, 16],
+    "n_obs": [5, 12],
+    "sigma": [0.1, 1],
+    "n_sims": 60,
+    "engine": "native",
+}
+
+
+class Odd(NamedTuple):
+    """Settings of an odd study, and whether all its fits failed."""
+
+    settings: dict[str, Any]
+    failed: bool = False
+
+
+ONE = {"n_groups": [8], "n_obs": [6], "sigma": [1]}
+"""A single condition."""
+ODD = {
+    "one_condition": Odd(ONE),
+    "one_replication": Odd({"n_sims": 1}),
+    "one_of_each": Odd(ONE | {"n_sims": 1, "strategies": ["lmer"]}),
+    "one_strategy": Odd({"strategies": ["lm2"], "n_sims": 3}),
+    "all_failed": Odd({"n_sims": 2}, failed=True),
+    "several_axes": Odd(
+        {
+            "n_sims": 2,
+            "n_groups": [8],
+            "n_obs": [6],
+            "grid": {"noise_sd": [1, 2], "n_predictors": [1, 2], "beta": {"none": 0, "half": 0.5}},
+        }
+    ),
+    "not_crossed": Odd({"exclude": [{"n_groups": 8, "n_obs": 5}], "n_sims": 2}),
+    "many_strategies": Odd(
+        {
+            "n_sims": 2,
+            "n_obs": [6],
+            "sigma": [1],
+            "strategies": [
+                entry
+                for origin in ("lm", "lm2", "lmer", "lmer_mis")
+                for entry in (
+                    origin,
+                    *({"name": f"{origin}_variant_{k}", "from": origin} for k in range(5)),
+                )
+            ],
+        }
+    ),
+}
+
+
+def a_study(**changes: object) -> Study:
+    """A native study of two levels of everything."""
+    return load_study(CONFIG | changes, name="paged")
+
+
+def write_page(study: Study, folder: Path, failed: bool = False) -> Path:
+    """Make a study's tables, a figure and the page; give the page's path."""
+    folder.mkdir(exist_ok=True)
+    made(study, folder)
+    fits, coefs = folder / "fits.parquet", folder / "coefs.parquet"
+    measured = folder / "performance.parquet"
+    if failed:
+        fail(fits, coefs)
+        arguments = [fits, coefs, "--output", measured]
+        assert measure_performance.main(list(map(str, arguments))) == 0
+    claims = [folder / "claims.parquet", "--by-condition", folder / "claims_by_condition.parquet"]
+    assert assess_claims.main(list(map(str, [measured, "--output", *claims]))) == 0
+    (folder / "figures").mkdir(exist_ok=True)
+    Image.radial_gradient("L").resize((1200, 800)).save(folder / "figures" / "se_sum.png")
+    assert render_report.main([str(fits)]) == 0
+    return folder / "report.html"
+
+
+def fail(fits: Path, coefs: Path) -> None:
+    """Let all fits of a study have failed."""
+    for path in (fits, coefs):
+        table = pq.read_table(path)
+        metadata = tables.metadata(path)
+        for name in table.column_names:
+            kind = table.schema.field(name)
+            if pa.types.is_floating(kind.type) and name not in ("truth", "sigma", "noise_sd"):
+                nothing = pa.nulls(len(table), kind.type)
+                table = table.set_column(table.column_names.index(name), kind, nothing)
+        told = {"status": "failed", "fit_success": False, "messages": "fit: it failed"}
+        for name, value in told.items():
+            if name in table.column_names:
+                kind = table.schema.field(name)
+                column = pa.array(np.full(len(table), value).tolist(), kind.type)
+                table = table.set_column(table.column_names.index(name), kind, column)
+        for name in ("se_type", "singular"):
+            if name in table.column_names:
+                kind = table.schema.field(name)
+                nothing = pa.nulls(len(table), kind.type)
+                table = table.set_column(table.column_names.index(name), kind, nothing)
+        pq.write_table(table.replace_schema_metadata(metadata), path)

@@ -1,0 +1,492 @@
+"""The page in a browser without a network: numbers, address, files, and who can use it."""
+
+from __future__ import annotations
+
+import base64
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from pages import ODD, a_study, write_page
+from rmsweep.report import page, words
+
+pytestmark = pytest.mark.slow
+
+DEADLINE = 60.0
+"""Seconds after which a test gives up; a page takes one or two."""
+AXE = Path(__file__).parent / "axe" / "axe.min.js"
+ARGUMENTS = (
+    *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"),
+    *("--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1280,1000", "--disable-gpu"),
+)
+LABEL = re.compile(r"(?P<analysis>\S+), (?P<condition>.+): (?P<value>\S+) \(MCSE (?P<mcse>\S+)\)")
+STRANGE = re.compile(r"\b(NaN|undefined|null|Infinity|\[object)\b")
+
+
+class Page:
+    """The page in a browser of its own."""
+
+    def __init__(self, path: Path, downloads: Path) -> None:
+        options = Options()
+        options.binary_location = "/usr/bin/chromium"
+        for argument in ARGUMENTS:
+            options.add_argument(argument)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+        self.address, self.downloads = path.as_uri(), downloads
+        self.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
+
+    def cdp(self, command: str, **parameters: Any) -> Any:
+        """Give the browser a command of its own protocol."""
+        return self.driver.execute_cdp_cmd(command, parameters)
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Run a script in the page."""
+        return self.driver.execute_script(script, *arguments)
+
+    def until(self, condition: Callable[[], Any]) -> Any:
+        """Wait for a condition; fail if it does not come true."""
+        end = time.monotonic() + DEADLINE
+        while not (found := condition()):
+            assert time.monotonic() < end, self.console()
+            time.sleep(0.02)
+        return found
+
+    def drawn(self) -> None:
+        """Wait until all is drawn."""
+        self.until(lambda: self.run("return document.documentElement.dataset.page") == "drawn")
+
+    def open(self, hash_: str = "", path: Path | None = None) -> None:
+        """Open the page anew."""
+        self.driver.get("about:blank")
+        self.driver.get((path.as_uri() if path else self.address) + hash_)
+        self.drawn()
+
+    def set(self, name: str, value: str) -> None:
+        """Choose an option, as a user does."""
+        script = """
+            const select = document.getElementById(arguments[0]);
+            const options = [...select.options].filter((it) => !it.disabled);
+            if (!options.some((it) => it.value === arguments[1])) throw Error("no such option");
+            select.value = arguments[1];
+            select.dispatchEvent(new Event("change", {bubbles: true}));
+        """
+        self.run(script, name, value)
+        self.drawn()
+
+    def options(self, name: str) -> list[str]:
+        """The options that can be chosen."""
+        script = """return [...document.getElementById(arguments[0]).options]
+            .filter((it) => !it.disabled).map((it) => it.value)"""
+        found: list[str] = self.run(script, name)
+        return found
+
+    def marks(self, chart: str = "explorer") -> list[str]:
+        """What the points of a chart say of themselves."""
+        script = """return [...document.querySelectorAll(`#${arguments[0]} path[aria-label]`)]
+            .map((it) => it.getAttribute("aria-label")).filter((it) => it)"""
+        found: list[str] = self.run(script, chart)
+        return found
+
+    def numbers(self) -> dict[tuple[str, str], float]:
+        """The values in the main chart, by analysis and condition."""
+        found = {}
+        for label in self.marks():
+            parts = LABEL.fullmatch(label)
+            assert parts, label
+            text = parts["value"].replace("−", "-")
+            value = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+            found[parts["analysis"], parts["condition"]] = value
+        assert len(found) == len(self.marks())
+        return found
+
+    def click(self, name: str) -> None:
+        """Click on something."""
+        self.driver.find_element(By.ID, name).click()
+
+    def download(self, button: str, name: str) -> Path:
+        """Click on a button; give the file that it downloads."""
+        path = self.downloads / f"paged-{name}"
+        path.unlink(missing_ok=True)
+        self.click(button)
+        self.until(path.exists)
+        return path
+
+    def console(self) -> list[str]:
+        """What the browser complained of since it was asked last."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study with a page."""
+    return write_page(a_study(), tmp_path_factory.mktemp("page")).parent
+
+
+@pytest.fixture(scope="module")
+def browser(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A browser with the page."""
+    opened = Page(folder / "report.html", tmp_path_factory.mktemp("downloads"))
+    yield opened
+    opened.driver.quit()
+
+
+@pytest.fixture
+def opened(browser: Page) -> Iterator[Page]:
+    """The page as it opens; nothing may complain."""
+    browser.open()
+    yield browser
+    assert browser.console() == []
+
+
+@pytest.fixture(scope="module")
+def measured(folder: Path) -> pd.DataFrame:
+    """The table that the page shows."""
+    frame = pd.read_parquet(folder / "performance.parquet")
+    parts = [
+        frame[axis].map(lambda level, axis=axis: words.of_level(axis, level))
+        for axis in ("n_groups", "n_obs", "sigma")
+    ]
+    return frame.assign(condition=parts[0] + ", " + parts[1] + ", " + parts[2])
+
+
+def expected(measured: pd.DataFrame, measure: str, **chosen: Any) -> dict[tuple[str, str], float]:
+    """The values of a measure, by analysis and condition."""
+    rows = measured[(measured["measure"] == measure) & measured["value"].notna()]
+    for column, value in chosen.items():
+        rows = rows[rows[column] == value]
+    keys = zip(rows["strategy"], rows["condition"], strict=True)
+    kind = words.of_measure(measure).kind
+    scale = 0.01 if kind == "percent" else 1.0
+    return dict(zip(keys, scale * rows["value"], strict=True))
+
+
+def assert_shown(opened: Page, wanted: dict[tuple[str, str], float]) -> None:
+    """The chart shows these values, to the digits that it has, and no others."""
+    shown = opened.numbers()
+    assert shown.keys() == wanted.keys()
+    for key, value in wanted.items():
+        assert shown[key] == pytest.approx(value, rel=6e-4, abs=1e-9), key
+
+
+def test_every_measure_has_the_numbers_of_the_table(opened: Page, measured: pd.DataFrame) -> None:
+    there = measured[measured["value"].notna()]
+    assert set(opened.options("measure")) == set(there["measure"])
+    for measure in opened.options("measure"):
+        opened.set("measure", measure)
+        rows = there[there["measure"] == measure]
+        chosen: dict[str, Any] = {"fits": "all"}
+        if rows["term"].notna().any():
+            chosen["term"] = "IV1"
+        if rows["reference"].notna().any():
+            chosen["reference"] = "lm"
+        assert_shown(opened, expected(measured, measure, **chosen))
+
+
+def test_every_control_shows_the_numbers_of_the_table(opened: Page, measured: pd.DataFrame) -> None:
+    for term in opened.options("term"):
+        opened.set("term", term)
+        assert_shown(opened, expected(measured, "coverage", term=term, fits="all"))
+    opened.set("fits", "converged")
+    converged = expected(measured, "coverage", term="IV3", fits="converged")
+    assert_shown(opened, converged)
+    for x in opened.options("x"):
+        opened.set("x", x)
+        assert_shown(opened, converged)
+    assert opened.run("return document.getElementById('columns').value") != "n_obs"
+    opened.set("fits", "all")
+    opened.set("rows", "")
+    held = opened.run("return document.querySelector('#held .control:not([hidden]) select').id")
+    axis = held.removeprefix("at-")
+    for level in opened.options(held):
+        opened.set(held, level)
+        chosen = {axis: float(level), "term": "IV3", "fits": "all"}
+        assert_shown(opened, expected(measured, "coverage", **chosen))
+    opened.set("columns", "")
+    assert len(opened.numbers()) == 2 * 4
+    opened.driver.find_element(By.CSS_SELECTOR, "input[data-analysis=lm2]").click()
+    opened.drawn()
+    assert {analysis for analysis, _ in opened.numbers()} == {"lm", "lmer", "lmer_mis"}
+    opened.open("#m=rmse_ratio&v=lmer")
+    compared = expected(measured, "rmse_ratio", term="IV1", fits="all", reference="lmer")
+    assert_shown(opened, compared)
+    opened.open("#m=rmse")
+    opened.set("scale", "log")
+    assert_shown(opened, expected(measured, "rmse", term="IV1", fits="all"))
+
+
+def test_what_is_undefined_is_disabled_and_says_why(opened: Page) -> None:
+    script = """const it = document.querySelector("#measure option[value=relative_bias]");
+        return [it.disabled, it.textContent]"""
+    disabled, text = opened.run(script)
+    assert disabled
+    assert "the true coefficient is drawn anew for each dataset" in text
+    opened.set("measure", "rmse")
+    caption = opened.driver.find_element(By.ID, "explorer-caption").text
+    assert "Some values of lm2 are undefined: estimates have the tails of t" in caption
+
+
+def test_the_address_restores_the_view(opened: Page) -> None:
+    assert opened.run("return location.hash") == ""
+    opened.set("measure", "size")
+    opened.set("term", "IV2")
+    opened.set("x", "n_obs")
+    opened.driver.find_element(By.CSS_SELECTOR, "input[data-analysis=lmer]").click()
+    opened.drawn()
+    opened.set("condition", "5")
+    opened.set("replications-of", "se")
+    hash_, marks = opened.run("return location.hash"), opened.marks()
+    state = dict(part.split("=") for part in hash_[1:].split("&"))
+    assert state == {
+        **{"m": "size", "t": "IV2", "x": "n_obs", "c": "sigma", "k": "5", "w": "se"},
+        "a": "lm%2Clm2%2Clmer_mis",
+    }
+    opened.open(hash_)
+    assert opened.marks() == marks
+    assert opened.run("return document.getElementById('condition').value") == "5"
+    opened.open("#m=size&t=nobody&zzz=1&k=99&a=&x=__proto__&c=constructor")
+    assert {label.split(",")[0] for label in opened.marks()} == {"lm", "lm2", "lmer", "lmer_mis"}
+    opened.run("location.hash = '#m=bias'")
+    opened.until(lambda: "Bias" in opened.driver.find_element(By.ID, "explorer-title").text)
+    opened.drawn()
+    opened.run("location.hash = '#methods'")
+    opened.drawn()
+    assert "Bias" in opened.driver.find_element(By.ID, "explorer-title").text
+
+
+def test_findings_link_to_their_views(opened: Page) -> None:
+    links = opened.driver.find_elements(By.CSS_SELECTOR, ".findings a")
+    assert links
+    for link in links[:2]:
+        opened.run("arguments[0].click()", link)
+        hash_ = link.get_attribute("href").partition("#")[2]
+        measure = dict(part.split("=") for part in hash_.split("&"))["m"]
+        title = words.of_measure(measure).title
+        opened.until(
+            lambda title=title: opened.driver.find_element(By.ID, "explorer-title").text.startswith(
+                title
+            )
+        )
+        opened.drawn()
+        assert opened.marks()
+
+
+def test_files_hold_what_is_shown(opened: Page, measured: pd.DataFrame) -> None:
+    columns = ["n_groups", "n_obs", "sigma", "strategy", "reference", "term", "measure", "fits"]
+    numeric = ["value", "mcse", "low", "high"]
+    counts = ["n_planned", "n_run", "n_converged", "n_used"]
+    every = pd.read_csv(opened.download("csv-all", "performance.csv"))
+    assert list(every.columns) == [*columns, *numeric, *counts, "reason"]
+    table = measured.merge(every, on=columns, suffixes=("", "_page"), validate="1:1")
+    assert len(table) == len(every) == len(measured)
+    # of five significant digits of values, and four of standard errors and ends of intervals
+    for name in numeric:
+        assert (table[name].isna() == table[f"{name}_page"].isna()).all()
+        rounding = 1e-4 * table["value"].abs() + 2e-3 * table["mcse"].abs().fillna(0)
+        if name in ("low", "high"):
+            rounding += 6e-4 * table[name].abs()
+        far = (table[name] - table[f"{name}_page"]).abs() > rounding + 1e-9
+        assert not far.any(), table[far][[*columns, *numeric, f"{name}_page"]]
+    for name in counts:
+        assert (table[f"{name}_page"] == table[name]).all()
+    shown = pd.read_csv(opened.download("csv", "coverage.csv"))
+    assert set(shown["measure"]) == {"coverage"}
+    assert len(shown) == len(opened.numbers())
+    opened.run(
+        "const it = document.querySelector('input[type=search]'); it.value = 'lm2';"
+        "it.dispatchEvent(new Event('input', {bubbles: true}))"
+    )
+    found = pd.read_csv(opened.download("csv-shown", "shown.csv"))
+    assert set(found["strategy"]) == {"lm2"}
+
+    svg = opened.download("svg", "coverage.svg").read_text()
+    assert svg.startswith("<svg")
+    assert "var(" not in svg
+    for text in ("Coverage of 95% intervals of IV1", "lmer_mis: Mixed model", "Study “paged”"):
+        assert text in svg
+    picture = opened.download("png", "coverage.png")
+    opened.until(lambda: picture.stat().st_size)
+    with Image.open(picture) as image:
+        assert image.width > 1500
+        assert image.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
+
+
+def test_a_click_on_a_point_shows_its_condition(opened: Page) -> None:
+    label = "lmer, 16 groups, 12 observations, SD 1: "
+    path = opened.driver.find_element(By.CSS_SELECTOR, f"#explorer path[aria-label^='{label}']")
+    path.click()
+    opened.drawn()
+    caption = opened.driver.find_element(By.ID, "replications-caption").text
+    assert caption.startswith("16 groups, 12 observations, SD 1. Points: all 60 replications.")
+    command = opened.driver.find_element(By.ID, "simulate").text
+    assert "--n-groups 16 --n-obs 12 --sigma 1 --sim 0" in command
+    opened.click("next")
+    opened.drawn()
+    caption = opened.driver.find_element(By.ID, "replications-caption").text
+    assert caption.startswith("8 groups, 5 observations, SD 0.1.")
+
+
+def test_one_dataset_has_the_estimates_of_the_table(opened: Page, folder: Path) -> None:
+    coefs = pd.read_parquet(folder / "coefs.parquet")
+    own = coefs[
+        (coefs["n_groups"] == 8)
+        & (coefs["n_obs"] == 5)
+        & (coefs["sigma"] == 0.1)
+        & (coefs["sim"] == 0)
+        & (coefs["term"] == "IV1")
+    ]
+    said = {label.split(":")[0]: label for label in opened.marks("forest")}
+    assert list(said) == list(own["strategy"])
+    for row in own.itertuples():
+        value = re.search(r": (\S+), interval", said[row.strategy])
+        assert value
+        assert float(value[1].replace("−", "-")) == pytest.approx(row.estimate, rel=1e-3)
+
+
+def test_fits_that_complained_have_their_command(opened: Page, folder: Path) -> None:
+    fits = pd.read_parquet(folder / "fits.parquet")
+    button = opened.driver.find_element(By.CSS_SELECTOR, "button[data-command]")
+    command = button.get_attribute("data-command")
+    assert command in set(fits["rerun"])
+    counts = opened.run(
+        "return [...document.querySelectorAll('#fit-complaints table.together td')]"
+        ".map((it) => Number(it.textContent.replace(',', '')))"
+    )
+    assert sum(counts) == len(fits)
+
+
+FOCUSABLE = """return [...document.querySelectorAll(
+    "a[href], button, select, input, summary, textarea, [tabindex='0']")]
+    .filter((it) => !it.disabled && it.tabIndex >= 0 && it.checkVisibility())
+    .map((it, place) => (it.dataset.stop = String(place)))"""
+
+
+def test_tab_reaches_every_control_in_order(opened: Page) -> None:
+    stops = opened.run(FOCUSABLE)
+    assert len(stops) > 40
+    body = opened.driver.find_element(By.TAG_NAME, "body")
+    body.send_keys(Keys.TAB)
+    reached = []
+    for _ in stops:
+        reached.append(opened.run("return document.activeElement.dataset.stop"))
+        opened.driver.switch_to.active_element.send_keys(Keys.TAB)
+    assert reached == stops
+
+
+APPEARANCES = {
+    "light": {},
+    "dark": {"features": [{"name": "prefers-color-scheme", "value": "dark"}]},
+    "phone": {},
+}
+
+
+@pytest.mark.parametrize("appearance", APPEARANCES)
+def test_everybody_can_use_it(browser: Page, appearance: str) -> None:
+    browser.cdp("Emulation.setEmulatedMedia", **APPEARANCES[appearance])
+    if appearance == "phone":
+        size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        browser.cdp("Emulation.setDeviceMetricsOverride", **size)
+    try:
+        browser.open()
+        ground = browser.run("return getComputedStyle(document.body).backgroundColor")
+        assert (ground == "rgb(255, 255, 255)") == (appearance != "dark")
+        browser.run("for (const it of document.querySelectorAll('details')) it.open = true")
+        browser.run(AXE.read_text())
+        script = """const done = arguments[arguments.length - 1];
+            axe.run(document, {resultTypes: ["violations"]}).then((found) => done(
+                found.violations.filter((it) => ["serious", "critical"].includes(it.impact))
+                    .map((it) => [it.id, it.help, it.nodes.map((node) => node.html)])))"""
+        assert browser.driver.execute_async_script(script) == []
+        wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert browser.run(wide) <= 0
+        smallest = """return Math.min(...[...document.querySelectorAll(".chart text")]
+            .map((it) => parseFloat(getComputedStyle(it).fontSize)))"""
+        assert browser.run(smallest) >= 12
+        assert browser.marks()
+        assert browser.console() == []
+    finally:
+        browser.cdp("Emulation.setEmulatedMedia", features=[])
+        browser.cdp("Emulation.clearDeviceMetricsOverride")
+
+
+def test_the_theme_can_be_chosen(opened: Page) -> None:
+    for theme, ground in (("dark", (20, 23, 28)), ("light", (255, 255, 255))):
+        opened.set("theme", theme)
+        found = opened.run("return getComputedStyle(document.body).backgroundColor")
+        assert found == f"rgb{ground}"
+    opened.set("theme", "system")
+
+
+def test_it_prints(opened: Page, tmp_path: Path) -> None:
+    printed = opened.cdp("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)
+    path = tmp_path / "page.pdf"
+    path.write_bytes(base64.b64decode(printed["data"]))
+    text = subprocess.run(
+        ["pdftotext", "-layout", path, "-"], check=True, capture_output=True, text=True
+    ).stdout
+    headings = opened.run(
+        "return [...document.querySelectorAll('h1, h2, h3')].map((it) => it.textContent.trim())"
+    )
+    flat = " ".join(text.split())
+    for heading in headings:
+        assert heading in flat, heading
+    for sheet in text.split("\f"):
+        lines = [line.strip() for line in sheet.splitlines() if line.strip()]
+        if lines:
+            assert lines[-1] not in headings, f"orphaned: {lines[-1]}"
+    assert "Copy" not in flat
+    assert "@article{morris2019" in flat
+
+
+def test_it_draws_in_a_frame_of_another_page(opened: Page, folder: Path, tmp_path: Path) -> None:
+    encoded = base64.b64encode((folder / "report.html").read_bytes()).decode()
+    outer = tmp_path / "outer.html"
+    outer.write_text(
+        f'<!doctype html><title>outer</title><link rel="icon" href="data:,">'
+        f'<iframe src="data:text/html;base64,{encoded}" width="1200" height="900"></iframe>'
+    )
+    opened.driver.get(outer.as_uri())
+    opened.driver.switch_to.frame(0)
+    opened.until(lambda: opened.run("return document.documentElement.dataset.page") == "drawn")
+    assert opened.marks()
+    opened.set("measure", "bias")
+    assert "Bias" in opened.driver.find_element(By.ID, "explorer-title").text
+    opened.driver.switch_to.default_content()
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_studies_have_pages_that_say_nothing_strange(
+    browser: Page, tmp_path: Path, name: str
+) -> None:
+    path = write_page(a_study(**ODD[name].settings), tmp_path, ODD[name].failed)
+    browser.console()
+    browser.open(path=path)
+    browser.run("for (const it of document.querySelectorAll('details')) it.open = true")
+    text = browser.run(
+        "return document.body.innerText + document.documentElement.outerHTML"
+        ".replace(/<(script|style)[^]*?<\\/\\1>/g, '')"
+    )
+    assert not STRANGE.search(text), STRANGE.search(text)
+    labels = browser.marks()
+    assert labels
+    assert ("No analysis gave a result here." in text) == ODD[name].failed
+    if name == "not_crossed":
+        assert "not in the study" in browser.driver.find_element(By.ID, "explorer").text
+    for place in browser.options("condition")[:3]:
+        browser.set("condition", place)
+    for measure in browser.options("measure")[::12]:
+        browser.set("measure", measure)
+    assert browser.console() == []
+    assert len(path.read_bytes()) < page.LARGEST

@@ -1,0 +1,185 @@
+"""The page: what it says without a browser, and its parts that need none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import render_report
+from pages import ONE, a_study, write_page
+from rmsweep.report import data, findings, looks, methods, page, specs, words
+from rmsweep.sweep import provenance, tables
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a small study, beside its tables."""
+    return write_page(a_study(), tmp_path_factory.mktemp("page"))
+
+
+def test_the_page_says_what_made_it_and_is_the_same_bytes_each_time(made: Path) -> None:
+    table = tables.metadata(made.with_name("fits.parquet"))
+    assert provenance.made_with(made) == provenance.page_identity(a_study(), table)
+    again = made.with_name("again.html")
+    assert render_report.main([str(made.with_name("fits.parquet")), "--output", str(again)]) == 0
+    assert again.read_bytes() == made.read_bytes()
+
+
+def test_what_is_not_python_is_part_of_its_code() -> None:
+    found = provenance.sources(["render_report"])
+    for name in (page.TEMPLATE, page.STYLE, page.SCRIPT, page.TABLES, page.LICENCES):
+        assert f"rmsweep/report/{name}" in found
+
+
+def test_the_page_loads_nothing_and_stays_small(made: Path) -> None:
+    text = made.read_text()
+    assert "default-src 'none'" in text
+    tags = re.findall(r"<(?:script|link|img|iframe|source)\b[^>]*>", text)
+    assert tags
+    for tag in tags:
+        assert not re.search(r"(?:src|href)=[\"'](?!data:)", tag), tag
+    assert len(made.read_bytes()) < page.LARGEST
+
+
+def test_its_size_does_not_grow_with_the_replications(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "MOST_REPLICATIONS", 20)
+    sizes = []
+    for n_sims in (20, 80):
+        path = write_page(a_study(**ONE, n_sims=n_sims), tmp_path / str(n_sims))
+        study = data.page_data(a_study(**ONE, n_sims=n_sims), path.parent)
+        sizes.append(sum(map(len, study["columns"])))
+        assert study["raw"] == 20
+    assert sizes[1] < 1.1 * sizes[0]
+
+
+def test_forms_give_back_what_the_table_says(made: Path) -> None:
+    study = a_study()
+    shown = data.page_data(study, made.parent)
+    measured = pd.read_parquet(made.with_name("performance.parquet"))
+    forms = {one["name"]: one["form"] for one in shown["measures"]}
+    assert set(forms) == set(measured["measure"])
+    assert forms["coverage"] == forms["size"] == forms["convergence_rate"] == "rate"
+    assert forms["bias"] == forms["difference_of_size"] == "normal"
+    assert forms["error_median"] == "given"
+
+
+def test_columns_are_rounded_and_kept_once() -> None:
+    columns = data.Columns()
+    assert columns.add(np.array([1 / 3, np.nan, np.inf, 2.0]), 3) == 0
+    assert columns.add(np.array([0.3333, np.nan, np.inf, 2.0]), 3) == 0
+    assert columns.lists == [[0.333, None, None, 2]]
+
+
+def test_colours_can_be_seen_on_their_ground() -> None:
+    study = a_study(strategies=["lm", "lm2", *variants("lmer", 12), "lmer", "lmer_mis"])
+    found = looks.looks(study.strategies)
+    for ground in ("light", "dark"):
+        for one in found:
+            assert looks.contrast(one[ground], looks.GROUND[ground]) >= 3
+    assert len({(one["light"], one["shape"]) for one in found}) == len(found)
+    texts = {"light": page.LIGHT, "dark": page.DARK}
+    for colours in texts.values():
+        for name in ("ink", "soft", "link"):
+            for ground in ("ground", "panel"):
+                assert looks.contrast(colours[name], colours[ground]) >= 4.5
+
+
+def variants(origin: str, number: int) -> list[object]:
+    return [{"name": f"{origin}_v{k}", "from": origin} for k in range(number)]
+
+
+def test_of_many_analyses_some_of_each_family_are_shown_at_first() -> None:
+    study = a_study(strategies=["lm", *variants("lm", 9), "lmer", *variants("lmer", 9)])
+    shown = [study.strategies[place].name for place in data.shown_at_first(study)]
+    assert shown == ["lm", "lm_v0", "lmer", "lmer_v0"]
+    assert data.shown_at_first(a_study()) == [0, 1, 2, 3]
+
+
+def test_an_axis_with_one_level_leaves_its_place_to_a_further_one() -> None:
+    grid = {"noise_sd": [1, 2], "predictor_correlation": [0, 0.5]}
+    found = data.places(a_study(n_groups=[8], grid=grid))
+    assert found == {"x": "sigma", "columns": "n_obs", "rows": "predictor_correlation"}
+    listed = [{"n_groups": 8, "n_obs": 5, "sigma": 1, "noise_sd": 3}]
+    assert data.held(a_study(grid={"noise_sd": [1]}, conditions=listed))["noise_sd"] == "1"
+    alone = data.places(a_study(n_groups=[8], n_obs=[6], sigma=[1]))
+    assert alone == {"x": "sigma", "columns": None, "rows": None}
+
+
+def test_every_measure_of_the_table_has_words(made: Path) -> None:
+    for name in pd.read_parquet(made.with_name("performance.parquet"))["measure"].unique():
+        assert words.of_measure(name).group != words.OTHERS, name
+
+
+def test_methods_follow_from_the_settings(made: Path) -> None:
+    study = a_study(seed=7, noise_sd=3, beta=[1, 0, 0.5, 0])
+    table = tables.metadata(made.with_name("fits.parquet"))
+    parts = methods.sections(study, made.with_name("fits.parquet"), table)
+    text = methods.as_text(parts)
+    assert "noise_sd = 3" in text
+    assert "seed 7" in text
+    assert "drawn anew" not in text
+    assert "60 datasets" in text
+    assert "the number of groups (8, 16)" in text
+    assert "| Bias | mean(e) | sd(e) / √n |" in methods.as_text(parts, markdown=True)
+    assert all(one.bibtex.startswith("@") for one in methods.references(study, table))
+
+
+def test_formulas_are_mathml() -> None:
+    text = str(page.with_math(f"Where {methods.MODEL} & β_k of lmer_mis"))
+    assert text.startswith("Where <math><msub><mi>y</mi><mrow><mi>g</mi><mi>i</mi></mrow></msub>")
+    assert text.endswith("<mi>β</mi><mrow><mi>k</mi></mrow></msub></math> of lmer_mis")
+    assert "_g" not in text
+
+
+def test_charts_take_all_data_from_the_page() -> None:
+    for name, spec in specs.specs().items():
+        assert "datasets" not in spec
+        assert "url" not in str(spec), name
+
+
+def test_findings_are_those_of_the_claims_table(made: Path) -> None:
+    claims = pd.read_parquet(made.with_name("claims.parquet"))
+    found = findings.findings(a_study(), made.parent, data.page_data(a_study(), made.parent))
+    assert [one.number for one in found] == claims["id"].drop_duplicates().tolist()
+    first = claims.drop_duplicates("id")
+    assert [findings.VERDICTS[it] for it in first["verdict"]] == [one.verdict for one in found]
+    assert len(findings.headlines(found)) <= findings.MOST
+    assert all(one.weight > 0 for one in findings.headlines(found))
+    assert f"Of {len(found)} claims of the post, " in findings.summary(found)
+
+
+def test_replications_that_would_decide() -> None:
+    rows = pd.DataFrame(
+        {
+            "side": ["undecided", "undecided", "for"],
+            "unit": "rate",
+            "estimate": [0.06, 0.07, 0.2],
+            "low": [0.04, 0.06, 0.19],
+            "high": [0.08, 0.08, 0.21],
+            "region_low": [0.05] * 3,
+            "region_high": [np.nan] * 3,
+            "n_used": 100,
+        }
+    )
+    # half widths of 0.02 and 0.01 for distances of 0.01 and 0.02
+    assert findings.replications_needed(rows) == int((400 + 25) / 2 // 10 * 10)
+    assert findings.replications_needed(rows[2:]) == 0
+
+
+def test_other_tables_are_refused(made: Path, tmp_path: Path, capsys: object) -> None:
+    for name in ("fits", "coefs", "performance"):
+        table = pq.read_table(made.with_name(f"{name}.parquet"))
+        metadata = tables.metadata(made.with_name(f"{name}.parquet"))
+        if name == "performance":
+            metadata["study"] = a_study(n_sims=3).identity()
+        table = table.replace_schema_metadata(metadata)
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    assert render_report.main([str(tmp_path / "fits.parquet")]) == 2
+    assert "performance.parquet: of another study" in capsys.readouterr().err  # type: ignore[attr-defined]

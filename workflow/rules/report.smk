@@ -1,0 +1,32 @@
+"""Report: one page that shows the tables and figures.
+
+Needs fits, coefs, performance, the tables of claims and the figures; makes report.html.
+"""
+
+
+localrules:
+    render_report,
+
+
+rule render_report:
+    input:
+        due(*page()),
+        fits=f"{RESULTS}/fits.parquet",
+        coefs=f"{RESULTS}/coefs.parquet",
+        performance=f"{RESULTS}/performance.parquet",
+        claims=f"{RESULTS}/claims.parquet",
+        by_condition=f"{RESULTS}/claims_by_condition.parquet",
+        figures=pictures(),
+    output:
+        page(),
+    log:
+        f"logs/{NAME}/render_report.log",
+    conda:
+        environment("report.yaml")
+    params:
+        run=script("render_report.py"),
+    message:
+        "Make the page of {NAME}"
+    shell:
+        "{params.run:q} {input.fits:q} --output {output:q} --figures {input.figures:q}"
+        " > {log:q} 2>&1"
