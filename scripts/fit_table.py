@@ -1,6 +1,7 @@
 """Fit every strategy to a data file of your own, and print the coefficient tables.
 
-python scripts/fit_table.py sleepstudy.csv --formula "Reaction ~ Days" --group Subject
+python scripts/fit_table.py examples/sleepstudy.csv --formula "Reaction ~ Days" --group Subject
+python scripts/fit_table.py examples/sleepstudy.csv --formula "Reaction ~ Days + (Days | Subject)"
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,14 @@ cli.begin(__name__)
 import numpy as np
 import pandas as pd
 
-from rmsweep import strategies
-from rmsweep.data.dataset import Array, Batch, Dataset, from_frame
+from rmsweep import formula, strategies
+from rmsweep.data.dataset import Array, Batch
+from rmsweep.data.files import NUMBER, Dialect, Table
 from rmsweep.design import Strategy
 from rmsweep.errors import UsageError
 from rmsweep.measures.sums import TEXTS
 from rmsweep.strategies.inference import infer, stars
+from rmsweep.strategies.mixed import RandomTerm
 from rmsweep.strategies.resolve import resolve
 from rmsweep.sweep import tables
 from rmsweep.sweep.merge import converged, converged_published
@@ -32,6 +36,7 @@ from rmsweep.sweep.replication import fit_datasets, rows
 
 RESULT = ["strategy", *tables.FIT.names, "coefs"]
 PRESETS = ["lm", "lm2", "lmer", "lmer_mis"]
+NOTES = ("unsaid", "grad_msg", "hess_msg", "df_msg", "messages")
 
 
 @cli.one_line_errors
@@ -39,8 +44,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; print the tables."""
     parser = cli.parser(__doc__)
     parser.add_argument("data", type=Path, help="CSV or Parquet file, one row per observation")
-    parser.add_argument("--formula", required=True, help="response and fixed effects")
-    parser.add_argument("--group", required=True, help="column of the groups (persons)")
+    parser.add_argument(
+        "--formula",
+        required=True,
+        help="response and fixed effects as in R, perhaps with random effects as in lme4; it is "
+        "code that R runs: give none that you don't trust",
+    )
+    parser.add_argument(
+        "--group",
+        help="column of the groups (persons); not needed if the formula has one grouping factor",
+    )
+    parser.add_argument("--sep", type=separator, help="separator; found by itself if , ; or tab")
+    parser.add_argument("--decimal", choices=(".", ","), help="decimal mark; default .")
+    parser.add_argument("--encoding", help="of the text; default UTF-8")
+    parser.add_argument(
+        "--na", nargs="+", metavar="TEXT", help="missing values, beside empty cells; default NA"
+    )
     parser.add_argument(
         "--truth", type=Path, help="file with the columns term and truth, if the truth is known"
     )
@@ -51,6 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="NAME",
         help="presets, or .py and .R files; default, the post's four",
     )
+    parser.add_argument(
+        "--engine", default="lme4", choices=("lme4", "native"), help="what fits; default lme4"
+    )
     parser.add_argument("--optimizer", default="nloptwrap", help="lme4's optimizer")
     parser.add_argument(
         "--verdict", default="strict", help="rule for a converged fit: strict or published"
@@ -59,28 +81,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the same as JSON")
     options = parser.parse_args(argv)
 
-    shared = {"engine": "lme4", "verdict": options.verdict}
+    shared = {"engine": options.engine, "verdict": options.verdict}
     shared |= {"optimizer": options.optimizer, "reml": not options.ml}
     chosen, _ = resolve(options.strategies, shared, Path())
-    try:
-        data = from_frame(read_table(options.data), options.formula, options.group)
-    except (ValueError, SyntaxError) as error:
-        raise UsageError(" ".join(str(error).split())) from None
-    truth = np.full((1, len(data.terms)), np.nan)
+    dialect = Dialect(options.sep, options.decimal, options.encoding, options.na)
+    model = formula.model(Table(options.data, dialect), options.formula, options.group)
+    truth = np.full((1, len(model.data.terms)), np.nan)
     if options.truth:
-        truth[0] = read_truth(options.truth, data)
+        truth[0] = read_truth(options.truth, model)
 
-    results = [fit(strategy, data, truth) for strategy in chosen]
+    chosen = [as_typed(strategy, model) for strategy in chosen]
+    results = [fit(strategy, model, truth) for strategy in chosen]
     if options.json:
-        print(json.dumps(results, indent=2))
+        read = summary(model)
+        print(json.dumps([in_json(row | {"data": read}) for row in results], indent=2))
     else:
-        print("\n\n".join(map(as_text, chosen, results)))
+        print("\n\n".join([read_in_words(options.data, model), *map(as_text, chosen, results)]))
     return 0
 
 
-def fit(strategy: Strategy, data: Dataset, truth: Array) -> dict[str, Any]:
-    """Fit one strategy; its row as in a study's tables."""
-    strategies.warm_up(strategy.family)
+def separator(text: str) -> str:
+    """A separator as the command line may spell it."""
+    text = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(text) != 1 or text in '"\n\r' or not text.isascii():
+        raise UsageError(f"--sep: {text!r} is not allowed; allowed: one character, or tab")
+    return text
+
+
+def as_typed(strategy: Strategy, model: formula.Model) -> Strategy:
+    """The strategy with the formula's random effects, if it has those that the data allow."""
+    if not model.random or getattr(strategy.options, "random", None) != (RandomTerm(),):
+        return strategy
+    random = tuple(RandomTerm(bar.columns, bar.covariance, bar.factor) for bar in model.random)
+    return replace(strategy, options=replace(strategy.options, random=random))
+
+
+def fit(strategy: Strategy, model: formula.Model, truth: Array) -> dict[str, Any]:
+    """Fit one strategy; its row as in a study's tables, with the names of the user's formula."""
+    data = model.data
+    if strategy.engine != "native":
+        strategies.warm_up(strategy.family)
     outcomes = fit_datasets([strategy], [([0], Batch([data]))], 1)[strategy.name]
     others = {"strategy": strategy.name, "engine": strategy.engine}
     table = rows(outcomes, data.terms, truth, others)
@@ -89,31 +129,84 @@ def fit(strategy: Strategy, data: Dataset, truth: Array) -> dict[str, Any]:
     for coef in row["coefs"] if row["status"] != "failed" else ():
         known = (np.array([coef[name]], dtype=float) for name in ("estimate", "se", "df"))
         by_t = infer(*known, normal=False)
-        coef |= {"t_ci_low": in_json(by_t.ci_low[0]), "t_ci_high": in_json(by_t.ci_high[0])}
+        coef |= {"t_ci_low": float(by_t.ci_low[0]), "t_ci_high": float(by_t.ci_high[0])}
         del coef["p_truth"]
-    return row | {"fit_success": success[0].as_py()}
+    row["coefs"] = sorted(row["coefs"] or (), key=lambda coef: model.order.index(coef["term"]))
+    for coef in row["coefs"]:
+        coef["term"] = model.in_words(coef["term"])
+    texts = {key: model.in_notes(text) for key, text in row.items() if key in NOTES and text}
+    written = model.as_formula(strategies.as_formula(data, strategy))
+    return row | texts | {"fit_success": success[0].as_py(), "formula": written}
 
 
-def in_json(number: float) -> float | None:
-    """A number as JSON can have it."""
-    return float(number) if np.isfinite(number) else None
+def summary(model: formula.Model) -> dict[str, Any]:
+    """What was read: rows, groups and their sizes, levels of categorical variables."""
+    data = model.data
+    sizes = np.bincount(data.groups)
+    extremes = {"smallest": int(sizes.argmin()), "largest": int(sizes.argmax())}
+    groups = {
+        size: {"group": model.groups[place], "rows": int(sizes[place])}
+        for size, place in extremes.items()
+    }
+    factors = {
+        model.in_words(name): len(set(codes.tolist())) for name, codes in data.factors.items()
+    }
+    return {
+        "formula": model.fixed,
+        "rows": model.n_rows,
+        "rows_used": len(data.y),
+        "missing": dict(model.missing),
+        "group": model.in_words(data.group),
+        "n_groups": data.n_groups,
+        **groups,
+        "factors": factors,
+        "levels": {name: list(levels) for name, levels in model.levels.items()},
+        "between_groups": [model.in_words(term) for term in data.group_level],
+        "left_out": list(model.aliased),
+    }
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV or Parquet file.
+def read_in_words(path: Path, model: formula.Model) -> str:
+    """The same as lines of text."""
+    read = summary(model)
+    smallest, largest = read["smallest"], read["largest"]
+    lost = read["rows"] - read["rows_used"]
+    lines = [f"{path}: {read['formula']}", f"{read['rows_used']:,} of {read['rows']:,} rows"]
+    if lost:
+        missing = ", ".join(f"{name} in {number:,}" for name, number in read["missing"].items())
+        lines[-1] += f"; {lost:,} left out, without a value of {missing}"
+    sizes = f"{smallest['rows']:,} rows each"
+    if smallest["rows"] < largest["rows"]:
+        sizes = (
+            f"{smallest['rows']:,} ({smallest['group']}) to "
+            f"{largest['rows']:,} ({largest['group']}) rows"
+        )
+    lines.append(f"{read['n_groups']:,} groups by {read['group']}, {sizes}")
+    if largest["rows"] == 1:
+        lines.append("Note: each group has one row; repeated measures need a row for each measure")
+    lines += [
+        f"{number:,} levels of {name}"
+        for name, number in read["factors"].items()
+        if name != read["group"]
+    ]
+    lines += [f"Levels of {name}: {', '.join(found)}" for name, found in read["levels"].items()]
+    if read["between_groups"]:
+        lines.append(f"Constant within groups: {', '.join(read['between_groups'])}")
+    if read["left_out"]:
+        lines.append(f"Note: left out, as others determine it: {', '.join(read['left_out'])}")
+    return "\n".join(lines)
 
-    Raises
-    ------
-    UsageError
-        If it can't be read.
-    """
-    try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
+
+def in_json(value: Any) -> Any:
+    """A value as JSON can have it: numbers that aren't finite are null."""
+    if isinstance(value, dict):
+        return {key: in_json(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [in_json(part) for part in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def read_truth(path: Path, data: Dataset) -> Array:
+def read_truth(path: Path, model: formula.Model) -> Array:
     """Read the true coefficients, in the order of the dataset's terms.
 
     Raises
@@ -121,28 +214,32 @@ def read_truth(path: Path, data: Dataset) -> Array:
     UsageError
         If a column or a term is missing, or a truth is no number.
     """
-    table = read_table(path)
-    absent = {"term", "truth"} - set(table.columns)
+    table = Table(path)
+    absent = {"term", "truth"} - set(table.names)
     if absent:
         raise UsageError(f"{path}: no column {', '.join(sorted(absent))}")
-    values = dict(zip(table["term"], table["truth"], strict=True))
-    absent = set(data.terms) - set(values)
-    if absent:
+    names, truth = table.column("term").labels(), table.column("truth")
+    if truth.kind != "number":
+        odd = next((text for text in truth.texts if not NUMBER.fullmatch(text)), truth.texts[0])
+        raise UsageError(f"{path}: truth: {odd!r} is no number; allowed: finite numbers")
+    found = [names.texts[code] if code >= 0 else "" for code in names.codes]
+    if "Intercept" not in found:
+        found = ["Intercept" if name == "(Intercept)" else name for name in found]
+    values = dict(zip(found, truth.values, strict=True))
+    terms = [model.in_words(term) for term in model.data.terms]
+    if absent := set(terms) - set(values):
         raise UsageError(f"{path}: no truth for {', '.join(sorted(absent))}")
     if len(values) < len(table):
         raise UsageError(f"{path}: a term is there twice; allowed: once")
-    try:
-        truth = np.array([float(values[term]) for term in data.terms])
-    except ValueError as error:
-        raise UsageError(f"{path}: truth: {error}") from None
-    if not np.isfinite(truth).all():
+    known = np.array([values[term] for term in terms])
+    if not np.isfinite(known).all():
         raise UsageError(f"{path}: truth: allowed: finite numbers")
-    return truth
+    return known
 
 
 def as_text(strategy: Strategy, result: dict[str, Any]) -> str:
     """One strategy's coefficient table, metrics and messages."""
-    heading = f"{strategy.name}: {strategy.label}"
+    heading = f"{strategy.name}: {strategy.label}\n{result['formula']}"
     if result["status"] == "failed":
         return f"{heading}\nfailed: {result['messages']}"
     table = pd.DataFrame(result["coefs"]).set_index("term")
@@ -167,11 +264,7 @@ def as_text(strategy: Strategy, result: dict[str, Any]) -> str:
         for key, metric in TEXTS.items()
         if result[key] is not None
     ]
-    lines += [
-        f"Note: {result[key]}"
-        for key in ("unsaid", "grad_msg", "hess_msg", "df_msg", "messages")
-        if result[key]
-    ]
+    lines += [f"Note: {result[key]}" for key in NOTES if result[key]]
     if result["singular"]:
         lines.append("Note: the fit is singular")
     conventions = f"SE: {result['se_type']}; df: {result['df_type']}; CI: {result['ci_type']}"

@@ -31,12 +31,7 @@ PYPI = {
     "PIL": "pillow",
 }
 # they come with a package that is named
-WITH = {
-    "formulaic": "statsmodels",
-    "markupsafe": "jinja2",
-    "matplotlib": "seaborn",
-    "scipy": "statsmodels",
-}
+WITH = {"markupsafe": "jinja2", "matplotlib": "seaborn", "scipy": "statsmodels"}
 # only in a terminal, where it comes with the logger plugin
 OPTIONAL = {"rich"}
 DRAWING = {ROOT / "scripts" / "rmsweep" / name for name in ("figures", "report")}
@@ -105,7 +100,7 @@ def test_the_distribution_s_packages_have_all_that_strategies_need_of_r() -> Non
 
 
 def test_the_report_environment_has_all_that_merging_and_drawing_import() -> None:
-    needed = {CONDA.get(name, name) for name in imported(OF_JOBS)} - {"rpy2", "formulaic"}
+    needed = {CONDA.get(name, name) for name in imported(OF_JOBS)} - {"rpy2"}
     assert needed <= set(conda_packages("report.yaml"))
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from statsmodels.regression.linear_model import OLS
 
+from known_data import known
 from rmsweep import lme4, strategies
 from rmsweep.config import condition, load_study
-from rmsweep.data.dataset import Batch, Dataset, from_frame
+from rmsweep.data.dataset import Batch, Dataset
 from rmsweep.data.scenario import Simulated, simulate
 from rmsweep.design import Strategy
 from rmsweep.strategies import Convergence, Fit, mixed
@@ -77,14 +77,6 @@ SLEEPSTUDY = {
 REFERENCE_RTOL = 1e-6
 
 
-@pytest.fixture(scope="session")
-def sleepstudy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dataset]:
-    path = tmp_path_factory.mktemp("r") / "sleepstudy.csv"
-    code = f"write.csv(lme4::sleepstudy, '{path}', row.names = FALSE)"
-    subprocess.run(["Rscript", "-e", code], check=True)
-    yield from_frame(pd.read_csv(path), "Reaction ~ Days", "Subject")
-
-
 @pytest.fixture(scope="module")
 def data() -> Dataset:
     return draw(10, 8, 1.0).data
@@ -92,8 +84,8 @@ def data() -> Dataset:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SLEEPSTUDY)
-def test_sleepstudy(name: str, sleepstudy: Dataset) -> None:
-    fit = fitted(named(name), sleepstudy)
+def test_sleepstudy(name: str) -> None:
+    fit = fitted(named(name), known("sleepstudy"))
     se, df, statistic = SLEEPSTUDY[name]
     np.testing.assert_allclose(fit.estimate, ESTIMATES, rtol=REFERENCE_RTOL)
     np.testing.assert_allclose(fit.se, se, rtol=REFERENCE_RTOL)

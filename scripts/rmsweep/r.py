@@ -5,20 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmsweep import rscript
-from rmsweep.data.dataset import Dataset
+from rmsweep.data.dataset import Array, Dataset
 from rmsweep.errors import UserError
 
 SET_BY_R = ("LD_LIBRARY_PATH", "R_DEFAULT_PACKAGES", "R_LIBS", "R_LIBS_SITE", "R_LIBS_USER")
 """What rpy2 sets as R does; other programs, and another R, would take it for the user's."""
+
+MISSING_INTEGER = -(2**31)
+"""R's."""
 
 
 class BrokenEnvironmentError(UserError):
@@ -80,6 +84,10 @@ def start() -> Any:
                 "or install R and rpy2"
             ) from None
     ri: Any = rpy2.rinterface
+    # a locale without letters beyond ASCII would change names and levels
+    ri.evalr("""if (!l10n_info()[["UTF-8"]])
+      for (locale in c("C.UTF-8", "en_US.UTF-8"))
+        if (nzchar(suppressWarnings(Sys.setlocale("LC_CTYPE", locale)))) break""")
     if found := libraries():
         # not one more, nor one less, as `.libPaths(found)` may have it
         use = ri.evalr("function(found) assign('.lib.loc', found, environment(.libPaths))")
@@ -141,20 +149,38 @@ def collect_garbage() -> None:
 
 def frame(data: Dataset) -> Any:
     """The columns of a dataset as a named list of R: response, predictors, factors' codes."""
-    ri = start()
     columns = {data.response: data.y} | {
-        term: np.ascontiguousarray(column)
+        term: column
         for term, column in zip(data.terms, data.X.T, strict=True)
         if term != "Intercept"
     }
-    vectors: dict[str, Any] = {
-        name: ri.FloatSexpVector.from_memoryview(column.data) for name, column in columns.items()
-    }
-    for name, codes in data.factors.items():
-        vectors[name] = ri.IntSexpVector.from_memoryview((codes + 1).astype(np.int32).data)
-    listed = ri.ListSexpVector(list(vectors.values()))
-    listed.names = ri.StrSexpVector(list(vectors))
+    vectors = {name: doubles(column) for name, column in (columns | dict(data.further)).items()}
+    vectors |= {name: codes(rows) for name, rows in data.factors.items()}
+    return named_list(vectors)
+
+
+def named_list(parts: Mapping[str, Any]) -> Any:
+    """A named list."""
+    ri = start()
+    listed = ri.ListSexpVector(list(parts.values()))
+    listed.names = ri.StrSexpVector(list(parts))
     return listed
+
+
+def doubles(values: Array) -> Any:
+    """A numeric vector; NaN stands for missing values."""
+    return start().FloatSexpVector.from_memoryview(np.ascontiguousarray(values).data)
+
+
+def codes(values: NDArray[np.int64], levels: Sequence[str] | None = None) -> Any:
+    """Codes from 0, where -1 is missing, as an integer vector from 1, or a factor with levels."""
+    ri = start()
+    shifted = np.where(values < 0, MISSING_INTEGER, values + 1).astype(np.int32)
+    vector = ri.IntSexpVector.from_memoryview(shifted.data)
+    if levels is None:
+        return vector
+    make = ri.evalr("function(x, levels) structure(x, levels = levels, class = 'factor')")
+    return make(vector, strings(*levels))
 
 
 def strings(*texts: str) -> Any:

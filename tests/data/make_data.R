@@ -4,7 +4,6 @@ folder <- dirname(sub("--file=", "", grep("--file=", commandArgs(), value = TRUE
 save <- function(data, name) {
   write.csv(as.data.frame(data), file.path(folder, name), row.names = FALSE)
 }
-save(lme4::sleepstudy, "sleepstudy.csv")
 save(nlme::Ovary, "ovary.csv")
 save(datasets::ChickWeight, "chickweight.csv")
 save(nlme::IGF, "igf.csv")

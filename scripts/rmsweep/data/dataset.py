@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,8 @@ class Dataset:
         themselves, whose coefficients can't differ between groups. They come last.
     entropy : tuple of int
         Seeds the random numbers of strategies that resample: ``default_rng([*entropy])``.
+    further : mapping of str to (n,) array
+        Columns beside those of X that random effects may have.
     """
 
     y: Array
@@ -49,6 +51,7 @@ class Dataset:
     response: str = "DV"
     group_level: tuple[str, ...] = ()
     entropy: tuple[int, ...] = (0,)
+    further: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def group(self) -> str:
@@ -64,6 +67,16 @@ class Dataset:
     def n_groups(self) -> int:
         """Number of groups, G."""
         return int(self.groups.max(initial=-1)) + 1
+
+    def has_column(self, name: str) -> bool:
+        """Whether there is a column that random effects can have."""
+        return name == "Intercept" or name in self.terms or name in self.further
+
+    def column(self, name: str) -> Array:
+        """A column that random effects can have, (n,)."""
+        if name in self.terms:
+            return self.X[:, self.terms.index(name)]
+        return np.ones(len(self.y)) if name == "Intercept" else self.further[name]
 
     @property
     def formula(self) -> str:
@@ -124,15 +137,21 @@ class Batch:
         self._products: dict[int, CrossProducts] = {}
 
     def crossproducts(self, random: Sequence[str]) -> CrossProducts:
-        """The cross-products of the model whose random effects are the first terms.
+        """The cross-products of the model whose random effects have such columns.
 
-        Made once for all terms; a model with fewer random effects is derived from them.
+        Made once for all terms; a model whose random effects are the first of them is derived from
+        that.
         """
         from rmsweep import lmm
 
         terms = self.datasets[0].terms
         if tuple(random) != terms[: len(random)]:
-            raise ValueError(f"random effects of {random}: they must be the first of {terms}")
+            return lmm.crossproducts(
+                np.stack([data.y for data in self.datasets]),
+                np.stack([data.X for data in self.datasets]),
+                np.stack([np.column_stack([*map(data.column, random)]) for data in self.datasets]),
+                self.datasets[0].groups,
+            )
         n_terms, n_random = len(terms), len(random)
         if n_terms not in self._products:
             self._products[n_terms] = lmm.crossproducts(
@@ -184,71 +203,3 @@ def batches(datasets: Sequence[Dataset]) -> Iterator[tuple[list[int], Batch]]:
 def quoted(name: str) -> str:
     """The name as a formula may spell it."""
     return name if name.replace(".", "_").isidentifier() else f"`{name}`"
-
-
-def from_frame(frame: pd.DataFrame, formula: str, group: str) -> Dataset:
-    """Build a dataset from any table.
-
-    Rows with a missing value in a variable that is used are left out, as R does.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        One row per observation.
-    formula : str
-        Response and fixed effects, such as ``Reaction ~ Days``. What varies between groups
-        is each strategy's own business.
-    group : str
-        Column that says which rows belong together.
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    ValueError
-        If a column is missing, the formula has a ``|``, or nothing is left to fit.
-    """
-    import pandas as pd
-    from formulaic import Formula
-    from formulaic.errors import FormulaicError
-
-    if "|" in formula:
-        raise ValueError(
-            f"formula: {formula!r} has a '|': give the fixed effects alone, such as "
-            "'Reaction ~ Days'; each strategy adds its own random effects"
-        )
-    if group not in frame.columns:
-        raise ValueError(f"group: no column {group!r}, allowed: {', '.join(frame.columns)}")
-    try:
-        parsed = Formula(formula)
-        needed = sorted(str(name) for name in parsed.required_variables)
-        absent = [name for name in needed if name not in frame.columns]
-        if absent:
-            raise ValueError(
-                f"formula: no column {', '.join(absent)}, allowed: {', '.join(frame.columns)}"
-            )
-        complete = frame[[*dict.fromkeys([*needed, group])]].dropna()
-        if complete.empty:
-            raise ValueError("no row has a value in every variable of the formula")
-        design = parsed.get_model_matrix(complete)
-        response, predictors = design.lhs, design.rhs
-    except FormulaicError as error:
-        raise ValueError(f"formula: {formula!r}: {error}") from error
-    except AttributeError:
-        raise ValueError(
-            f"formula: {formula!r} has no response, allowed: 'response ~ ...'"
-        ) from None
-    if response.shape[1] != 1:
-        raise ValueError(f"formula: the response of {formula!r} is not one numeric column")
-    if predictors.shape[1] == 0:
-        raise ValueError(f"formula: {formula!r} has no coefficient to estimate")
-    codes, _ = pd.factorize(complete[group], sort=True)
-    return Dataset(
-        y=response.to_numpy(dtype=float)[:, 0],
-        X=predictors.to_numpy(dtype=float),
-        factors={group: codes.astype(np.int64)},
-        terms=tuple(str(name) for name in predictors.columns),
-        response=str(response.columns[0]),
-    )

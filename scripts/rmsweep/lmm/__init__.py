@@ -25,7 +25,14 @@ Statistical Computing 4, 553-572.
 
 from rmsweep.lmm.checks import Checks, lme4_check, lme4_checks, lmertest_warnings
 from rmsweep.lmm.covariance import Covariance
-from rmsweep.lmm.crossproducts import EXACT, CrossProducts, centred, crossproducts, uncentred
+from rmsweep.lmm.crossproducts import (
+    EXACT,
+    CrossProducts,
+    centred,
+    crossproducts,
+    uncentred,
+    units,
+)
 from rmsweep.lmm.fit import EXACT_BY_GROUP, Estimates, LmmFit, blups, fit, inference_at
 from rmsweep.lmm.gee import Divisor, GeeFit, gee_exchangeable
 from rmsweep.lmm.kenward_roger import Adjusted, kenward_roger
@@ -96,6 +103,7 @@ __all__ = [
     "swamy",
     "two_stage",
     "uncentred",
+    "units",
     "weighted_two_stage",
     "wild_cluster_bootstrap",
     "within_ols",

@@ -38,6 +38,9 @@ FAR = 4.0
 # What is left of a centred predictor is rounding up to this fraction of its mean.
 _MEAN_ROUNDING = 1e-14
 
+# From this ratio of columns' sizes on, they are scaled for programs that don't do so themselves.
+APART = 2.0**20
+
 # A response whose residuals have no more than this fraction of its sum of squares is constant
 # or an exact function of X.
 EXACT_FIT = 1e-24
@@ -390,6 +393,15 @@ def centred(X: Array) -> tuple[Array, Array]:
     columns = np.moveaxis(X[None], 2, 0).copy()
     centre = _centre(columns)
     return columns[:, 0].T.copy(), centre[:, 0]
+
+
+def units(X: Array) -> Array:
+    """A power of two near the root mean square of each column, (p,), where these are far apart.
+
+    Else ones: programs that solve by singular values lose columns that are small beside others.
+    """
+    unit: Array = _unit(np.moveaxis(X[None], 2, 0))[:, 0]
+    return unit if unit.max() >= APART * unit.min() else np.ones(len(unit))
 
 
 def uncentred(coefficients: Array, centre: Array) -> Array:

@@ -11,6 +11,7 @@ A family is a module of this package, or a Python or R file of the user's own. I
 - optionally ``refuses(data, options)``: why data of such a layout can't be fitted, or an empty
   text. It may look at the numbers of rows, groups and terms, not at the values; and
   ``refuses_to_infer(data, inference)``, the same for what is made of a fit;
+- optionally ``as_formula(data, options)``: the model, if it has more than fixed effects;
 - optionally ``tail_df(condition)``: the degrees of freedom of the t distribution that has the tails
   of its estimates in such data, where these are heavier than a normal distribution's;
 - optionally ``ENGINE``, the program that does the computing, ``PACKAGES``, the names of the Python
@@ -320,6 +321,12 @@ def tail_df(strategy: Strategy, condition: Condition) -> float:
     tails = getattr(load(strategy.family), "tail_df", None)
     own = float(tails(condition)) if tails else np.inf
     return min(own, scenario.tail_df(condition))
+
+
+def as_formula(data: Dataset, strategy: Strategy) -> str:
+    """The model of a strategy as a formula."""
+    write = getattr(load(strategy.family), "as_formula", None)
+    return str(write(data, strategy.options)) if write else data.formula
 
 
 def warm_up(family: str) -> None:

@@ -122,7 +122,8 @@ def fit(data: Dataset, options: NoOptions) -> Any:
     Returns
     -------
     results of statsmodels
-        Of predictors that are centred where they are far from zero.
+        Of predictors that are centred where they are far from zero, and scaled where they are of
+        very different sizes.
     """
     from statsmodels.regression.linear_model import OLS
 
@@ -132,7 +133,7 @@ def fit(data: Dataset, options: NoOptions) -> Any:
     if problem := Batch([data]).crossproducts(data.terms).problems[0]:
         raise FitError(problem)
     X, _ = lmm.centred(data.X)
-    return OLS(data.y, X).fit()
+    return OLS(data.y, X / lmm.units(X)).fit()
 
 
 def infer(data: Dataset, fitted: Any, inference: Inference) -> Fit:
@@ -150,7 +151,8 @@ def infer(data: Dataset, fitted: Any, inference: Inference) -> Fit:
     from rmsweep import lmm
 
     n_rows, n_terms = data.X.shape
-    _, centre = lmm.centred(data.X)
+    X, centre = lmm.centred(data.X)
+    unit = lmm.units(X)
     factor = 1.0
     if inference.errors == "independent":
         covariance, df = fitted.cov_params(), n_rows - n_terms
@@ -159,10 +161,10 @@ def infer(data: Dataset, fitted: Any, inference: Inference) -> Fit:
         covariance, df = robust.cov_params(), data.n_groups - 1
         if inference.errors == "N/(N-K)":
             factor, df = np.sqrt(n_rows / (n_rows - 1)), data.n_groups - n_terms
-    half = lmm.uncentred(covariance[None], centre[None])
+    half = lmm.uncentred((covariance / np.outer(unit, unit))[None], centre[None])
     variance = lmm.uncentred(half.transpose(0, 2, 1), centre[None])[0].diagonal()
     return Fit(
-        estimate=lmm.uncentred(fitted.params[None], centre[None])[0],
+        estimate=lmm.uncentred((fitted.params / unit)[None], centre[None])[0],
         se=np.sqrt(variance) * factor,
         df=np.full(n_terms, float(df) if inference.test == "t" else np.inf),
         **inference.conventions(),

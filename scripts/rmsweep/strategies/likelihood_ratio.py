@@ -61,8 +61,14 @@ def refuses(data: Dataset, options: Options) -> str:
 
 
 def refuses_natively(data: Dataset, options: Options) -> str:
-    """As `mixed`."""
-    return mixed.refuses_natively(data, options.model)
+    """As `mixed`; and random effects must be those of fixed effects."""
+    reason = mixed.refuses_natively(data, options.model)
+    return reason or mixed.beyond_fixed_effects(data, options.random[0])
+
+
+def as_formula(data: Dataset, options: Options) -> str:
+    """The whole model as a formula of lme4's."""
+    return mixed.as_formula(data, options.model)
 
 
 def fit(data: Dataset, options: Options) -> Fit:

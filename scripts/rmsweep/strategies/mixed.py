@@ -250,7 +250,7 @@ def refuses(data: Dataset, options: Options) -> str:
         codes = data.factors.get(term.factor or data.group)
         if codes is None:
             return f"no factor {term.factor}; the data have {', '.join(data.factors)}"
-        if absent := [name for name in term.names(data) if name not in data.terms]:
+        if absent := [name for name in term.names(data) if not data.has_column(name)]:
             return f"no term {', '.join(absent)}; the data have {', '.join(data.terms)}"
         n_levels = int(codes.max()) + 1
         if n_levels < 2:
@@ -273,14 +273,6 @@ def refuses_natively(data: Dataset, options: Options) -> str:
     (term,) = options.random
     if term.factor not in (None, data.group):
         return f"the native engine's random effects are those of {data.group}, not {term.factor}"
-    names = term.names(data)
-    if term.covariance == "diagonal" and names == tuple(n for n in data.terms if n in names):
-        return ""
-    if names != data.terms[: len(names)]:
-        return (
-            f"the native engine's random effects must be the first of {', '.join(data.terms)}, "
-            f"in this order, not {', '.join(names)}"
-        )
     return ""
 
 
@@ -294,6 +286,12 @@ def refuses_to_infer(data: Dataset, inference: Inference) -> str:
     if len(data.y) - n_groups - (len(data.terms) - 1 - n_level) < 1:
         return f"{len(data.y)} rows in {n_groups} groups leave no within-groups degree of freedom"
     return ""
+
+
+def beyond_fixed_effects(data: Dataset, term: RandomTerm) -> str:
+    """Why it matters to derived fits that random effects have columns of their own."""
+    others = [name for name in term.names(data) if name not in data.terms]
+    return f"no native fit with random effects of {', '.join(others)} alone" if others else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,6 +414,11 @@ def fit(data: Dataset, options: Options) -> ByLme4:
         ),
     )
     return ByLme4(fitted, tuple(result["theta"]), options)
+
+
+def as_formula(data: Dataset, options: Options) -> str:
+    """The model as a formula of lme4's."""
+    return " + ".join([data.formula, *bars(data, options)])
 
 
 def infer(data: Dataset, fitted: ByLme4, inference: Inference) -> Fit:
@@ -568,6 +571,8 @@ def infer_batch(batch: Batch, fits: Natively, inference: Inference) -> list[Fit 
         adjusted = found.se, found.df
     elif inference.small_sample == "cr2":
         (term,) = options.random
+        if reason := beyond_fixed_effects(data, term):
+            raise FitError(reason)
         random = [data.terms.index(name) for name in term.names(data)]
         adjusted = lmm.robust_inference(batch.crossproducts(data.terms), fitted, random)
     concluded_fits: list[Fit | FitError] = []
@@ -602,8 +607,9 @@ def crossproducts(batch: Batch, options: Options) -> tuple[CrossProducts, Covari
     """What the native engine needs to know of the data and of the model's only term."""
     (term,) = options.random
     terms = batch.datasets[0].terms
-    names = term.names(batch.datasets[0])
-    if names == terms[: len(names)]:
+    # the intercept first, as in lme4's parameters
+    names = sorted(term.names(batch.datasets[0]), key=lambda name: name != "Intercept")
+    if tuple(names) == terms[: len(names)] or not set(names) <= set(terms):
         return batch.crossproducts(names), term.covariance
     whole = batch.crossproducts(terms)
     return whole.with_random_effects([terms.index(name) for name in names]), term.covariance

@@ -66,6 +66,11 @@ def with_group_means(data: Dataset) -> Dataset:
     )
 
 
+def as_formula(data: Dataset, options: Options) -> str:
+    """The model as a formula of lme4's."""
+    return mixed.as_formula(with_group_means(data), options)
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """Datasets that have the same means in their model.

@@ -99,6 +99,8 @@ REGRESSION = Conventions(se_type="OLS of group coefficients", df_type="G-1-q, G-
 def refuses(data: Dataset, options: NoOptions) -> str:
     """Each group needs as many rows as its regression has coefficients."""
     n_terms = len(data.within().terms)
+    if not n_terms:
+        return f"all predictors are constant within groups: {', '.join(data.group_level)}"
     if data.n_groups < 2:
         return "one group leaves nothing to compare"
     sizes = np.bincount(data.groups)
@@ -150,13 +152,14 @@ def fit(data: Dataset, options: NoOptions) -> LeastSquaresFit:
     within = data.within()
     n_terms = len(within.terms)
     # both engines refuse the same data
-    if problem := lmm.two_stage(Batch([within]).crossproducts(within.terms)).messages[0]:
+    if problem := fit_batch(Batch([data]), options).messages[0]:
         raise FitError(problem)
     X, centre = lmm.centred(within.X)
+    unit = lmm.units(X)
     coefficients = np.empty((data.n_groups, n_terms))
     for group in range(data.n_groups):
         rows = data.groups == group
-        coefficients[group] = OLS(data.y[rows], X[rows]).fit().params
+        coefficients[group] = OLS(data.y[rows], X[rows] / unit).fit().params / unit
     coefficients = lmm.uncentred(coefficients, np.tile(centre, (data.n_groups, 1)))
     return lmm.LeastSquaresFit(
         estimate=coefficients.mean(axis=0)[None],
