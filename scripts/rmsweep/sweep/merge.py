@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from gzip import GzipFile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from rmsweep.sweep.provenance import describe_missing, needed_programs, table_id
 from rmsweep.sweep.shard import OutdatedError, Shards
 
 ROWS_PER_GROUP = 100_000
+COMPRESSION = 4
+"""Of CSV: pyarrow's 9 takes more than three times as long, for files 3 to 7% smaller."""
 NAMED = 10
 
 Sink = Callable[[pa.Table], None]
@@ -182,8 +185,11 @@ def open_table(path: Path, study: Study, metadata: dict[str, str]) -> Iterator[S
         if kind == "parquet":
             writer = stack.enter_context(pq.ParquetWriter(temporary, schema, compression="zstd"))
         else:
-            stream = stack.enter_context(pa.CompressedOutputStream(str(temporary), "gzip"))
-            writer = stack.enter_context(pyarrow.csv.CSVWriter(stream, schema))
+            file = stack.enter_context(temporary.open("wb"))
+            # neither name nor time: the same rows are the same bytes
+            stream = GzipFile("", "wb", COMPRESSION, file, mtime=0)
+            writer = pyarrow.csv.CSVWriter(stack.enter_context(stream), schema)
+            stack.enter_context(writer)
         waiting: list[pa.Table] = []
 
         def flush(whole_groups_only: bool) -> None:
