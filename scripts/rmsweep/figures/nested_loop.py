@@ -29,6 +29,8 @@ FIGURES = ("size", "ratios")
 MEASURES = [SPECS[name].measure for name in FIGURES]
 STRIP = 0.42
 HEIGHT = 2.4
+LETTERS = 8.6 * 72 / (0.6 * 6.5)
+"""How many letters of the levels' names the figure's width has room for."""
 MARKED = 90
 
 
@@ -162,11 +164,14 @@ def draw_strips(axes: Axes, places: pd.DataFrame, names: list[str], view: View) 
         axes.stairs(heights, edges, baseline=None, color=style.INK, linewidth=0.8)
         starts = np.flatnonzero(np.r_[True, np.diff(codes) != 0])
         lengths = np.diff(np.r_[starts, n_places])
-        room = lengths.min() / n_places * 8.6 * 72 / (0.6 * 6.5)
+        room = lengths.min() / n_places * LETTERS
         if max(map(len, texts)) > room:
             # the first ones say what the levels are
             starts, lengths = starts[:0], lengths[:0]
-            axes.text(n_places - 0.5, -k - 0.3, " ".join(texts), size=6.5, ha="right", va="center")
+            text = " ".join(texts)
+            if len(text) > LETTERS:
+                text = f"{texts[0]} … {texts[-1]}, {len(texts)} levels"
+            axes.text(n_places - 0.5, -k - 0.3, text, size=6.5, ha="right", va="center")
         for start, length in zip(starts, lengths, strict=True):
             middle = start + (length - 1) / 2
             text = texts[codes[start]]
