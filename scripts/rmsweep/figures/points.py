@@ -351,7 +351,7 @@ LIMITS = {
     "ratio": of_ratios,
 }
 
-TICKS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+TICKS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def scale_rates(axes: Axes, limits: tuple[float, float]) -> None:
