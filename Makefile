@@ -1,6 +1,6 @@
 # make run [STUDY=config/quick.yaml] [CORES=4]   set up what is missing, run a study
 # make resume [STUDY=...] [PROFILE=...]          go on after Snakemake was killed
-# make check                                     set up what is missing, run the checks of a minute
+# make check                                     set up what is missing, run the quick checks
 # make test                                      set up what is missing, run all checks
 
 STUDY ?= config/config.yaml

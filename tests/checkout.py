@@ -48,7 +48,8 @@ from rmsweep.strategies import least_squares
 
 def fit(data, options):
     {body}
-    return least_squares.fit(data, least_squares.NoOptions())
+    fitted = least_squares.fit(data, least_squares.NoOptions())
+    return least_squares.infer(data, fitted, least_squares.Inference())
 '''
 
 

@@ -450,7 +450,8 @@ from pathlib import Path
 from rmsweep.strategies import least_squares
 def fit(data, options):
     Path(__file__).write_text(Path(__file__).read_text() + "K = 1\\n")
-    return least_squares.fit(data, least_squares.NoOptions())
+    fitted = least_squares.fit(data, least_squares.NoOptions())
+    return least_squares.infer(data, fitted, least_squares.Inference())
 """
 
 

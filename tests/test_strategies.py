@@ -43,10 +43,11 @@ NATIVE = [
 # they say nothing of predictors of the groups
 WITHIN = ("lm2", "lm2_hc3", "lm2_weighted", "lm2_signflip", "lm2_swamy", "fe", "fe_cr2")
 # what the numbers themselves can rule out, however many there are
-VALUES_DECIDE = {
-    "gee_exch": "the correlation within groups is estimated as",
-    "gee_exch_md": "the correlation within groups is estimated as",
-}
+IMPOSSIBLE = (
+    "the correlation within groups is estimated as",
+    "the response is an exact function of the predictors within the groups",
+)
+VALUES_DECIDE = dict.fromkeys(("gee_exch", "gee_exch_md"), IMPOSSIBLE)
 GRID = {"n_groups": [10], "n_obs": [9], "sigma": [1], "n_sims": 1}
 
 
