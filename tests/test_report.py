@@ -131,6 +131,19 @@ def test_methods_follow_from_the_settings(made: Path) -> None:
     assert all(one.bibtex.startswith("@") for one in methods.references(study, table))
 
 
+def test_tables_of_many_row_groups_are_read_as_well(made: Path, tmp_path: Path) -> None:
+    """Each row group has dictionaries of its own."""
+    for file in made.parent.glob("*.parquet"):
+        table = pq.read_table(file).replace_schema_metadata(tables.metadata(file))
+        pq.write_table(table, tmp_path / file.name, row_group_size=7)
+    args = [str(tmp_path / "fits.parquet"), "--output", str(tmp_path / "page.html")]
+    assert render_report.main(args) == 0
+    one, two = (
+        methods.conventions(a_study(), path / "fits.parquet") for path in (made.parent, tmp_path)
+    )
+    assert one == two
+
+
 def test_formulas_are_mathml() -> None:
     text = str(page.with_math(f"Where {methods.MODEL} & β_k of lmer_mis"))
     assert text.startswith("Where <math><msub><mi>y</mi><mrow><mi>g</mi><mi>i</mi></mrow></msub>")

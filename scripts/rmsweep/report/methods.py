@@ -57,6 +57,8 @@ def conventions(study: Study, fits: Path) -> dict[str, dict[str, str]]:
     table = tables.read(
         fits, "fits", columns=columns, read_dictionary=columns, use_threads=False
     ).filter(~pc.field("se_type").is_null())
+    # each row group has dictionaries of its own
+    table = table.unify_dictionaries()
     found = table.group_by(columns, use_threads=False).aggregate([]).to_pylist()
     known: dict[str, dict[str, str]] = {one.name: {} for one in study.strategies}
     for row in found:
