@@ -19,10 +19,9 @@ from rmsweep.config import schema
 from rmsweep.data.patterns import PATTERNS
 from rmsweep.data.pieces import KINDS, Function, options_of
 from rmsweep.design import MAIN
+from rmsweep.documents import begin_of, update, with_part
 from rmsweep.errors import UsageError
-from rmsweep.sweep.tables import atomic
 
-BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
 SECTION = re.compile(r"^(Truth|Misleads)\n((?:    .*\n?)+)", re.MULTILINE)
 EXAMPLE = (30, 25)
 """Groups, and observations of each, in which strategies' costs are stated."""
@@ -104,17 +103,12 @@ def with_parts(text: str) -> str:
     UsageError
         If there is none, or one has no end.
     """
-    found = [name for name in PARTS if BEGIN.format(name) in text]
+    found = [name for name in PARTS if begin_of(name) in text]
     if not found:
-        marks = ", ".join(map(BEGIN.format, PARTS))
+        marks = ", ".join(map(begin_of, PARTS))
         raise UsageError(f"a file without any of the marks {marks} is not allowed")
     for name in found:
-        begin, end = BEGIN.format(name), END.format(name)
-        before, _, rest = text.partition(begin)
-        _, there, after = rest.partition(end)
-        if not there:
-            raise UsageError(f"a file with {begin} and without {end} is not allowed")
-        text = f"{before}{begin}\n{PARTS[name]()}\n{end}{after}"
+        text = with_part(text, name, PARTS[name]())
     return text
 
 
@@ -127,12 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
     for file in options.files:
-        try:
-            text = with_parts(file.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, UsageError) as error:
-            raise UsageError(f"{file}: {error}") from None
-        with atomic(cli.output(file)) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        update(file, with_parts)
     return 0
 
 

@@ -17,14 +17,13 @@ import pandas as pd
 from rmsweep.claims.table import ASSESSED
 from rmsweep.config import read_study
 from rmsweep.design import Study
+from rmsweep.documents import update, with_part
 from rmsweep.errors import UsageError
 from rmsweep.sweep import tables
 
 LEGEND = """\
 Each test has an estimate over the study's conditions and its Monte Carlo standard error; how many
 numbers are for the claim, against it, and undecided; and its own verdict."""
-
-BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +92,9 @@ def in_words(test: pd.Series) -> str:
 
 def with_claims(text: str, sources: Sequence[Source]) -> str:
     """The text, with what is between its two marks made anew."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise UsageError(f"a file without the marks {BEGIN} and {END} is not allowed")
     parts = ["## Verdicts", "", *verdicts(sources), "", "## Numbers", "", LEGEND, ""]
     parts += numbers(sources)
-    return "\n".join([f"{before}{BEGIN}", *parts, f"{END}{after}"])
+    return with_part(text, "claims", "\n".join(parts))
 
 
 @cli.one_line_errors
@@ -112,12 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sources = [read(path) for path in options.claims]
     if len({tuple(zip(one.claims["id"], one.claims["test"], strict=True)) for one in sources}) > 1:
         raise UsageError("tables of other claims are not allowed; assess them anew")
-    try:
-        text = with_claims(options.file.read_text(encoding="utf-8"), sources)
-    except (UnicodeDecodeError, UsageError) as error:
-        raise UsageError(f"{options.file}: {error}") from None
-    with tables.atomic(cli.output(options.file)) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    update(options.file, lambda text: with_claims(text, sources))
     return 0
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from rmsweep.config import read_study
+from rmsweep.documents import update, with_part
 from rmsweep.errors import UsageError
 from rmsweep.measures.table import MEASURED
 from rmsweep.sweep import tables
@@ -115,22 +116,6 @@ def in_markdown(name: str, frame: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def with_comparison(text: str, name: str, frame: pd.DataFrame) -> str:
-    """The text with the comparison between its two marks.
-
-    Raises
-    ------
-    UsageError
-        If the marks are not there.
-    """
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, there, rest = text.partition(begin)
-    _, also_there, after = rest.partition(end)
-    if not (there and also_there):
-        raise UsageError(f"a file without the marks {begin} and {end} is not allowed")
-    return f"{before}{begin}\n{in_markdown(name, frame)}\n{end}{after}"
-
-
 @cli.one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; update the file."""
@@ -138,13 +123,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("file", type=Path, help="Markdown file with the begin and end marks")
     parser.add_argument("performance", type=Path, help="the study's performance.parquet")
     options = parser.parse_args(argv)
-    try:
-        text = options.file.read_text(encoding="utf-8")
-        text = with_comparison(text, *compared(options.performance))
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{options.file}: {error}") from None
-    with tables.atomic(cli.output(options.file)) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    name, frame = compared(options.performance)
+    update(options.file, lambda text: with_part(text, name, in_markdown(name, frame)))
     return 0
 
 

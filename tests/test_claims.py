@@ -340,9 +340,8 @@ class TestStudy:
         self, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         page = tmp_path / "claims.md"
-        page.write_text(
-            f"before\n{document_claims.BEGIN}\nas it was\n{document_claims.END}\nafter\n"
-        )
+        marks = ("<!-- claims: begin -->", "<!-- claims: end -->")
+        page.write_text(f"before\n{marks[0]}\nas it was\n{marks[1]}\nafter\n")
         table = str(folder / "claims.parquet")
         assert document_claims.main([str(page), table, table]) == 0
         text = page.read_text()

@@ -582,7 +582,7 @@ def _study(values: dict[str, Any], folder: Path) -> Study:
     if values["audit"] and not any(native):
         refuse("audit", values["audit"], "0, or some strategy with engine: native to audit")
     sims_per_job = values.get("sims_per_job", "auto" if all(native) else 1)
-    precision = _precision(values, [strategy.name for strategy in resolved])
+    precision = _precision(values, names)
     sizes = _sizes(precision.cap if precision else values["n_sims"], conditions, folder)
     n_sims = values["n_sims"] if precision else shortest(sizes)
     return Study(

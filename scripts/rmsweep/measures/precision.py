@@ -24,10 +24,11 @@ import pyarrow.compute as pc
 
 from rmsweep import plan, strategies
 from rmsweep.data.dataset import Array
-from rmsweep.data.scenario import fixed_truth, simulate, terms
+from rmsweep.data.scenario import fixed_truth, simulate
 from rmsweep.design import Condition, Precision, Study
 from rmsweep.errors import ConfigError
 from rmsweep.measures.performance import MEASURES, Fits, Flags, Measure
+from rmsweep.measures.table import n_terms, term_names
 from rmsweep.sweep import looks, tables
 from rmsweep.sweep.merge import MergeError, describe, readable
 from rmsweep.sweep.shard import Shards
@@ -118,11 +119,6 @@ def planned_size(precision: Precision) -> int | None:
     return math.ceil(rate * (1.0 - rate) / precision.mcse**2 - 1e-9)
 
 
-def n_terms(condition: Condition) -> int:
-    """Coefficients of a condition's model."""
-    return int(condition["n_predictors"]) + 1
-
-
 def has_truth(measure: Measure, condition: Condition, term: int) -> bool:
     """Whether a coefficient has the true value that a measure needs."""
     truth = fixed_truth(condition, term)
@@ -178,7 +174,7 @@ def measured(study: Study, condition: Condition, shards: Iterable[pa.Table]) -> 
     coefs, failed = columns(shards, len(study.strategies), n_terms(condition))
     for place, strategy in enumerate(study.strategies):
         fitted = ~failed[:, place]
-        for k, term in enumerate(terms(n_terms(condition) - 1)):
+        for k, term in enumerate(term_names(condition)):
             used = fitted & ~np.isnan(coefs["estimate"][:, place, k])
             if (used.any() or not fitted.any()) and has_truth(measure, condition, k):
                 fits = Fits(**{name: values[used, place, k] for name, values in coefs.items()})

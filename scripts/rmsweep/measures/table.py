@@ -344,12 +344,15 @@ class Cell:
             of_terms = [
                 (self.fits(second, k, used), self.fits(first, k, used)) for k in range(len(names))
             ]
+            pairs = [
+                (self.fits(second, k, both), self.fits(first, k, both))
+                for k, both in enumerate(said)
+            ]
             compared: list[tuple[str, str | None, Result, tuple[int, int], int]] = []
             for name, measure in COMPARISONS.items():
                 moments = measure.value_moments, measure.mcse_moments
-                for k, (term, both) in enumerate(zip(names, said, strict=True)):
+                for term, both, pair in zip(names, said, pairs, strict=True):
                     n_used = int(both.sum())
-                    pair = self.fits(second, k, both), self.fits(first, k, both)
                     result = measure.of(*pair) if n_used else NOTHING
                     compared.append((name, term, result, moments, n_used))
             n_used = int(used.sum())
