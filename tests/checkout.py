@@ -214,7 +214,11 @@ class Checkout:
             return {pid: text for pid, text in running.items() if "rmsweep/worker.py" not in text}
 
         try:
-            until(lambda: not left(), seconds=10.0)
+            until(
+                lambda: not left(), seconds=60.0
+            )  # what is ending may take its time on a busy machine
+        except AssertionError:
+            raise AssertionError(f"still running: {left()}") from None
         finally:
             for pid in self.processes():
                 kill(pid, signal.SIGKILL)
