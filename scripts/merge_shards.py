@@ -13,7 +13,7 @@ cli.begin(__name__)
 
 from rmsweep.config import read_study
 from rmsweep.sweep import looks
-from rmsweep.sweep.merge import TABLES, merge
+from rmsweep.sweep.merge import TABLES, merge, without_csv
 
 
 @cli.one_line_errors
@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for unfinished in path.parent.glob(f".{path.name}.*.tmp"):
             unfinished.unlink(missing_ok=True)
     merge(study, options.cells, options.output, programs=not options.other_programs)
+    for name in without_csv(options.output):
+        print(f"{name}: not written; `csv: true` in the study's file writes long tables, too")
     return 0
 
 

@@ -142,6 +142,24 @@ def test_blocks_last_about_as_long_as_asked() -> None:
         assert 10 / 2.5 < minutes <= 10
 
 
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"n_sims": 10}, ["fits", "coefs"]),
+        ({"n_sims": 20_000}, ["fits"]),
+        ({"n_sims": 400_000}, []),
+        ({"n_sims": 400_000, "csv": True}, ["fits", "coefs"]),
+        ({"n_sims": 10, "csv": False}, []),
+    ],
+)
+def test_long_tables_are_csv_only_if_asked_for(
+    keys: dict[str, object], expected: list[str]
+) -> None:
+    one = {"n_groups": [40, 50], "n_obs": [40], "sigma": [1], "strategies": ["lm", "lmer"]}
+    study = load_study(one | {"n_predictors": 29} | keys, "s")
+    assert [name for name in ("fits", "coefs") if study.has_csv(name)] == expected
+
+
 def test_a_job_gets_more_time_and_memory_at_each_attempt() -> None:
     block = Block(of(100, 100, 1.0), range(50))
     for asked in (plan.limit_minutes, plan.memory_mb):

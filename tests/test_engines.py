@@ -202,7 +202,8 @@ def test_native_rows_are_the_same_bytes_in_any_block(
     blocks = [range(first, first + size) for first in range(0, 21, size)]
     parts = [without_timings(run_block(one, Block(condition, sims))) for sims in blocks]
     assert pa.concat_tables(parts).equals(whole)
-    monkeypatch.setattr(replication, "ROWS_AT_ONCE", 4 * 70)
+    few = replication.VALUES_AT_ONCE // replication.datasets_at_once(condition) * 4
+    monkeypatch.setattr(replication, "VALUES_AT_ONCE", few)
     assert without_timings(run_block(one, Block(condition, range(21)))).equals(whole)
 
 

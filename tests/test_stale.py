@@ -98,6 +98,7 @@ WITHOUT_EFFECT = {
     "job_minutes": "cuts the work into jobs",
     "allow_incomplete": "says what the tables may lack, which they say themselves",
     "persistent_worker": "says how jobs start",
+    "csv": "says which tables are written twice",
 }
 # what a key needs to have an effect
 WITH = {"exclude": {"n_groups": [10, 11]}, "confounding": {"predictor_icc": 0.5}}
@@ -137,7 +138,8 @@ def test_a_key_that_changes_rows_makes_them_outdated(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("sims_per_job", 2), ("job_minutes", 3), ("persistent_worker", False)]
+    ("key", "value"),
+    [("sims_per_job", 2), ("job_minutes", 3), ("persistent_worker", False), ("csv", False)],
 )
 def test_a_key_that_changes_no_row_makes_nothing_outdated(key: str, value: object) -> None:
     assert changed(judge(), judge(**{key: value})) == []

@@ -139,6 +139,12 @@ class TestMerge:
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
+    def test_csv_of_an_older_merge_is_removed(self, study: Study, cells: Path) -> None:
+        both = [cells.with_name(name) for name in ("coefs.parquet", "coefs.csv.gz")]
+        merge(study, cells, both)
+        merge(study, cells, both[:1])
+        assert {path.name for path in cells.parent.iterdir()} == {"cells", "coefs.parquet"}
+
     def test_missing(self, study: Study, cells: Path) -> None:
         for name in (CELL, OTHER):
             (cells / name).unlink()

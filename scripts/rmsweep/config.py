@@ -598,6 +598,7 @@ def _study(values: dict[str, Any], folder: Path) -> Study:
         job_minutes=float(values["job_minutes"]),
         allow_incomplete=values["allow_incomplete"],
         persistent_worker=values["persistent_worker"],
+        csv=values["csv"],
         source=values | {"strategies": source, "n_sims": n_sims},
     )
 

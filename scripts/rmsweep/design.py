@@ -308,6 +308,12 @@ class Precision:
         return next(number for number in self.looks() if number > n_sims)
 
 
+LAYOUT = ("sims_per_job", "job_minutes", "allow_incomplete", "persistent_worker", "csv")
+"""The keys that no row of any table depends on."""
+MOST_CSV_ROWS = 1_000_000
+"""Of a table that is written as CSV without being asked for: more than a spreadsheet can open."""
+
+
 @dataclass(frozen=True, slots=True)
 class Study:
     """A study: its conditions, what is done to each dataset, and how the work is cut into jobs.
@@ -333,6 +339,8 @@ class Study:
         Share of the natively fitted datasets that the reference programs fit, too.
     sims_per_job, job_minutes, allow_incomplete, persistent_worker
         How the work is done; no row depends on them.
+    csv : {"auto"} or bool
+        Whether the merged tables are written as CSV, too.
     source : mapping
         The checked configuration itself.
     """
@@ -349,6 +357,7 @@ class Study:
     job_minutes: float
     allow_incomplete: bool
     persistent_worker: bool
+    csv: Literal["auto"] | bool
     source: Mapping[str, Any]
 
     @property
@@ -419,15 +428,26 @@ class Study:
 
     def identity(self) -> str:
         """Its settings as one line, without those that no row of the tables depends on."""
-        layout = ("sims_per_job", "job_minutes", "allow_incomplete", "persistent_worker")
-        keys = {key: value for key, value in self.source.items() if key not in layout}
+        keys = {key: value for key, value in self.source.items() if key not in LAYOUT}
         return json.dumps(keys, separators=(",", ":"))
+
+    def has_csv(self, table: str) -> bool:
+        """Whether a merged table, such as ``coefs``, is written as CSV, too."""
+        if self.csv != "auto":
+            return self.csv
+        n_rows = sum(
+            self.size(condition) * (condition["n_predictors"] + 1 if table == "coefs" else 1)
+            for condition in self.conditions
+        )
+        return n_rows * len(self.strategies) <= MOST_CSV_ROWS
 
     def is_audited(self, condition: Condition, sim: int) -> bool:
         """Whether the dataset is in the random sample that the reference programs fit, too.
 
         A larger ``audit`` adds datasets to the sample and takes none out.
         """
+        if not self.audit:
+            return False
         seed = seed_sequence(self.seed, condition, sim, purpose=1)
         return bool(np.random.default_rng(seed).random() < self.audit)
 

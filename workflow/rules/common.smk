@@ -271,7 +271,9 @@ def merged_tables():
     """The study's tables."""
     names = ("fits", "coefs", "timings", *(["audit"] if STUDY.audit else []))
     return [
-        f"{RESULTS}/{name}{kind}" for name in names for kind in (".parquet", ".csv.gz")
+        f"{RESULTS}/{name}{kind}"
+        for name in names
+        for kind in (".parquet", *([".csv.gz"] if STUDY.has_csv(name) else []))
     ]
 
 

@@ -1,7 +1,7 @@
 """Merge: all shards of the study into its tables.
 
-Needs every shard; makes fits, coefs and timings, as Parquet and as compressed CSV; for an audited
-study the table audit, too.
+Needs every shard; makes fits, coefs and timings, as Parquet and, if they aren't too long, as
+compressed CSV; for an audited study the table audit, too.
 """
 
 

@@ -49,11 +49,16 @@ Index = NDArray[np.intp]
 # Datasets × groups that are worked on at once; more would fall out of the cache.
 _ELEMENTS_AT_ONCE = 8_000
 _DATASETS_AT_ONCE = 800
+# Values of the products over groups of all pairs of entries: a few arrays of 8 MB.
+_PRODUCTS_AT_ONCE = 1_000_000
 
 
-def datasets_at_once(n_groups: int) -> int:
+def datasets_at_once(blocks: Blocks) -> int:
     """How many datasets to evaluate the criterion of at once."""
-    return min(_DATASETS_AT_ONCE, max(1, _ELEMENTS_AT_ONCE // n_groups))
+    q, _, n_groups = blocks.r.shape
+    n_products = (q * blocks.xr_rest.shape[1] + q) ** 2
+    within = _ELEMENTS_AT_ONCE // n_groups, _PRODUCTS_AT_ONCE // n_products
+    return min(_DATASETS_AT_ONCE, max(1, min(within)))
 
 
 @dataclass(frozen=True, slots=True)

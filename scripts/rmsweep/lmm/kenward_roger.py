@@ -73,7 +73,7 @@ def kenward_roger(data: CrossProducts, fitted: Estimates) -> Adjusted:
     se, df = np.full((2, data.n_datasets, data.n_fixed), np.nan)
     found = np.flatnonzero(np.isfinite(fitted.criterion))
     work = Workspace()
-    at_once = datasets_at_once(data.n_groups)
+    at_once = datasets_at_once(data.blocks)
     form = lower_root(data.n_random, fitted.covariance)
     for first in range(0, len(found), at_once):
         index = found[first : first + at_once]

@@ -209,7 +209,7 @@ def search(
     n_evaluations = np.zeros(n_runs, dtype=np.intp)
 
     work = Workspace()
-    active = np.arange(min(datasets_at_once(blocks.r.shape[2]), n_runs))
+    active = np.arange(min(datasets_at_once(blocks), n_runs))
     waiting = len(active)
     while len(active):
         G = outer[active] * np.matmul(trial[active], trial[active])

@@ -167,8 +167,8 @@ def _score(blocks: Blocks, model: Model, unit: Array, root: Array, work: Workspa
 
 def _portions(blocks: Blocks) -> Iterator[NDArray[np.intp]]:
     """Datasets to work on at once, again and again until all have been."""
-    _, n_datasets, n_groups = blocks.r.shape
-    at_once = datasets_at_once(n_groups)
+    n_datasets = blocks.r.shape[1]
+    at_once = datasets_at_once(blocks)
     for first in range(0, n_datasets, at_once):
         yield np.arange(first, min(first + at_once, n_datasets))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from gzip import GzipFile
 from pathlib import Path
@@ -35,7 +35,7 @@ class MergeError(UserError):
     """Shards that are missing, damaged or not what their place says."""
 
 
-def merge(study: Study, cells: Path, outputs: Iterable[Path], programs: bool = True) -> None:
+def merge(study: Study, cells: Path, outputs: Collection[Path], programs: bool = True) -> None:
     """Merge the planned shards, in the study's order, in bounded memory.
 
     The tables' bytes depend on the rows alone, not on how the shards cut them.
@@ -46,7 +46,7 @@ def merge(study: Study, cells: Path, outputs: Iterable[Path], programs: bool = T
         Says which cells there have to be, and whether it may be fewer.
     cells : Path
         Folder of the shards.
-    outputs : iterable of Path
+    outputs : collection of Path
         Files to write: ``fits``, ``coefs``, ``timings`` or ``audit``, with ``.parquet`` or
         ``.csv.gz``. The first is in place last.
     programs : bool
@@ -80,7 +80,7 @@ def merge(study: Study, cells: Path, outputs: Iterable[Path], programs: bool = T
         if problems:
             metadata["incomplete"] = describe_missing(n_datasets, study.n_datasets)
     if {path.parent for path in outputs} == {cells.parent}:  # in the study's own folder
-        tidy_up(study, cells)
+        tidy_up(study, cells, outputs)
 
 
 def readable(
@@ -131,15 +131,23 @@ def reject(path: Path) -> str:
     return ""
 
 
-def tidy_up(study: Study, cells: Path) -> None:
+def tidy_up(study: Study, cells: Path, outputs: Collection[Path]) -> None:
     """Remove what other versions of the study and jobs that were killed have left."""
     left = [] if study.audit else ["audit.parquet", "audit.csv.gz"]
     left += [] if study.audit else ["agreement.parquet", "agreement.csv"]
+    left += without_csv(outputs)
     left += [] if is_of(study, cells.parent) else ["replications.parquet", "replications.csv"]
     unfinished = filter(tables.is_abandoned, cells.rglob(".*.parquet.*.tmp"))
     for path in (*(cells.parent / name for name in left), *unfinished):
         with suppress(OSError):
             path.unlink()
+
+
+def without_csv(outputs: Collection[Path]) -> list[str]:
+    """The CSV files that aren't written beside the Parquet ones."""
+    written = {path.name for path in outputs}
+    both = {name: f"{name}.csv.gz" for name in TABLES if f"{name}.parquet" in written}
+    return [csv for csv in both.values() if csv not in written]
 
 
 def is_of(study: Study, results: Path) -> bool:
@@ -183,7 +191,8 @@ def open_table(path: Path, study: Study, metadata: dict[str, str]) -> Iterator[S
     schema = columns(keys)
     with tables.atomic(path) as temporary, ExitStack() as stack:
         if kind == "parquet":
-            writer = stack.enter_context(pq.ParquetWriter(temporary, schema, compression="zstd"))
+            options = tables.parquet_options(schema)
+            writer = stack.enter_context(pq.ParquetWriter(temporary, schema, **options))
         else:
             file = stack.enter_context(temporary.open("wb"))
             # neither name nor time: the same rows are the same bytes

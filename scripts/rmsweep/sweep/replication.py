@@ -24,8 +24,9 @@ from rmsweep.strategies.inference import Coefficients, infer
 from rmsweep.sweep import tables
 from rmsweep.user_file import in_words
 
-# rows of data that are simulated and fitted together: some 50 MB of them and of what is derived
-ROWS_AT_ONCE = 200_000
+# values of the datasets that are simulated and fitted together, and of what is derived from them:
+# some 200 MB with all that is made on the way
+VALUES_AT_ONCE = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def run_block(
             strategy
         )
     origin = {"host": socket.gethostname(), "worker": worker}
-    size = max(1, ROWS_AT_ONCE // (block.condition.n_groups * block.condition.n_obs))
+    size = datasets_at_once(block.condition)
     for sims, chosen in missing.items():
         warm_up(study, chosen if sims else [])
         for first in range(0, len(sims), size):
@@ -91,6 +92,14 @@ def run_block(
     strategy_places = [places[name] for name in shard["strategy"].to_pylist()]
     order = np.lexsort((strategy_places, shard["sim"].to_numpy()))
     return shard.take(pa.array(order)).combine_chunks()
+
+
+def datasets_at_once(condition: Condition) -> int:
+    """How many datasets of a condition to simulate and fit together."""
+    n_terms = condition["n_predictors"] + 1
+    n_rows = condition.n_groups * condition.n_obs
+    # y and X twice; second derivatives by pairs of covariances of the terms, from several starts
+    return max(1, VALUES_AT_ONCE // (2 * n_rows * (n_terms + 1) + 8 * n_terms**4))
 
 
 def warm_up(study: Study, chosen: Sequence[Strategy] | None = None) -> None:
@@ -369,11 +378,14 @@ def flaw(fit: Fit, n_terms: int) -> str:
     """What is wrong with a fit; empty if nothing is."""
     if any(not is_vector(part, n_terms) for part in (fit.estimate, fit.se, fit.df)):
         return f"fit: estimate, se and df are not arrays of {n_terms} numbers each"
-    said = np.isfinite(fit.estimate) & np.isfinite(fit.se)
-    unsaid = np.isnan(fit.estimate) & np.isnan(fit.se) & np.isnan(fit.df)
-    if not (said | unsaid).all() or not said.any():
-        return "fit: an estimate or a standard error is not a finite number"
-    if unsaid.any() != bool(fit.unsaid):
+    unsaid = False
+    if not np.isfinite(fit.estimate + fit.se).all():
+        said = np.isfinite(fit.estimate) & np.isfinite(fit.se)
+        left_out = np.isnan(fit.estimate) & np.isnan(fit.se) & np.isnan(fit.df)
+        if not (said | left_out).all() or not said.any():
+            return "fit: an estimate or a standard error is not a finite number"
+        unsaid = bool(left_out.any())
+    if unsaid != bool(fit.unsaid):
         return "fit: unsaid gives a reason if, and only if, terms have no estimate"
     if (fit.se < 0).any():
         return "fit: a standard error is negative"

@@ -277,8 +277,8 @@ def write(table: pa.Table, path: Path, identity: Mapping[str, str]) -> None:
         pq.write_table(
             table.replace_schema_metadata(dict(identity)),
             temporary,
-            compression="zstd",
             write_page_checksum=True,
+            **tables.parquet_options(table.schema),
         )
     second = kept(path)
     if second is None:
