@@ -58,7 +58,7 @@ def datasets_at_once(blocks: Blocks) -> int:
     q, _, n_groups = blocks.r.shape
     n_products = (q * blocks.xr_rest.shape[1] + q) ** 2
     within = _ELEMENTS_AT_ONCE // n_groups, _PRODUCTS_AT_ONCE // n_products
-    return min(_DATASETS_AT_ONCE, max(1, min(within)))
+    return int(min(_DATASETS_AT_ONCE, max(1, min(within))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def run_block(
 
 def datasets_at_once(condition: Condition) -> int:
     """How many datasets of a condition to simulate and fit together."""
-    n_terms = condition["n_predictors"] + 1
+    n_terms = int(condition["n_predictors"]) + 1
     n_rows = condition.n_groups * condition.n_obs
     # y and X twice; second derivatives by pairs of covariances of the terms, from several starts
     return max(1, VALUES_AT_ONCE // (2 * n_rows * (n_terms + 1) + 8 * n_terms**4))
