@@ -10,6 +10,7 @@ from test_derivatives import complex_gradient, difference_hessian, log_determina
 
 from rmsweep.lmm import (
     EXACT_BY_TERMS,
+    TOO_PRECISE,
     Term,
     crossed_inference_at,
     crossed_kenward_roger,
@@ -363,15 +364,16 @@ def test_small_residuals_cost_few_digits(latin, ratio, digits, pooled):
         assert found.criterion[row] == pytest.approx(float(exact), abs=digits)
 
 
-def test_residuals_too_small_to_tell_are_refused(latin):
-    y, X, subjects, items = latin
-    y = responses(np.random.default_rng(7), X[0], [subjects, items], 5, 1e-6)
+@pytest.mark.parametrize(("sigma", "message"), [(1e-5, TOO_PRECISE), (0.0, EXACT_BY_TERMS)])
+def test_residuals_too_small_to_tell_are_refused(latin, sigma, message):
+    _, X, subjects, items = latin
+    y = responses(np.random.default_rng(7), X[0], [subjects, items], 5, sigma)
     for data in (
         crossings(y, X, [Term(subjects, X), Term(items, X)]),
         general(crossings(y, X, [Term(subjects, X), Term(items, X)])),
     ):
         found = fit_crossed(data, on_error="report")
-        assert set(found.messages) == {EXACT_BY_TERMS}
+        assert set(found.messages) == {message}
         assert np.isnan(found.criterion).all()
 
 

@@ -27,6 +27,7 @@ from rmsweep.lmm.checks import Checks, lme4_check, lme4_checks, lmertest_warning
 from rmsweep.lmm.covariance import Covariance
 from rmsweep.lmm.crossedfit import (
     EXACT_BY_TERMS,
+    TOO_PRECISE,
     CrossedEstimates,
     CrossedFit,
     crossed_inference_at,
@@ -77,6 +78,7 @@ __all__ = [
     "EXACT_BY_GROUP",
     "EXACT_BY_TERMS",
     "MOST_DENSE",
+    "TOO_PRECISE",
     "Adjusted",
     "Bases",
     "Checks",

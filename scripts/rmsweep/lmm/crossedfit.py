@@ -24,6 +24,7 @@ from rmsweep.lmm.crossed import (
 from rmsweep.lmm.crossings import CrossedBlocks, Crossings
 from rmsweep.lmm.crossproducts import uncentred
 from rmsweep.lmm.fit import (
+    NO_RESIDUALS,
     SINGULAR_THETA,
     OnError,
     no_optimum,
@@ -44,17 +45,21 @@ from rmsweep.lmm.start import FIRST_GUESSES, SCORING_STEPS, well_inside
 
 Index = NDArray[np.intp]
 
-# Residuals are taken for rounding when their sum of squares is no more than this fraction of that
-# of OLS: random effects ten thousand times as large leave the criterion six decimals.
-TOO_PRECISE = 1e-8
+# No fit when the residuals' sum of squares is no more than this fraction of that of OLS: random
+# effects ten thousand times as large leave the criterion six decimals.
+_FEW_DIGITS = 1e-8
 
 # Scaled to a diagonal of ones, an expected Hessian has eigenvalues below this where changes of the
 # covariances leave that of the data as it is.
 _UNIDENTIFIED = 1e-11
 
 EXACT_BY_TERMS = (
-    "the response is an exact function of the predictors and the factors' levels, or nearly so: "
-    "random effects can leave residuals that can't be told from rounding"
+    "the response is an exact function of the predictors and the factors' levels: random "
+    "effects can leave residuals that can't be told from rounding"
+)
+TOO_PRECISE = (
+    "the residual standard deviation is below a ten-thousandth of the response's: cross-products "
+    "of several factors leave too few digits"
 )
 UNIDENTIFIED = (
     "the data can't tell the random effects' variances and covariances from each other, as with a "
@@ -199,12 +204,15 @@ def fit_crossed(data: Crossings, *, reml: bool = True, on_error: OnError = "rais
     for index, blocks in data.portions(usable):
         start, identified = _started(blocks, form, nu[index], reml)
         optimum = search(_Problem(blocks, form, data, nu[index], reml), start)
-        # in units of the residuals, ρ is what OLS leaves of a sum of squares
-        noisy = optimum.at.rho > TOO_PRECISE * data.rr[index]
-        for row, known, told in zip(index, noisy, identified, strict=True):
-            if not (known and told):
-                messages[row] = UNIDENTIFIED if known else EXACT_BY_TERMS
-        good = np.flatnonzero(noisy & identified)
+        left = optimum.at.rho / data.rr[index]
+        for row, share, told in zip(index, left, identified, strict=True):
+            if not share > NO_RESIDUALS:
+                messages[row] = EXACT_BY_TERMS
+            elif not share > _FEW_DIGITS:
+                messages[row] = TOO_PRECISE
+            elif not told:
+                messages[row] = UNIDENTIFIED
+        good = np.flatnonzero((left > _FEW_DIGITS) & identified)
         parts.append(index[good])
         found.append(optimum.take(good))
     if on_error == "raise":
