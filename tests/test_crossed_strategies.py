@@ -50,9 +50,9 @@ def natively(
 
 
 def test_inferences_share_a_fit_and_differ() -> None:
-    data = draw(1)
+    data, random = draw(1), STRUCTURES["intercepts"]
     model, kr, z = (
-        natively(data, CROSSED, Inference(df=df))  # type: ignore[arg-type]
+        natively(data, random, Inference(df=df))  # type: ignore[arg-type]
         for df in ("satterthwaite", "kenward_roger", "normal")
     )
     assert model.convergence.clean
@@ -90,12 +90,8 @@ def test_what_is_refused_natively() -> None:
     reason = mixed.refuses(many, Options((RandomTerm(("Intercept",)), ITEMS)))
     assert "number of observations (=113) <= number of random effects (=113)" in reason
     codes = np.arange(6_500)
-    large = Dataset(
-        codes + 0.5,
-        np.ones((6_500, 1)),
-        {"Group": codes // 3, "Item": codes % 2_100},
-        ("Intercept",),
-    )
+    factors = {"Group": codes // 3, "Item": codes % 2_100}
+    large = Dataset(codes + 0.5, np.ones((6_500, 1)), factors, ("Intercept",))
     assert "2,100 random effects beside" in mixed.refuses_natively(
         large, Options((RandomTerm(), ITEMS))
     )
