@@ -321,6 +321,16 @@ def _spread_out(K: Array, D: Array) -> Array:
     return out.reshape(D.shape)
 
 
+def _quotients(A: Array, B: Array) -> Array:
+    """Solutions of AX = B, (R, k, columns); NaN where A is singular to within rounding."""
+    try:
+        return np.linalg.solve(A, B)
+    except np.linalg.LinAlgError:
+        if len(A) == 1:
+            return np.full(B.shape, np.nan)
+        return np.concatenate([_quotients(a[None], b[None]) for a, b in zip(A, B, strict=True)])
+
+
 def _solve(
     blocks: CrossedBlocks, G: Array, nu: Array, reml: bool, *, derivatives: bool = True
 ) -> _Solved:
@@ -336,7 +346,7 @@ def _solve(
     N[:, diagonal, diagonal] += 1.0
     B12 = _spread_out(level.K, D2) if derivatives else D2[:, :0]
     right = np.concatenate([B, B12.transpose(0, 2, 1)], axis=2) if derivatives else B[:, :, k2:]
-    solution = np.linalg.solve(N.transpose(0, 2, 1), right)
+    solution = _quotients(N.transpose(0, 2, 1), right)
     at = k2 if derivatives else 0
     U2 = solution[:, :, at : at + p + 1]
     b = _times(covariances, layout, U2)

@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dpstrf
 
 from rmsweep.lmm.covariance import Covariance, direct_sum
 from rmsweep.lmm.crossproducts import EXACT, EXACT_FIT, FAR, RANK_TOLERANCE, uncentred
 from rmsweep.lmm.smallmatrix import (
     Array,
+    all_finite,
     back_substitute,
     cholesky,
-    datasets_first,
     entries_first,
     forward_substitute,
     sums_of_squares,
@@ -34,7 +35,7 @@ Index = NDArray[np.intp]
 MOST_DENSE = 2_000
 
 # Numbers that the criterion of some datasets works on at once; more would fall out of the cache.
-_NUMBERS_AT_ONCE = 500_000
+_NUMBERS_AT_ONCE = 1_500_000
 _DATASETS_AT_ONCE = 1_000
 _ROWS_AT_ONCE = 400_000
 
@@ -131,7 +132,7 @@ class CrossedBlocks:
     rest : (R, c, c) array
         A'A − Q'Q.
     root : (R, c, c - 1) array
-        Its lower Cholesky factor, without the last pivot.
+        Its Cholesky factor, without the last pivot, which is that of r.
     rr_rest : (R,) array
         The square of that pivot, and what the strata leave of r'r.
     strata : tuple of Strata
@@ -564,13 +565,8 @@ def _assembled(rows: Rows, z_centre: Sequence[Array]) -> CrossedBlocks:
     rest_Ar = Ar - np.matmul(transposed, Qr)[:, :, 0]
     rest_rr = np.vecdot(rows.r, rows.r) - sums_of_squares(Qr)
 
-    root = entries_first(rest_AA)
-    whole, left = (np.einsum("rii->ir", A) for A in (AA, rest_AA))
-    pivots, _ = cholesky(root, RANK_TOLERANCE * whole / left)
-    for j in range(len(root)):
-        root[j, j + 1 :] = 0.0
-    last = forward_substitute(root, pivots, rest_Ar.T[:, None].copy())[:, 0]
-    left_rr = rest_rr - sums_of_squares(last.T.copy())
+    root, last = _roots(AA, rest_AA, rest_Ar)
+    left_rr = rest_rr - sums_of_squares(last)
 
     def with_own(of_design: Array, of_dataset: Array, axis: int) -> Array:
         wide = np.broadcast_to(of_design, (n_datasets, *of_design.shape[1:]))
@@ -583,10 +579,50 @@ def _assembled(rows: Rows, z_centre: Sequence[Array]) -> CrossedBlocks:
         T=np.broadcast_to(T, (q, q, n_datasets, n_first)),
         Q=with_own(QA, Qr, 2),
         rest=np.concatenate([rest, lowest[:, None]], axis=1),
-        root=with_own(datasets_first(root), last.T[:, None], 1),
+        root=with_own(root, last[:, None], 1),
         rr_rest=np.maximum(left_rr, 0.0),
         strata=(),
     )
+
+
+def _roots(whole: Array, rest: Array, right: Array) -> tuple[Array, Array]:
+    """Roots L of positive semidefinite matrices LL', and L⁻¹ of right sides.
+
+    Parameters
+    ----------
+    whole : (D, k, k) array
+        On the scale of whose diagonals pivots are told from rounding.
+    rest : (D, k, k) array
+        What there is a root of.
+    right : (R, k) array
+
+    Returns
+    -------
+    roots : (D, k, k) array
+        Lower triangular in the order of the pivots.
+    solutions : (R, k) array
+        In the order of the pivots; zero where these are.
+    """
+    k = rest.shape[1]
+    roots = np.zeros_like(rest)
+    ordered = np.zeros((k, k, len(rest)))
+    orders = np.zeros((len(rest), k), dtype=np.intp)
+    size = np.sqrt(np.einsum("dii->di", whole))
+    size = np.where(size > 0.0, size, 1.0)
+    scaled = rest / size[:, :, None] / size[:, None, :]
+    for place in np.flatnonzero(all_finite(scaled)):
+        L, pivots, rank, _ = dpstrf(scaled[place], tol=RANK_TOLERANCE, lower=1)
+        L = np.tril(L)
+        L[:, rank:] = 0.0
+        orders[place] = pivots - 1
+        L *= size[place, orders[place], None]
+        roots[place, orders[place]] = L
+        ordered[..., place] = L
+    diagonal = np.einsum("iid->id", ordered)
+    reciprocals = np.divide(1.0, diagonal, out=np.zeros((k, len(rest))), where=diagonal > 0.0)
+    sides = np.take_along_axis(right, np.broadcast_to(orders, right.shape), axis=1)
+    solutions = forward_substitute(ordered, reciprocals, sides.T[:, None].copy())
+    return roots, solutions[:, 0].T.copy()
 
 
 def _by_level(codes: Index) -> tuple[Index, Index]:
