@@ -324,11 +324,12 @@ def _spread_out(K: Array, D: Array) -> Array:
 def _quotients(A: Array, B: Array) -> Array:
     """Solutions of AX = B, (R, k, columns); NaN where A is singular to within rounding."""
     try:
-        return np.linalg.solve(A, B)
+        solutions: Array = np.linalg.solve(A, B).astype(np.float64, copy=False)
     except np.linalg.LinAlgError:
         if len(A) == 1:
             return np.full(B.shape, np.nan)
         return np.concatenate([_quotients(a[None], b[None]) for a, b in zip(A, B, strict=True)])
+    return solutions
 
 
 def _solve(

@@ -209,7 +209,7 @@ def fit_crossed(data: Crossings, *, reml: bool = True, on_error: OnError = "rais
     for index, blocks in data.portions(usable):
         start, identified = _started(blocks, form, nu[index], reml)
         optimum = search(_Problem(blocks, form, data, nu[index], reml), start)
-        left = optimum.at.rho / data.rr[index]
+        left = _left(blocks, optimum.at.rho, data.n_obs[index], nu[index]) / data.rr[index]
         for row, share, told in zip(index, left, identified, strict=True):
             if not share > NO_RESIDUALS:
                 messages[row] = EXACT_BY_TERMS
@@ -406,6 +406,16 @@ def _scored(
     for own in _places(blocks):
         out[:, own, own] = well_inside(moved[:, own, own])
     return out, np.where(finite, least, 1.0)
+
+
+def _left(blocks: CrossedBlocks, rho: Array, n_obs: NDArray[np.intp], nu: Array) -> Array:
+    """Sum of squares of the residuals, also if random effects of any size are free, (R,).
+
+    Where these would explain every row, ρ alone tells.
+    """
+    spare = (n_obs - blocks.n_determined).astype(np.float64)
+    if_free = np.divide(blocks.rr_rest * nu, spare, out=rho.copy(), where=spare > 0.0)
+    return np.minimum(rho, if_free)
 
 
 def _no_optimum(data: Crossings, form: Root) -> Optimum:

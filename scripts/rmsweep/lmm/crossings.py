@@ -151,6 +151,16 @@ class CrossedBlocks:
         """Number of fixed effects, p."""
         return int(self.rest.shape[1]) - self.layout.n_others - 1
 
+    @property
+    def n_determined(self) -> NDArray[np.intp]:
+        """Rank of all columns together, in each dataset."""
+        rank = np.einsum("aarl->arl", self.T).astype(bool).sum(axis=(0, 2))
+        rank = rank + self.root[:, :-1].any(axis=1).sum(axis=1)
+        for part in self.strata:
+            each = np.einsum("aarc->arc", part.T).astype(bool).sum(axis=0)
+            rank = rank + (each * part.number).sum(axis=1).astype(np.intp)
+        return np.asarray(rank)
+
     def take(self, index: Index) -> CrossedBlocks:
         """Return the blocks of some of the datasets."""
         return CrossedBlocks(
