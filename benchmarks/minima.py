@@ -81,7 +81,7 @@ def minima(products: CrossProducts, n_starts: int, key: list[int]) -> tuple[Arra
     found = []
     for _ in range(n_starts):
         roots = start.random_roots(*shape, rng)
-        one = optimise.search(products.blocks, model, np.ones(shape), roots)
+        one = optimise.search(optimise.OneFactor(products.blocks, model, np.ones(shape)), roots)
         found.append(np.where(one.converged, one.at.value + units, np.nan))
     return np.where(ours.converged, ours.criterion, np.nan), np.array(found)
 

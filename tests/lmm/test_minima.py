@@ -26,7 +26,7 @@ def values_from_anywhere(products, n_starts: int):
     values = []
     for _ in range(n_starts):
         roots = start.random_roots(*unit.shape, rng)
-        found = optimise.search(products.blocks, model, unit, roots)
+        found = optimise.search(optimise.OneFactor(products.blocks, model, unit), roots)
         values.append(np.where(found.converged, found.at.value, np.inf))
     return np.array(values)
 

@@ -25,6 +25,16 @@ Statistical Computing 4, 553-572.
 
 from rmsweep.lmm.checks import Checks, lme4_check, lme4_checks, lmertest_warnings
 from rmsweep.lmm.covariance import Covariance
+from rmsweep.lmm.crossedfit import (
+    EXACT_BY_TERMS,
+    TOO_PRECISE,
+    CrossedEstimates,
+    CrossedFit,
+    crossed_inference_at,
+    crossed_kenward_roger,
+    fit_crossed,
+)
+from rmsweep.lmm.crossings import MOST_DENSE, Crossings, Term, crossings
 from rmsweep.lmm.crossproducts import (
     EXACT,
     CrossProducts,
@@ -66,11 +76,17 @@ from rmsweep.lmm.wild import Resampled, sign_flips, wild_cluster_bootstrap
 __all__ = [
     "EXACT",
     "EXACT_BY_GROUP",
+    "EXACT_BY_TERMS",
+    "MOST_DENSE",
+    "TOO_PRECISE",
     "Adjusted",
     "Bases",
     "Checks",
     "Covariance",
     "CrossProducts",
+    "CrossedEstimates",
+    "CrossedFit",
+    "Crossings",
     "Divisor",
     "Estimates",
     "GeeFit",
@@ -78,6 +94,7 @@ __all__ = [
     "LmmFit",
     "Resampled",
     "Robust",
+    "Term",
     "bases",
     "between_ols",
     "bias_reduced_ols",
@@ -85,8 +102,12 @@ __all__ = [
     "centred",
     "cluster_robust_ols",
     "coefficient_contrasts",
+    "crossed_inference_at",
+    "crossed_kenward_roger",
+    "crossings",
     "crossproducts",
     "fit",
+    "fit_crossed",
     "gee_exchangeable",
     "inference_at",
     "kenward_roger",

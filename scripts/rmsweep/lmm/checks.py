@@ -7,13 +7,14 @@ forms differ from that by far less than the tolerances.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rmsweep.lmm.covariance import diagonal_parameters
-from rmsweep.lmm.fit import SATTERTHWAITE_TOLERANCE, SINGULAR_THETA, Estimates
+from rmsweep.lmm.fit import SATTERTHWAITE_TOLERANCE, SINGULAR_THETA
 from rmsweep.lmm.smallmatrix import Array, all_finite
 
 GRADIENT_TOLERANCE = 0.002
@@ -40,21 +41,33 @@ class Checks:
     messages: tuple[str, ...]
 
 
-def lme4_checks(at: Estimates, *, check_singular: bool = False) -> list[Checks]:
+class _Checked(Protocol):
+    """What lme4's checks need to know of `Estimates`, of any number of terms."""
+
+    @property
+    def diagonal(self) -> Sequence[int]: ...
+    @property
+    def theta(self) -> Array: ...
+    @property
+    def gradient(self) -> Array: ...
+    @property
+    def hessian(self) -> Array: ...
+
+
+def lme4_checks(at: _Checked, *, check_singular: bool = False) -> list[Checks]:
     """lme4's convergence checks of each dataset.
 
     Parameters
     ----------
-    at : Estimates
+    at : Estimates or CrossedEstimates
         At lme4's θ̂ for lme4's verdict; at the engine's optimum for what lme4 would say of it.
     check_singular : bool
         Whether gradient and Hessian of a singular fit are checked too, as lme4 up to 1.1-18 did;
         a singular fit is then no failure of its own and has no message.
     """
-    diagonal = diagonal_parameters(_n_random(at), at.covariance)
     sound = _sound(at.gradient, at.hessian)
     checks = []
-    for row, theta in enumerate(at.theta[:, diagonal]):
+    for row, theta in enumerate(at.theta[:, list(at.diagonal)]):
         if sound[row] and (check_singular or not (theta < SINGULAR_THETA).any()):
             checks.append(Checks(bool((theta < SINGULAR_THETA).any()), (), ()))
         else:
@@ -76,11 +89,6 @@ def _sound(gradient: Array, hessian: Array) -> NDArray[np.bool_]:
     positive = smallest > HESSIAN_TOLERANCE * np.maximum(1.0, largest)
     sound: NDArray[np.bool_] = finite & flat & positive & (largest * HESSIAN_TOLERANCE <= 1.0)
     return sound
-
-
-def _n_random(at: Estimates) -> int:
-    m = at.theta.shape[1]
-    return int((np.sqrt(8 * m + 1) - 1) / 2) if at.covariance == "full" else m
 
 
 def lme4_check(

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmsweep.lmm.criterion import Criterion
 from rmsweep.lmm.crossproducts import triangle
@@ -20,6 +21,8 @@ from rmsweep.lmm.smallmatrix import Array, cholesky, datasets_first, entries_fir
 
 Covariance = Literal["full", "diagonal", "scalar"]
 COVARIANCES: tuple[Covariance, ...] = ("full", "diagonal", "scalar")
+Index = NDArray[np.intp]
+Places = tuple[Index, Index]
 
 
 class Model(NamedTuple):
@@ -80,11 +83,14 @@ class Root:
         Maps a root to the derivatives of the k entries of G = root root'.
     second : (k, m²) array
         Maps dcriterion/dG to the second derivatives that G's curvature adds.
+    places : Places
+        Rows and columns of the k entries of G that may differ from zero.
     """
 
     basis: Array
     first: Array
     second: Array
+    places: Places
 
     def matrices(self, parameters: Array) -> Array:
         """Roots (R, q, q) of parameters (R, m)."""
@@ -102,7 +108,7 @@ class Root:
         return parameters
 
     def derivatives(
-        self, at: Criterion, roots: Array, nu: int, frame: Array | None = None
+        self, at: Criterion, roots: Array, nu: int | Array, frame: Array | None = None
     ) -> Derivatives:
         """Carry the derivatives with respect to G to the parameters, by the chain rule.
 
@@ -111,7 +117,7 @@ class Root:
         at : Criterion
             In the units of `roots`.
         roots : (R, q, q) array
-        nu : int
+        nu : int or (R,) array
             n − p for REML, n for ML.
         frame : (R, q, q) array, optional
             Where `at` is that of the covariance FGF', not of G itself, F.
@@ -121,7 +127,7 @@ class Root:
         jacobian = jacobian.reshape(n_datasets, len(self.second), m)
         to_G = at.gradient[:, None, :]
         if frame is not None:
-            entries = _congruence(frame)
+            entries = _congruence(frame, *self.places)
             jacobian, to_G = np.matmul(entries, jacobian), np.matmul(to_G, entries)
         transposed = jacobian.transpose(0, 2, 1)
         fixed = np.matmul(np.matmul(transposed, at.hessian), jacobian)
@@ -137,17 +143,16 @@ class Root:
         )
 
 
-def _congruence(frame: Array) -> Array:
-    """Entries of FGF' (lower triangle, row by row) as a linear map (R, k, k) of those of G."""
-    rows, columns, _ = triangle(frame.shape[1])
+def _congruence(frame: Array, rows: Index, columns: Index) -> Array:
+    """Entries of FGF' as a linear map (R, k, k) of those of G."""
     by_row, by_column = frame[:, rows], frame[:, columns]
     twice = by_row[:, :, columns] * by_column[:, :, rows]
     return by_row[:, :, rows] * by_column[:, :, columns] + np.where(rows == columns, 0.0, twice)
 
 
-def _root(basis: Array) -> Root:
+def _root(basis: Array, places: Places) -> Root:
     m, q, _ = basis.shape
-    rows, columns, _ = triangle(q)
+    rows, columns = places
     units = np.eye(q * q).reshape(-1, q, q)
     # dG = D root' + root D' for a root of a single 1, then for each pair of D.
     change = units[:, None] @ basis.transpose(0, 2, 1)[None]
@@ -160,19 +165,45 @@ def _root(basis: Array) -> Root:
         basis=basis,
         first=np.ascontiguousarray(first).reshape(q * q, -1),
         second=np.ascontiguousarray(second).reshape(len(rows), m * m),
+        places=places,
     )
 
 
 @lru_cache
 def lower_root(q: int, covariance: Covariance) -> Root:
     """lme4's Λ(θ): θ is the lower triangle by column, or the diagonal, or one number."""
-    return _root(_basis(q, covariance, symmetric=False))
+    return direct_sum(((q, covariance),), symmetric=False)
 
 
 @lru_cache
 def symmetric_root(q: int, covariance: Covariance) -> Root:
     """The optimiser's Y; the basis is orthonormal, so that steps have the length of their Y."""
-    return _root(_basis(q, covariance, symmetric=True))
+    return direct_sum(((q, covariance),), symmetric=True)
+
+
+@lru_cache
+def direct_sum(terms: tuple[tuple[int, Covariance], ...], *, symmetric: bool) -> Root:
+    """The roots of several terms as one block-diagonal matrix, their parameters side by side.
+
+    Parameters
+    ----------
+    terms : tuple of (int, covariance)
+        Number of random effects and structure of each term.
+    symmetric : bool
+        The optimiser's Y, else lme4's Λ(θ).
+    """
+    parts = [_basis(q, covariance, symmetric=symmetric) for q, covariance in terms]
+    size = sum(q for q, _ in terms)
+    basis = np.zeros((sum(len(part) for part in parts), size, size))
+    rows, columns = [], []
+    parameter = place = 0
+    for part, (q, _) in zip(parts, terms, strict=True):
+        basis[parameter : parameter + len(part), place : place + q, place : place + q] = part
+        own_rows, own_columns, _ = triangle(q)
+        rows.append(place + own_rows)
+        columns.append(place + own_columns)
+        parameter, place = parameter + len(part), place + q
+    return _root(basis, (np.concatenate(rows), np.concatenate(columns)))
 
 
 def _basis(q: int, covariance: Covariance, *, symmetric: bool) -> Array:

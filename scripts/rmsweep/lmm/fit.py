@@ -19,7 +19,7 @@ from rmsweep.lmm.covariance import (
 )
 from rmsweep.lmm.criterion import Criterion, conditional_modes, criterion, penalised
 from rmsweep.lmm.crossproducts import Blocks, CrossProducts, uncentred
-from rmsweep.lmm.optimise import CURVATURE, DECREMENT, minimise
+from rmsweep.lmm.optimise import CURVATURE, DECREMENT, Optimum, minimise
 from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite, from_eigen
 
 OnError = Literal["raise", "report"]
@@ -99,6 +99,13 @@ class Estimates:
     singular: NDArray[np.bool_]
     singular_eigen: NDArray[np.bool_]
     messages: tuple[str, ...]
+
+    @property
+    def diagonal(self) -> list[int]:
+        """Places in θ of the diagonal of Λ."""
+        m = self.theta.shape[1]
+        q = int((np.sqrt(8 * m + 1) - 1) / 2) if self.covariance == "full" else m
+        return diagonal_parameters(q, self.covariance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +189,7 @@ def fit(
     index, optimum = index[noisy], optimum.take(np.flatnonzero(noisy))
     unit = unit[index]
     for row in np.flatnonzero(~optimum.converged):
-        messages[index[row]] = (
-            f"no optimum after {optimum.n_evaluations[row]} evaluations: "
-            f"Newton decrement {optimum.decrement[row]:.1e} (< {DECREMENT:g} wanted), "
-            f"relative curvature {optimum.curvature[row]:.1e} (> {-CURVATURE:g})"
-        )
+        messages[index[row]] = no_optimum(optimum, row)
     root = uncentred(unit[:, :, None] * optimum.root, data.z_centre[index])
     root /= data.z_unit[index][:, :, None]
     theta = theta_of(np.matmul(root, root.transpose(0, 2, 1)), covariance)
@@ -198,10 +201,10 @@ def fit(
     values = {field.name: getattr(found, field.name) for field in fields(found)}
     return LmmFit(
         **(values | {"messages": tuple(messages)}),
-        converged=_spread(optimum.converged, index, data.n_datasets),
-        decrement=_spread(optimum.decrement, index, data.n_datasets),
-        curvature=_spread(optimum.curvature, index, data.n_datasets),
-        n_evaluations=_spread(optimum.n_evaluations, index, data.n_datasets),
+        converged=spread(optimum.converged, index, data.n_datasets),
+        decrement=spread(optimum.decrement, index, data.n_datasets),
+        curvature=spread(optimum.curvature, index, data.n_datasets),
+        n_evaluations=spread(optimum.n_evaluations, index, data.n_datasets),
     )
 
 
@@ -273,7 +276,7 @@ def blups(data: CrossProducts, fitted: Estimates) -> Array:
     modes = conditional_modes(data.blocks.take(index), G, data.n_obs, fitted.reml, Workspace())
     modes = uncentred(modes.transpose(0, 2, 1), data.z_centre[index]).transpose(0, 2, 1)
     modes = modes * (data.y_unit[index, None] / data.z_unit[index])[:, None, :]
-    return _spread(modes, index, data.n_datasets)
+    return spread(modes, index, data.n_datasets)
 
 
 def _check(data: CrossProducts, covariance: Covariance, on_error: OnError) -> None:
@@ -308,6 +311,15 @@ def _lme4_start(data: CrossProducts, index: NDArray[np.intp], unit: Array) -> Ar
     return from_eigen(values, U)
 
 
+def no_optimum(optimum: Optimum, row: int | np.integer) -> str:
+    """Why a search didn't end in a proven optimum."""
+    return (
+        f"no optimum after {optimum.n_evaluations[row]} evaluations: "
+        f"Newton decrement {optimum.decrement[row]:.1e} (< {DECREMENT:g} wanted), "
+        f"relative curvature {optimum.curvature[row]:.1e} (> {-CURVATURE:g})"
+    )
+
+
 def _nu(data: CrossProducts, reml: bool) -> int:
     return data.n_obs - data.n_fixed if reml else data.n_obs
 
@@ -340,8 +352,8 @@ def _infer(
     F = uncentred(at.root, x_centre)
     C = np.matmul(F, F.transpose(0, 2, 1))
     scale = (y_unit[:, None] / x_unit) * sigma[:, None]
-    df = _satterthwaite(replace(at, root=F), derivatives if for_df is None else for_df, nu)
-    hessian = _with_sigma(derivatives, sigma, nu)
+    df = satterthwaite(replace(at, root=F), derivatives if for_df is None else for_df, nu)
+    hessian = with_sigma(derivatives, sigma, nu)
     hessian[:, -1] /= y_unit[:, None]
     hessian[:, :, -1] /= y_unit[:, None]
     root = np.matmul(frame, roots)
@@ -350,7 +362,7 @@ def _infer(
     diagonal = theta[:, diagonal_parameters(q, covariance)]
 
     def spread_out(values: Array) -> Array:
-        return _spread(values, index, n_datasets)
+        return spread(values, index, n_datasets)
 
     estimate = uncentred(data.pooled[index] + at.beta, x_centre) * (y_unit[:, None] / x_unit)
     return Estimates(
@@ -366,13 +378,13 @@ def _infer(
         gradient=spread_out(derivatives.gradient),
         hessian=spread_out(derivatives.hessian),
         hessian_theta_sigma=spread_out(hessian),
-        singular=_spread(np.any(diagonal < SINGULAR_THETA, axis=1), index, n_datasets),
-        singular_eigen=_spread(smallest < SINGULAR_THETA**2, index, n_datasets),
+        singular=spread(np.any(diagonal < SINGULAR_THETA, axis=1), index, n_datasets),
+        singular_eigen=spread(smallest < SINGULAR_THETA**2, index, n_datasets),
         messages=data.problems,
     )
 
 
-def _with_sigma(derivatives: Derivatives, sigma: Array, nu: int) -> Array:
+def with_sigma(derivatives: Derivatives, sigma: Array, nu: int | Array) -> Array:
     """Hessian (R, m + 1, m + 1) with σ as a last parameter, no longer profiled over."""
     n_datasets, m = derivatives.gradient.shape
     hessian = np.empty((n_datasets, m + 1, m + 1))
@@ -383,7 +395,7 @@ def _with_sigma(derivatives: Derivatives, sigma: Array, nu: int) -> Array:
     return hessian
 
 
-def _satterthwaite(at: Criterion, derivatives: Derivatives, nu: int) -> Array:
+def satterthwaite(at: Criterion, derivatives: Derivatives, nu: int | Array) -> Array:
     """Degrees of freedom (R, p), by Giesbrecht & Burns (1985).
 
     With v = σ²C_jj they are 2 v² / (J'AJ), A = 2H⁻¹, H and J the derivatives of the criterion and
@@ -392,7 +404,7 @@ def _satterthwaite(at: Criterion, derivatives: Derivatives, nu: int) -> Array:
     of its parameters, (θ, σ), in their units; σ is in working units here.
     """
     sigma = np.sqrt(at.rho / nu)
-    H = _with_sigma(derivatives, sigma, nu)
+    H = with_sigma(derivatives, sigma, nu)
     n_datasets, p, m = len(H), at.root.shape[1], H.shape[1] - 1
     C_diagonal = np.square(at.root).sum(axis=2)
     dC = np.zeros((n_datasets, at.information.shape[1], p))
@@ -439,7 +451,7 @@ def _noisy(blocks: Blocks, n_obs: int, rho: Array) -> NDArray[np.bool_]:
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
-def _spread(values: NDArray[_Scalar], index: NDArray[np.intp], n_datasets: int) -> NDArray[_Scalar]:
+def spread(values: NDArray[_Scalar], index: NDArray[np.intp], n_datasets: int) -> NDArray[_Scalar]:
     """Values of the usable datasets among those of all; NaN, 0 or False for the others."""
     filler = np.nan if values.dtype.kind == "f" else 0
     everywhere = np.full((n_datasets, *values.shape[1:]), filler, dtype=values.dtype)

@@ -21,12 +21,15 @@ for tests in linear mixed models: the R package pbkrtest. Journal of Statistical
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from rmsweep.lmm.covariance import lower_root, symmetric_root
 from rmsweep.lmm.criterion import Information, datasets_at_once, information
+from rmsweep.lmm.crossed import CrossedInformation
 from rmsweep.lmm.crossproducts import CrossProducts, triangle, uncentred
 from rmsweep.lmm.fit import Estimates, working_frame
 from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite, datasets_first, sum_of_products
@@ -80,7 +83,8 @@ def kenward_roger(data: CrossProducts, fitted: Estimates) -> Adjusted:
         root = np.matmul(working_frame(data, index), form.matrices(fitted.theta[index]))
         G = np.matmul(root, root.transpose(0, 2, 1))
         at = information(data.blocks.take(index), G, data.n_obs, work)
-        variance, df[index] = _adjusted(at, data.x_centre[index], _free(data.n_random, fitted))
+        free = _free(data.n_random, fitted)
+        variance, df[index] = adjusted(at, partial(_quadratic, at), data.x_centre[index], free)
         scale = np.sqrt(at.rho / (data.n_obs - data.n_fixed)) * data.y_unit[index]
         se[index] = np.sqrt(variance) * scale[:, None] / data.x_unit[index]
     return Adjusted(se, df)
@@ -93,10 +97,26 @@ def _free(q: int, fitted: Estimates) -> Array:
     return basis[:, rows, columns].T
 
 
-def _adjusted(at: Information, centre: Array, free: Array) -> tuple[Array, Array]:
-    """Adjusted variances, relative to σ², and degrees of freedom, (R, p) each."""
+def adjusted(
+    at: Information | CrossedInformation,
+    quadratic: Callable[[Array], Array],
+    centre: Array,
+    free: Array,
+) -> tuple[Array, Array]:
+    """Adjusted variances, relative to σ², and degrees of freedom, (R, p) each.
+
+    Parameters
+    ----------
+    at : Information or CrossedInformation
+        Of R datasets.
+    quadratic : callable
+        Sums over entries E and F of w_EF F'U'E(W − UCU')FUF, (R, p, p), of weights w (R, k, k).
+    centre : (R, p) array
+        Of the columns of X.
+    free : (k, m) array
+        Entries of G as a linear map of its free parameters.
+    """
     k, m = free.shape
-    p = centre.shape[1]
     linear = np.zeros((k + 1, m + 1))
     linear[:k, :m], linear[k, m] = free, 1.0
     covariance = _inverse(np.matmul(np.matmul(linear.T, at.matrix), linear))
@@ -110,14 +130,12 @@ def _adjusted(at: Information, centre: Array, free: Array) -> tuple[Array, Array
     df = 1.0 / (np.matmul(a, covariance) * a).sum(axis=2)
 
     weight = 2.0 * np.matmul(np.matmul(free, covariance[:, :m, :m]), free.T)
-    flat = at.change.reshape(len(F), k, p * p)
-    weighted = np.matmul(weight, flat).reshape(len(F), k, p, p)
-    change = _quadratic(at, weight) - np.matmul(at.change, weighted).sum(axis=1)
+    change = quadratic(weight)
     return C + 2.0 * (np.matmul(F, change) * F).sum(axis=2), df
 
 
 def _quadratic(at: Information, weight: Array) -> Array:
-    """Sums over entries E, F and over groups of weight_EF (UF)'EWF(UF), (R, p, p)."""
+    """Sums over entries E, F and over groups of weight_EF (UF)'E(W − UCU')F(UF), (R, p, p)."""
     q, p, n_datasets, n_groups = at.UF.shape
     rows, columns, place = triangle(q)
     # ΣEWF has the entries Σ_bc weight[ab, cd] W_bc: a linear map of W's lower triangle
@@ -137,7 +155,10 @@ def _quadratic(at: Information, weight: Array) -> Array:
         pairs = [(at.UF[j, i], right[j, : i + 1]) for j in range(q)]
         products = sum_of_products(pairs, sums[: i + 1], scratch)
         quadratic[i, : i + 1] = quadratic[: i + 1, i] = products.sum(axis=-1)
-    return datasets_first(quadratic)
+    flat = at.change.reshape(n_datasets, len(rows), p * p)
+    weighted = np.matmul(weight, flat).reshape(at.change.shape)
+    total: Array = datasets_first(quadratic) - np.matmul(at.change, weighted).sum(axis=1)
+    return total
 
 
 def _inverse(information: Array) -> Array:

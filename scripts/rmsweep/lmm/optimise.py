@@ -10,11 +10,12 @@ singular: in the null space of Y it is the derivative of the criterion with resp
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rmsweep.lmm.covariance import Covariance, Model, symmetric_root
+from rmsweep.lmm.covariance import Covariance, Derivatives, Model, Root, symmetric_root
 from rmsweep.lmm.criterion import Criterion, criterion, datasets_at_once, penalised
 from rmsweep.lmm.crossproducts import Blocks
 from rmsweep.lmm.smallmatrix import (
@@ -52,7 +53,7 @@ MAX_EVALUATIONS = 200
 HEADED = 0.3
 
 # Relative and absolute rounding of the criterion, by which a step may seem to go uphill.
-_ROUNDING = (1e-12, 1e-11)
+ROUNDING = (1e-12, 1e-11)
 
 # A search that did not arrive, but this far below an optimum, has something else to arrive at.
 _DISPROVEN = 1e-6
@@ -109,7 +110,7 @@ class Optimum:
         is the lowest.
         """
         lower_by = self.at.value - other.at.value
-        rounding = _ROUNDING[0] * np.abs(other.at.value) + _ROUNDING[1]
+        rounding = ROUNDING[0] * np.abs(other.at.value) + ROUNDING[1]
         proven = np.where(self.converged, lower_by > rounding, lower_by >= -rounding)
         index = np.flatnonzero(np.where(other.converged, proven, lower_by > _DISPROVEN))
         n_evaluations = self.n_evaluations + other.n_evaluations
@@ -134,7 +135,7 @@ def minimise(blocks: Blocks, model: Model, unit: Array, lme4_start: Array | None
         Roots of the covariances that lme4 starts from, to search from there as well.
     """
     start = scored(blocks, model, unit, first_roots(blocks, model, unit))
-    best = search(blocks, model, unit, start)
+    best = search(OneFactor(blocks, model, unit), start)
     if not several_minima(blocks, model):
         return best
 
@@ -142,7 +143,8 @@ def minimise(blocks: Blocks, model: Model, unit: Array, lme4_start: Array | None
         """Search from starts (starts, r, q, q) as well; tell which datasets have other minima."""
         runs = np.tile(index, len(starts))
         roots = starts.reshape(-1, *starts.shape[2:])
-        others = search(blocks.take(runs), model, unit[runs], roots, best.take(runs))
+        problem = OneFactor(blocks.take(runs), model, unit[runs])
+        others = search(problem, roots, best.take(runs))
         apart = np.abs(others.at.value - best.at.value[runs]) > _DISPROVEN
         known = best.take(index)
         for part in np.split(np.arange(len(runs)), len(starts)):
@@ -167,13 +169,35 @@ def minimise(blocks: Blocks, model: Model, unit: Array, lme4_start: Array | None
     return best
 
 
-@np.errstate(all="ignore")
-def search(
-    blocks: Blocks, model: Model, unit: Array, start: Array, known: Optimum | None = None
-) -> Optimum:
-    """Go down from one start each, by a trust-region Newton method.
+class Problem(Protocol):
+    """The criterion of the datasets of R searches, as a function of a symmetric root Y of G."""
 
-    Searches that are done make room for those that wait, so that the arrays stay well filled.
+    @property
+    def form(self) -> Root:
+        """The structure of Y."""
+
+    @property
+    def at_once(self) -> int:
+        """How many datasets to evaluate the criterion of at once."""
+
+    def nothing(self, n_runs: int) -> Criterion:
+        """Where no point has been evaluated yet: the criterion is infinite, the rest unknown."""
+
+    def evaluate(self, index: NDArray[np.intp], root: Array) -> tuple[Criterion, Derivatives]:
+        """The criterion of some datasets at their roots, and its derivatives in form's parameters.
+
+        Some of its arrays may be overwritten by the next call.
+        """
+
+    def rounding(self, index: NDArray[np.intp], value: Array, root: Array) -> Array:
+        """By how much a step may seem to go uphill, for the criterion is rounded."""
+
+    def positive(self, Y: Array) -> Array:
+        """The positive semidefinite root of the same G; may overwrite `Y`."""
+
+
+class OneFactor:
+    """The criterion of datasets with one grouping factor.
 
     Parameters
     ----------
@@ -182,22 +206,63 @@ def search(
     model : Model
     unit : (R, q) array
         As for `minimise`.
+    """
+
+    def __init__(self, blocks: Blocks, model: Model, unit: Array) -> None:
+        self._blocks, self._model, self._unit = blocks, model, unit
+        self._outer = unit[:, :, None] * unit[:, None, :]
+        self._work = Workspace()
+        p = blocks.xr_rest.shape[1]
+        self._nu = model.n_obs - p if model.reml else model.n_obs
+        self.form = symmetric_root(unit.shape[1], model.covariance)
+        self.at_once = datasets_at_once(blocks)
+
+    def nothing(self, n_runs: int) -> Criterion:
+        """As `Problem`."""
+        q = self._unit.shape[1]
+        return no_criterion(n_runs, q * (q + 1) // 2, self._blocks.xr_rest.shape[1])
+
+    def evaluate(self, index: NDArray[np.intp], root: Array) -> tuple[Criterion, Derivatives]:
+        """As `Problem`."""
+        n_obs, reml, covariance, _, penalty = self._model
+        G = self._outer[index] * np.matmul(root, root)
+        at = criterion(self._blocks.take(index), G, n_obs, reml, self._work)
+        if penalty:
+            at = penalised(at, G, penalty)
+        scaled = at.in_units(self._unit[index]) if covariance == "scalar" else at
+        return at, self.form.derivatives(scaled, root, self._nu)
+
+    def rounding(self, index: NDArray[np.intp], value: Array, root: Array) -> Array:
+        """As `Problem`."""
+        return ROUNDING[0] * np.abs(value) + ROUNDING[1]
+
+    def positive(self, Y: Array) -> Array:
+        """As `Problem`."""
+        return positive_root(Y, self._model.covariance)
+
+
+@np.errstate(all="ignore")
+def search(problem: Problem, start: Array, known: Optimum | None = None) -> Optimum:
+    """Go down from one start each, by a trust-region Newton method.
+
+    Searches that are done make room for those that wait, so that the arrays stay well filled.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of R searches.
     start : (R, q, q) array
         Symmetric roots Y.
     known : Optimum, optional
         Optima of the datasets, found before. A search that heads for its dataset's ends there,
         without convergence.
     """
-    n_obs, reml, covariance, _, penalty = model
-    n_runs, q = start.shape[:2]
-    p = blocks.xr_rest.shape[1]
-    nu = n_obs - p if reml else n_obs
-    form = symmetric_root(q, covariance)
-    outer = unit[:, :, None] * unit[:, None, :]
+    n_runs = len(start)
+    form = problem.form
 
     trial = start.copy()
     radius = 2.0 * np.sqrt(np.square(trial).sum(axis=(1, 2)))
-    current = _nothing(n_runs, q, p)
+    current = problem.nothing(n_runs)
     root = trial.copy()
     m = len(form.basis)
     gradient, hessian = np.zeros((n_runs, m)), np.zeros((n_runs, m, m))
@@ -208,21 +273,15 @@ def search(
     converged = np.zeros(n_runs, dtype=bool)
     n_evaluations = np.zeros(n_runs, dtype=np.intp)
 
-    work = Workspace()
-    active = np.arange(min(datasets_at_once(blocks), n_runs))
+    active = np.arange(n_runs)[: problem.at_once]
     waiting = len(active)
     while len(active):
-        G = outer[active] * np.matmul(trial[active], trial[active])
-        new = criterion(blocks.take(active), G, n_obs, reml, work)
-        if penalty:
-            new = penalised(new, G, penalty)
-        scaled = new.in_units(unit[active]) if covariance == "scalar" else new
-        derivatives = form.derivatives(scaled, trial[active], nu)
+        new, derivatives = problem.evaluate(active, trial[active])
         n_evaluations[active] += 1
         old = current.value[active]
         usable = np.isfinite(new.value) & all_finite(derivatives.hessian)
         change = np.where(usable, new.value, np.inf) - np.where(np.isfinite(old), old, 0.0)
-        rounding = _ROUNDING[0] * np.abs(new.value) + _ROUNDING[1]
+        rounding = problem.rounding(active, new.value, trial[active])
         first = np.isinf(old)
         better = usable & (first | (change < rounding))
         radius[active] = np.where(
@@ -246,7 +305,7 @@ def search(
             & (info.decrement < DECREMENT)
             & (info.curvature > -CURVATURE)
         )
-        trial[active] = _positive(root[active] + form.matrices(step), covariance)
+        trial[active] = problem.positive(root[active] + form.matrices(step))
 
         done = (
             converged[active]
@@ -256,7 +315,7 @@ def search(
         )
         if known is not None:
             done |= _headed(known, active, current.value, root, trial, info)
-        n_free = np.count_nonzero(done)
+        n_free = int(np.count_nonzero(done))
         entering = np.arange(waiting, min(waiting + n_free, n_runs))
         waiting += len(entering)
         active = np.concatenate([active[~done], entering])
@@ -281,9 +340,8 @@ def _headed(
     return near & known.converged[index] & (info.curvature >= 0.0)
 
 
-def _nothing(n_runs: int, q: int, p: int) -> Criterion:
+def no_criterion(n_runs: int, k: int, p: int) -> Criterion:
     """Where no point has been evaluated yet: the criterion is infinite, the rest unknown."""
-    k = q * (q + 1) // 2
     return Criterion(
         value=np.full(n_runs, np.inf),
         rho=np.full(n_runs, np.nan),
@@ -374,7 +432,7 @@ def _restricted_step(gradient: Array, H: Array, radius: Array) -> tuple[Array, _
     return step, _StepInfo(decrement, eigenvalues[:, 0] / largest, promised, length)
 
 
-def _positive(Y: Array, covariance: Covariance) -> Array:
+def positive_root(Y: Array, covariance: Covariance) -> Array:
     """The positive semidefinite root of the same G: eigenvalues of Y without their signs.
 
     Where eigenvalues of Y differ in sign, Y can be turned without a change of G.

@@ -134,6 +134,16 @@ def all_finite(A: Array) -> NDArray[np.bool_]:
     return finite
 
 
+def sums_of_squares(A: Array) -> Array:
+    """Σ a² of each of the arrays (R, ...).
+
+    One dot product each: a sum over axes could round by the number of datasets.
+    """
+    flat = A.reshape(len(A), -1)
+    squares: Array = np.vecdot(flat, flat)
+    return squares
+
+
 def from_eigen(values: Array, U: Array) -> Array:
     """Symmetric matrices (R, m, m) of eigenvalues (R, m) and eigenvectors, the columns of U."""
     product: Array = np.matmul(U * values[:, None, :], U.transpose(0, 2, 1))

@@ -116,7 +116,7 @@ def _between_groups(blocks: Blocks, model: Model, unit: Array) -> Array:
     by_dataset = b.transpose(1, 0, 2)
     G = np.matmul(by_dataset, by_dataset.transpose(0, 2, 1)) / (n_groups - 1)
     G = np.where(all_finite(G)[:, None, None], G, np.eye(q))
-    return _root(form.matrices(form.parameters(G)))
+    return well_inside(form.matrices(form.parameters(G)))
 
 
 def random_roots(n_datasets: int, q: int, rng: np.random.Generator) -> Array:
@@ -162,7 +162,7 @@ def _score(blocks: Blocks, model: Model, unit: Array, root: Array, work: Workspa
     downhill = -np.matmul((gradient * scale)[:, None, :], free)[:, 0]
     step, _ = solve_each(np.matmul(np.matmul(free.T, expected), free), downhill)
     step = np.where(np.isfinite(step).all(axis=1, keepdims=True), step, 0.0)
-    return _root(G + form.matrices(step))
+    return well_inside(G + form.matrices(step))
 
 
 def _portions(blocks: Blocks) -> Iterator[NDArray[np.intp]]:
@@ -173,7 +173,7 @@ def _portions(blocks: Blocks) -> Iterator[NDArray[np.intp]]:
         yield np.arange(first, min(first + at_once, n_datasets))
 
 
-def _root(G: Array) -> Array:
+def well_inside(G: Array) -> Array:
     """Symmetric root of the nearest G that is well inside the positive definite ones."""
     eigenvalues, U = np.linalg.eigh(G)
     lowest = np.maximum(_FLOOR[0] * eigenvalues[:, -1:], _FLOOR[1])

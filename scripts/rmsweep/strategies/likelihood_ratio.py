@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.special import chdtrc
 
 from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.strategies import Fit, FitError, OwnTests, Preset, mixed
+
+if TYPE_CHECKING:
+    from rmsweep.lmm import Crossings, CrossProducts
 
 ENGINE, R_PACKAGES = mixed.ENGINE, mixed.R_PACKAGES
 MEANINGLESS_NATIVELY = ("optimizer",)
@@ -61,8 +64,10 @@ def refuses(data: Dataset, options: Options) -> str:
 
 
 def refuses_natively(data: Dataset, options: Options) -> str:
-    """As `mixed`; and random effects must be those of fixed effects."""
+    """As `mixed`; and a single term's random effects must be those of fixed effects."""
     reason = mixed.refuses_natively(data, options.model)
+    if mixed.is_crossed(data, options.model):
+        return reason
     return reason or mixed.beyond_fixed_effects(data, options.random[0])
 
 
@@ -94,22 +99,13 @@ def fit(data: Dataset, options: Options) -> Fit:
 
 def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
     """Fit the same by the native engine, from the cross-products of the whole model."""
-    from rmsweep import lmm
-
     model = mixed.Inference(df="normal")
     wholes = mixed.infer_batch(batch, mixed.fit_batch(batch, options.model), model)
     terms = batch.datasets[0].terms
-    (term,) = options.random
-    names = term.names(batch.datasets[0])
-    products = batch.crossproducts(terms)
-    reduced = []
-    for column in range(len(terms)):
-        without = products.without_fixed_effect(column)
-        if names == terms[: len(names)]:
-            without = without.with_leading_random_effects(len(names))
-        else:
-            without = without.with_random_effects([terms.index(name) for name in names])
-        reduced.append(lmm.fit(without, reml=False, covariance=term.covariance, on_error="report"))
+    reduced = [
+        mixed.fitted_natively(left_out(batch, options, column), options.model)
+        for column in range(len(terms))
+    ]
     found: list[Fit | FitError] = []
     for row, whole in enumerate(wholes):
         if isinstance(whole, FitError):
@@ -127,6 +123,19 @@ def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
             else tested(whole, deviances, messages)
         )
     return found
+
+
+def left_out(batch: Batch, options: Options, column: int) -> CrossProducts | Crossings:
+    """What the native engine needs to know of the model without one of the fixed effects."""
+    data = batch.datasets[0]
+    if mixed.is_crossed(data, options.model):
+        return mixed.crossings(batch, options.model, without=column)
+    (term,) = options.random
+    names = term.names(data)
+    without = batch.crossproducts(data.terms).without_fixed_effect(column)
+    if names == data.terms[: len(names)]:
+        return without.with_leading_random_effects(len(names))
+    return without.with_random_effects([data.terms.index(name) for name in names])
 
 
 def tested(whole: Fit, deviances: Array, messages: Sequence[str]) -> Fit:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.strategies import CIType, Convergence, Fit, FitError, Preset
 
 if TYPE_CHECKING:
-    from rmsweep.lmm import Covariance, CrossProducts, LmmFit
+    from rmsweep.lmm import Covariance, CrossedFit, Crossings, CrossProducts, LmmFit
 
 ENGINE = "lme4"
 R_PACKAGES = ("lme4", "lmerTest")
@@ -268,12 +270,36 @@ def refuses(data: Dataset, options: Options) -> str:
 
 def refuses_natively(data: Dataset, options: Options) -> str:
     """Why the native engine can't fit a model that lme4 can; empty if it can."""
-    if len(options.random) > 1:
-        return f"the native engine fits one random-effects term, not {len(options.random)}"
-    (term,) = options.random
-    if term.factor not in (None, data.group):
-        return f"the native engine's random effects are those of {data.group}, not {term.factor}"
+    from rmsweep import lmm
+
+    if not is_crossed(data, options):
+        return ""
+    if options.penalty:
+        return "the native engine has the penalty for one random-effects term of the groups alone"
+    known = [(data.factors[it.factor or data.group], it) for it in options.random]
+    for (codes, term), (other_codes, other) in itertools.combinations(known, 2):
+        shared = {*term.names(data)} & {*other.names(data)}
+        if shared and same_partition(codes, other_codes):
+            names = " and ".join(it.factor or data.group for it in (term, other))
+            return f"{names} have the same levels, which share the effect of {min(shared)}"
+    sizes = sorted((int(codes.max()) + 1) * len(term.names(data)) for codes, term in known)
+    if sum(sizes[:-1]) > lmm.MOST_DENSE:
+        return (
+            f"{sum(sizes[:-1]):,} random effects beside those of the largest term; the native "
+            f"engine fits at most {lmm.MOST_DENSE:,}"
+        )
     return ""
+
+
+def is_crossed(data: Dataset, options: Options) -> bool:
+    """Whether a model has other random effects than those of one term for the groups."""
+    return len(options.random) > 1 or options.random[0].factor not in (None, data.group)
+
+
+def same_partition(codes: NDArray[np.int64], others: NDArray[np.int64]) -> bool:
+    """Whether two factors put the same rows together."""
+    n_levels, n_others = int(codes.max()) + 1, int(others.max()) + 1
+    return n_levels == n_others == len(np.unique(codes * n_others + others))
 
 
 def refuses_to_infer(data: Dataset, inference: Inference) -> str:
@@ -318,12 +344,15 @@ class Natively:
 
     Attributes
     ----------
-    fitted : LmmFit
+    fitted : LmmFit or CrossedFit
+    products : CrossProducts or Crossings
+        What it needed to know of the data.
     convergence : list of R Convergence
     options : Options
     """
 
-    fitted: LmmFit
+    fitted: LmmFit | CrossedFit
+    products: CrossProducts | Crossings
     convergence: list[Convergence]
     options: Options
 
@@ -368,12 +397,12 @@ def fit(data: Dataset, options: Options) -> ByLme4:
         problem = "no more rows than coefficients"
     # what lme4 refuses, it refuses in its own words
     if not problem:
-        products, covariance = crossproducts(Batch([data]), options)
-        model = Model(reml=options.reml, covariance=covariance, penalty=options.penalty)
-        optimum = lmm.fit(products, **model, on_error="report")
+        products = known(Batch([data]), options)
+        optimum = fitted_natively(products, options)
         problem = products.problems[0]
-        if optimum.messages[0] in (lmm.EXACT, lmm.EXACT_BY_GROUP):
+        if optimum.messages[0] in (lmm.EXACT, lmm.EXACT_BY_GROUP, lmm.EXACT_BY_TERMS):
             raise FitError(f"fit: {optimum.messages[0]}")
+        numerical |= optimum.messages[0] == lmm.TOO_PRECISE
         lowest = optimum.criterion[0] if optimum.converged[0] else np.nan
     result = lme4.lmer(
         data,
@@ -393,7 +422,12 @@ def fit(data: Dataset, options: Options) -> ByLme4:
         checks, messages = [], [*messages, f"no degrees of freedom: {problem}"]
     else:
         theta = np.array([result["theta"]])
-        at = lmm.inference_at(products, theta, **model)
+        at: lmm.Estimates | lmm.CrossedEstimates
+        if isinstance(products, lmm.Crossings):
+            theta = theta[:, in_own_order(data, options, result)]
+            at = lmm.crossed_inference_at(products, theta, reml=options.reml)
+        else:
+            at = lmm.inference_at(products, theta, **one_term(options))
         df = at.df[0]
         checks = list(lmm.lme4_checks(at, check_singular=True)[0].messages)
         messages += lmm.lmertest_warnings(at.hessian_theta_sigma)[0]
@@ -508,7 +542,7 @@ def se_type(options: Options, inference: Inference | None = None) -> str:
 
 
 def fit_batch(batch: Batch, options: Options) -> Natively:
-    """Fit a mixed model with one grouping factor to many datasets by the native engine.
+    """Fit a mixed model to many datasets by the native engine.
 
     Its verdicts are what lme4's checks would say of the engine's optimum, not of lme4's: that
     optimum has no gradient to complain of, so only singularity and an ill-conditioned Hessian
@@ -523,9 +557,8 @@ def fit_batch(batch: Batch, options: Options) -> Natively:
     """
     from rmsweep import lmm
 
-    products, covariance = crossproducts(batch, options)
-    model = Model(reml=options.reml, covariance=covariance, penalty=options.penalty)
-    fitted = lmm.fit(products, **model, on_error="report")
+    products = known(batch, options)
+    fitted = fitted_natively(products, options)
     checked = lmm.lme4_checks(fitted, check_singular=True)
     df_warnings = lmm.lmertest_warnings(fitted.hessian_theta_sigma)
     convergence = []
@@ -540,7 +573,7 @@ def fit_batch(batch: Batch, options: Options) -> Natively:
                 **complaints(checks.messages, messages),
             )
         )
-    return Natively(fitted, convergence, options)
+    return Natively(fitted, products, convergence, options)
 
 
 def infer_batch(batch: Batch, fits: Natively, inference: Inference) -> list[Fit | FitError]:
@@ -567,9 +600,14 @@ def infer_batch(batch: Batch, fits: Natively, inference: Inference) -> list[Fit 
     fitted, options, data = fits.fitted, fits.options, batch.datasets[0]
     adjusted = None
     if inference.small_sample == "kenward_roger":
-        found = lmm.kenward_roger(crossproducts(batch, options)[0], fitted)
+        if isinstance(fitted, lmm.CrossedFit):
+            found = lmm.crossed_kenward_roger(fits.products, fitted)  # type: ignore[arg-type]
+        else:
+            found = lmm.kenward_roger(fits.products, fitted)  # type: ignore[arg-type]
         adjusted = found.se, found.df
     elif inference.small_sample == "cr2":
+        if isinstance(fitted, lmm.CrossedFit):
+            raise FitError("CR2 is for one random-effects term of the groups alone")
         (term,) = options.random
         if reason := beyond_fixed_effects(data, term):
             raise FitError(reason)
@@ -595,24 +633,86 @@ def infer_batch(batch: Batch, fits: Natively, inference: Inference) -> list[Fit 
     return concluded_fits
 
 
-class Model(TypedDict):
-    """What the native engine is told of the model."""
+class OneTerm(TypedDict):
+    """What the native engine is told of a model with one term."""
 
     reml: bool
     covariance: Covariance
     penalty: float
 
 
-def crossproducts(batch: Batch, options: Options) -> tuple[CrossProducts, Covariance]:
-    """What the native engine needs to know of the data and of the model's only term."""
+def one_term(options: Options) -> OneTerm:
+    """The model's only term."""
+    (term,) = options.random
+    return OneTerm(reml=options.reml, covariance=term.covariance, penalty=options.penalty)
+
+
+def fitted_natively(products: CrossProducts | Crossings, options: Options) -> LmmFit | CrossedFit:
+    """The fits of all datasets; those that can't be fitted have a message."""
+    from rmsweep import lmm
+
+    if isinstance(products, lmm.Crossings):
+        return lmm.fit_crossed(products, reml=options.reml, on_error="report")
+    return lmm.fit(products, **one_term(options), on_error="report")
+
+
+def intercept_first(term: RandomTerm, data: Dataset) -> list[str]:
+    """The terms that vary, in the order of lme4's parameters."""
+    return sorted(term.names(data), key=lambda name: name != "Intercept")
+
+
+def known(batch: Batch, options: Options) -> CrossProducts | Crossings:
+    """What the native engine needs to know of the data."""
+    if is_crossed(batch.datasets[0], options):
+        return crossings(batch, options)
     (term,) = options.random
     terms = batch.datasets[0].terms
-    # the intercept first, as in lme4's parameters
-    names = sorted(term.names(batch.datasets[0]), key=lambda name: name != "Intercept")
+    names = intercept_first(term, batch.datasets[0])
     if tuple(names) == terms[: len(names)] or not set(names) <= set(terms):
-        return batch.crossproducts(names), term.covariance
+        return batch.crossproducts(names)
     whole = batch.crossproducts(terms)
-    return whole.with_random_effects([terms.index(name) for name in names]), term.covariance
+    return whole.with_random_effects([terms.index(name) for name in names])
+
+
+def crossings(batch: Batch, options: Options, without: int | None = None) -> Crossings:
+    """The same for several terms, perhaps `without` one of the fixed effects."""
+    from rmsweep import lmm
+
+    data = batch.datasets[0]
+    X = np.stack([one.X for one in batch.datasets])
+    random = []
+    for term in options.random:
+        names = intercept_first(term, data)
+        if set(names) <= set(data.terms):
+            Z = X[:, :, [data.terms.index(name) for name in names]]
+        else:
+            Z = np.stack([np.column_stack([*map(one.column, names)]) for one in batch.datasets])
+        random.append(lmm.Term(data.factors[term.factor or data.group], Z, term.covariance))
+    kept = [place for place in range(len(data.terms)) if place != without]
+    return lmm.crossings(np.stack([one.y for one in batch.datasets]), X[:, :, kept], random)
+
+
+def in_own_order(data: Dataset, options: Options, result: Mapping[str, Any]) -> list[int]:
+    """Where the parameters of the terms, one after the other, are among lme4's.
+
+    lme4 sorts terms by their factors' numbers of levels, and makes each column of ``||`` a term.
+    """
+    places: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    first = column = 0
+    for factor, n_columns in zip(result["term_factors"], result["term_sizes"], strict=True):
+        names = tuple(
+            "Intercept" if name == "(Intercept)" else name.strip("`")
+            for name in result["term_columns"][column : column + n_columns]
+        )
+        size = n_columns * (n_columns + 1) // 2
+        places[factor.strip("`"), names] = list(range(first, first + size))
+        first, column = first + size, column + n_columns
+    order = []
+    for term in options.random:
+        factor, names = term.factor or data.group, tuple(intercept_first(term, data))
+        own = [names] if term.covariance == "full" else [(name,) for name in names]
+        order += [place for it in own for place in places[factor, it]]
+    return order
 
 
 def complaints(checks: Iterable[str], messages: Iterable[str]) -> dict[str, str]:
