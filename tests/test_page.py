@@ -231,6 +231,15 @@ def test_files_hold_what_is_shown(opened: Page, measured: pd.DataFrame) -> None:
         assert image.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
 
 
+def test_a_chart_has_the_room_that_it_had_before(opened: Page) -> None:
+    width = "return document.querySelector('#explorer svg').getAttribute('width')"
+    before = opened.run(width)
+    columns = opened.run("return document.getElementById('columns').value")
+    opened.set("columns", "")
+    opened.set("columns", columns)
+    assert opened.run(width) == before
+
+
 def test_a_click_on_a_point_shows_its_condition(opened: Page) -> None:
     label = "lmer, 16 groups, 12 observations, SD 1: "
     path = opened.driver.find_element(By.CSS_SELECTOR, f"#explorer path[aria-label^='{label}']")
