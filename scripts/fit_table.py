@@ -2,11 +2,13 @@
 
 python scripts/fit_table.py examples/sleepstudy.csv --formula "Reaction ~ Days" --group Subject
 python scripts/fit_table.py examples/sleepstudy.csv --formula "Reaction ~ Days + (Days | Subject)"
+python scripts/fit_table.py data.csv --formula "rt ~ trial" --group person --html page.html
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +23,7 @@ cli.begin(__name__)
 import numpy as np
 import pandas as pd
 
-from rmsweep import formula, strategies
+from rmsweep import formula, r, strategies
 from rmsweep.data.dataset import Array, Batch
 from rmsweep.data.files import NUMBER, Dialect, Table
 from rmsweep.design import Strategy
@@ -32,6 +34,7 @@ from rmsweep.strategies.mixed import RandomTerm
 from rmsweep.strategies.resolve import resolve
 from rmsweep.sweep import tables
 from rmsweep.sweep.merge import converged, converged_published
+from rmsweep.sweep.provenance import program_versions
 from rmsweep.sweep.replication import fit_datasets, rows
 
 RESULT = ["strategy", *tables.FIT.names, "coefs"]
@@ -79,7 +82,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--ml", action="store_true", help="maximum likelihood instead of REML")
     parser.add_argument("--json", action="store_true", help="print the same as JSON")
+    parser.add_argument(
+        "--html", type=cli.output, metavar="FILE", help="write a page with the same and pictures"
+    )
     options = parser.parse_args(argv)
+    cli.refuse_overwriting([options.data, options.truth], [options.html])
 
     shared = {"engine": options.engine, "verdict": options.verdict}
     shared |= {"optimizer": options.optimizer, "reml": not options.ml}
@@ -92,11 +99,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     chosen = [as_typed(strategy, model) for strategy in chosen]
     results = [fit(strategy, model, truth) for strategy in chosen]
+    if options.html:
+        written = page(options.data, model, chosen, results, truth[0], argv)
+        with tables.atomic(options.html) as temporary:
+            temporary.write_text(written, encoding="utf-8")
     if options.json:
-        read = summary(model)
-        print(json.dumps([in_json(row | {"data": read}) for row in results], indent=2))
+        about = summary(model)
+        print(json.dumps([in_json(row | {"data": about}) for row in results], indent=2))
     else:
-        print("\n\n".join([read_in_words(options.data, model), *map(as_text, chosen, results)]))
+        read = "\n".join(read_in_words(options.data, model))
+        print("\n\n".join([read, *map(as_text, chosen, results)]))
     return 0
 
 
@@ -139,6 +151,39 @@ def fit(strategy: Strategy, model: formula.Model, truth: Array) -> dict[str, Any
     return row | texts | {"fit_success": success[0].as_py(), "formula": written}
 
 
+def page(
+    path: Path,
+    model: formula.Model,
+    chosen: Sequence[Strategy],
+    results: Sequence[dict[str, Any]],
+    truth: Array,
+    argv: Sequence[str] | None,
+) -> str:
+    """The page of the data and the fits."""
+    from rmsweep.report import dataset_page
+    from rmsweep.report.fitted import Fitted
+
+    case = Fitted(
+        data=model.data,
+        terms=tuple(map(model.in_words, model.data.terms)),
+        groups=model.groups,
+        group=model.in_words(model.data.group),
+        strategies=tuple(chosen),
+        rows=tuple(results),
+        truth=truth,
+    )
+    command = ["python", "scripts/fit_table.py", *(sys.argv[1:] if argv is None else argv)]
+    origin = dataset_page.Origin(
+        source=path.name,
+        model=model.fixed,
+        response=model.in_words(model.data.response),
+        read=read_in_words(path, model)[1:],
+        command=shlex.join(command),
+        versions=program_versions(chosen, r.versions),
+    )
+    return dataset_page.html(case, [result["formula"] for result in results], origin)
+
+
 def summary(model: formula.Model) -> dict[str, Any]:
     """What was read: rows, groups and their sizes, levels of categorical variables."""
     data = model.data
@@ -166,7 +211,7 @@ def summary(model: formula.Model) -> dict[str, Any]:
     }
 
 
-def read_in_words(path: Path, model: formula.Model) -> str:
+def read_in_words(path: Path, model: formula.Model) -> list[str]:
     """The same as lines of text."""
     read = summary(model)
     smallest, largest = read["smallest"], read["largest"]
@@ -194,7 +239,7 @@ def read_in_words(path: Path, model: formula.Model) -> str:
         lines.append(f"Constant within groups: {', '.join(read['between_groups'])}")
     if read["left_out"]:
         lines.append(f"Note: left out, as others determine it: {', '.join(read['left_out'])}")
-    return "\n".join(lines)
+    return lines
 
 
 def in_json(value: Any) -> Any:

@@ -4,6 +4,8 @@ python scripts/rerun_replication.py results/config/fits.parquet --failed
 python scripts/rerun_replication.py results/config/fits.parquet --row 17
 python scripts/rerun_replication.py --config config/quick.yaml \
     --n-groups 10 --n-obs 5 --sigma 0.1 --sim 3 --strategy lmer --save data.csv
+python scripts/rerun_replication.py --config config/quick.yaml \
+    --n-groups 10 --n-obs 5 --sigma 0.1 --sim 3 --html page.html
 
 R prints its own summary and messages. Exit code 1 says that the numbers differ from the table's.
 """
@@ -11,6 +13,7 @@ R prints its own summary and messages. Exit code 1 says that the numbers differ 
 from __future__ import annotations
 
 import pdb
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -25,8 +28,8 @@ import pandas as pd
 
 from rmsweep import lme4, strategies
 from rmsweep.config import names_of_conditions, read_study
-from rmsweep.data.scenario import simulate
-from rmsweep.design import MAIN, Study
+from rmsweep.data.scenario import Simulated, simulate
+from rmsweep.design import MAIN, Condition, Study
 from rmsweep.sweep import rerun, tables
 from rmsweep.sweep.provenance import installed_r_versions, study_versions
 
@@ -53,12 +56,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--save", type=cli.output, metavar="FILE", help="write the dataset as CSV")
     parser.add_argument(
+        "--html",
+        type=cli.output,
+        metavar="FILE",
+        help="write a page of the dataset and what all strategies of the study make of it",
+    )
+    parser.add_argument(
         "--pdb", action="store_true", help="step through the fit in a debugger first"
     )
     options = parser.parse_args(argv)
     if (options.table is None) == (options.config is None):
         parser.error("give either a table or --config")
-    cli.refuse_overwriting([options.table], [options.save])
+    cli.refuse_overwriting([options.table], [options.save, options.html])
     keys = (*names_of_conditions(), "sim", "strategy")
     named = [key for key in keys if getattr(options, key) is not None]
     if options.row is not None and named:
@@ -71,20 +80,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return list_failed(options.table, options.failed)
     if options.row is not None:
         vars(options).update(rerun.levels_of(options.table, options.row))
-    needed = (*MAIN, "sim", "strategy")
+    needed = (*MAIN, "sim", *([] if options.html else ["strategy"]))
     absent = [f"--{key.replace('_', '-')}" for key in needed if getattr(options, key) is None]
     if absent:
         parser.error(f"these are needed, too, or --row: {', '.join(absent)}")
     by_name = {strategy.name: strategy for strategy in study.strategies}
-    if options.strategy not in by_name:
+    if options.strategy is not None and options.strategy not in by_name:
         parser.error(f"--strategy: {options.strategy!r}; allowed: {', '.join(by_name)}")
 
-    strategy, sim = by_name[options.strategy], int(options.sim)
+    sim = int(options.sim)
     condition = cli.condition(options, study)
-    data = simulate(study.seed, condition, sim).data
+    simulated = simulate(study.seed, condition, sim)
+    data = simulated.data
     if options.save:
         with tables.atomic(options.save) as temporary:
             data.to_frame().to_csv(temporary, index=False)
+    if options.html:
+        written = page(study, condition, sim, simulated, argv)
+        with tables.atomic(options.html) as temporary:
+            temporary.write_text(written, encoding="utf-8")
+    if options.strategy is None:
+        return 0
+    strategy = by_name[options.strategy]
     if options.pdb:
         try:
             pdb.runcall(strategies.load(strategy.family).fit, data, strategy.options)
@@ -98,6 +115,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     shown = ["fit_success", *tables.FIT.names]
     print("\n".join(f"{key}: {row[key]}" for key in shown if row.get(key) not in (None, "")))
     return 0 if options.table is None else compare(row, options.table, study)
+
+
+def page(
+    study: Study, condition: Condition, sim: int, simulated: Simulated, argv: Sequence[str] | None
+) -> str:
+    """The page of the dataset and the fits of all strategies."""
+    from rmsweep.report import dataset_page, words
+    from rmsweep.report.fitted import Fitted
+
+    data = simulated.data
+    case = Fitted(
+        data=data,
+        terms=data.terms,
+        groups=tuple(map(str, range(1, data.n_groups + 1))),
+        group=data.group,
+        strategies=study.strategies,
+        rows=tuple(rerun.refit_all(study, condition, sim)),
+        truth=simulated.betas,
+    )
+    levels = [words.of_level(axis.name, condition.levels[axis.name]) for axis in study.axes]
+    sizes = words.counted(int(case.sizes.min()), "row")
+    if case.sizes.min() < case.sizes.max():
+        sizes = f"{case.sizes.min():,} to {case.sizes.max():,} rows"
+    constant = f"Constant within groups: {', '.join(data.group_level)}"
+    command = ["python", "scripts/rerun_replication.py"]
+    origin = dataset_page.Origin(
+        source=f"simulated, replication {sim} of study “{study.name}”",
+        model=data.formula,
+        response=data.response,
+        read=[
+            f"Condition: {', '.join(levels)}",
+            f"{words.counted(data.n_groups, 'group')}, {sizes} each",
+            *([constant] if data.group_level else []),
+        ],
+        command=shlex.join([*command, *(sys.argv[1:] if argv is None else argv)]),
+        versions=study_versions(study, installed_r_versions),
+    )
+    formulas = [strategies.as_formula(data, strategy) for strategy in study.strategies]
+    return dataset_page.html(case, formulas, origin)
 
 
 def list_failed(table: Path, n_rows: int) -> int:

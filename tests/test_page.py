@@ -5,128 +5,23 @@ from __future__ import annotations
 import base64
 import re
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from PIL import Image
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from browser import APPEARANCES, STRANGE, Page
 from pages import ODD, a_study, write_page
 from rmsweep.report import page, words
 
 pytestmark = pytest.mark.slow
 
-DEADLINE = 60.0
-"""Seconds after which a test gives up; a page takes one or two."""
-AXE = Path(__file__).parent / "axe" / "axe.min.js"
-ARGUMENTS = (
-    *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"),
-    *("--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1280,1000", "--disable-gpu"),
-)
 LABEL = re.compile(r"(?P<analysis>\S+), (?P<condition>.+): (?P<value>\S+) \(MCSE (?P<mcse>\S+)\)")
-STRANGE = re.compile(r"\b(NaN|undefined|null|Infinity|\[object)\b")
-
-
-class Page:
-    """The page in a browser of its own."""
-
-    def __init__(self, path: Path, downloads: Path) -> None:
-        options = Options()
-        options.binary_location = "/usr/bin/chromium"
-        for argument in ARGUMENTS:
-            options.add_argument(argument)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-        self.address, self.downloads = path.as_uri(), downloads
-        self.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
-
-    def cdp(self, command: str, **parameters: Any) -> Any:
-        """Give the browser a command of its own protocol."""
-        return self.driver.execute_cdp_cmd(command, parameters)
-
-    def run(self, script: str, *arguments: Any) -> Any:
-        """Run a script in the page."""
-        return self.driver.execute_script(script, *arguments)
-
-    def until(self, condition: Callable[[], Any]) -> Any:
-        """Wait for a condition; fail if it does not come true."""
-        end = time.monotonic() + DEADLINE
-        while not (found := condition()):
-            assert time.monotonic() < end, self.console()
-            time.sleep(0.02)
-        return found
-
-    def drawn(self) -> None:
-        """Wait until all is drawn."""
-        self.until(lambda: self.run("return document.documentElement.dataset.page") == "drawn")
-
-    def open(self, hash_: str = "", path: Path | None = None) -> None:
-        """Open the page anew."""
-        self.driver.get("about:blank")
-        self.driver.get((path.as_uri() if path else self.address) + hash_)
-        self.drawn()
-
-    def set(self, name: str, value: str) -> None:
-        """Choose an option, as a user does."""
-        script = """
-            const select = document.getElementById(arguments[0]);
-            const options = [...select.options].filter((it) => !it.disabled);
-            if (!options.some((it) => it.value === arguments[1])) throw Error("no such option");
-            select.value = arguments[1];
-            select.dispatchEvent(new Event("change", {bubbles: true}));
-        """
-        self.run(script, name, value)
-        self.drawn()
-
-    def options(self, name: str) -> list[str]:
-        """The options that can be chosen."""
-        script = """return [...document.getElementById(arguments[0]).options]
-            .filter((it) => !it.disabled).map((it) => it.value)"""
-        found: list[str] = self.run(script, name)
-        return found
-
-    def marks(self, chart: str = "explorer") -> list[str]:
-        """What the points of a chart say of themselves."""
-        script = """return [...document.querySelectorAll(`#${arguments[0]} path[aria-label]`)]
-            .map((it) => it.getAttribute("aria-label")).filter((it) => it)"""
-        found: list[str] = self.run(script, chart)
-        return found
-
-    def numbers(self) -> dict[tuple[str, str], float]:
-        """The values in the main chart, by analysis and condition."""
-        found = {}
-        for label in self.marks():
-            parts = LABEL.fullmatch(label)
-            assert parts, label
-            text = parts["value"].replace("−", "-")
-            value = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
-            found[parts["analysis"], parts["condition"]] = value
-        assert len(found) == len(self.marks())
-        return found
-
-    def click(self, name: str) -> None:
-        """Click on something."""
-        self.driver.find_element(By.ID, name).click()
-
-    def download(self, button: str, name: str) -> Path:
-        """Click on a button; give the file that it downloads."""
-        path = self.downloads / f"paged-{name}"
-        path.unlink(missing_ok=True)
-        self.click(button)
-        self.until(path.exists)
-        return path
-
-    def console(self) -> list[str]:
-        """What the browser complained of since it was asked last."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +57,19 @@ def measured(folder: Path) -> pd.DataFrame:
     return frame.assign(condition=parts[0] + ", " + parts[1] + ", " + parts[2])
 
 
+def numbers(opened: Page) -> dict[tuple[str, str], float]:
+    """The values in the main chart, by analysis and condition."""
+    found = {}
+    for label in opened.marks():
+        parts = LABEL.fullmatch(label)
+        assert parts, label
+        text = parts["value"].replace("−", "-")
+        value = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+        found[parts["analysis"], parts["condition"]] = value
+    assert len(found) == len(opened.marks())
+    return found
+
+
 def expected(measured: pd.DataFrame, measure: str, **chosen: Any) -> dict[tuple[str, str], float]:
     """The values of a measure, by analysis and condition."""
     rows = measured[(measured["measure"] == measure) & measured["value"].notna()]
@@ -175,7 +83,7 @@ def expected(measured: pd.DataFrame, measure: str, **chosen: Any) -> dict[tuple[
 
 def assert_shown(opened: Page, wanted: dict[tuple[str, str], float]) -> None:
     """The chart shows these values, to the digits that it has, and no others."""
-    shown = opened.numbers()
+    shown = numbers(opened)
     assert shown.keys() == wanted.keys()
     for key, value in wanted.items():
         assert shown[key] == pytest.approx(value, rel=6e-4, abs=1e-9), key
@@ -215,10 +123,10 @@ def test_every_control_shows_the_numbers_of_the_table(opened: Page, measured: pd
         chosen = {axis: float(level), "term": "IV3", "fits": "all"}
         assert_shown(opened, expected(measured, "coverage", **chosen))
     opened.set("columns", "")
-    assert len(opened.numbers()) == 2 * 4
+    assert len(numbers(opened)) == 2 * 4
     opened.driver.find_element(By.CSS_SELECTOR, "input[data-analysis=lm2]").click()
     opened.drawn()
-    assert {analysis for analysis, _ in opened.numbers()} == {"lm", "lmer", "lmer_mis"}
+    assert {analysis for analysis, _ in numbers(opened)} == {"lm", "lmer", "lmer_mis"}
     opened.open("#m=rmse_ratio&v=lmer")
     compared = expected(measured, "rmse_ratio", term="IV1", fits="all", reference="lmer")
     assert_shown(opened, compared)
@@ -303,7 +211,7 @@ def test_files_hold_what_is_shown(opened: Page, measured: pd.DataFrame) -> None:
         assert (table[f"{name}_page"] == table[name]).all()
     shown = pd.read_csv(opened.download("csv", "coverage.csv"))
     assert set(shown["measure"]) == {"coverage"}
-    assert len(shown) == len(opened.numbers())
+    assert len(shown) == len(numbers(opened))
     opened.run(
         "const it = document.querySelector('input[type=search]'); it.value = 'lm2';"
         "it.dispatchEvent(new Event('input', {bubbles: true}))"
@@ -321,6 +229,15 @@ def test_files_hold_what_is_shown(opened: Page, measured: pd.DataFrame) -> None:
     with Image.open(picture) as image:
         assert image.width > 1500
         assert image.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
+
+
+def test_a_chart_has_the_room_that_it_had_before(opened: Page) -> None:
+    width = "return document.querySelector('#explorer svg').getAttribute('width')"
+    before = opened.run(width)
+    columns = opened.run("return document.getElementById('columns').value")
+    opened.set("columns", "")
+    opened.set("columns", columns)
+    assert opened.run(width) == before
 
 
 def test_a_click_on_a_point_shows_its_condition(opened: Page) -> None:
@@ -385,40 +302,15 @@ def test_tab_reaches_every_control_in_order(opened: Page) -> None:
     assert reached == stops
 
 
-APPEARANCES = {
-    "light": {},
-    "dark": {"features": [{"name": "prefers-color-scheme", "value": "dark"}]},
-    "phone": {},
-}
-
-
 @pytest.mark.parametrize("appearance", APPEARANCES)
 def test_everybody_can_use_it(browser: Page, appearance: str) -> None:
-    browser.cdp("Emulation.setEmulatedMedia", **APPEARANCES[appearance])
-    if appearance == "phone":
-        size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-        browser.cdp("Emulation.setDeviceMetricsOverride", **size)
-    try:
+    with browser.appearing(appearance):
         browser.open()
         ground = browser.run("return getComputedStyle(document.body).backgroundColor")
         assert (ground == "rgb(255, 255, 255)") == (appearance != "dark")
-        browser.run("for (const it of document.querySelectorAll('details')) it.open = true")
-        browser.run(AXE.read_text())
-        script = """const done = arguments[arguments.length - 1];
-            axe.run(document, {resultTypes: ["violations"]}).then((found) => done(
-                found.violations.filter((it) => ["serious", "critical"].includes(it.impact))
-                    .map((it) => [it.id, it.help, it.nodes.map((node) => node.html)])))"""
-        assert browser.driver.execute_async_script(script) == []
-        wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert browser.run(wide) <= 0
-        smallest = """return Math.min(...[...document.querySelectorAll(".chart text")]
-            .map((it) => parseFloat(getComputedStyle(it).fontSize)))"""
-        assert browser.run(smallest) >= 12
+        browser.can_be_used_by_all()
         assert browser.marks()
         assert browser.console() == []
-    finally:
-        browser.cdp("Emulation.setEmulatedMedia", features=[])
-        browser.cdp("Emulation.clearDeviceMetricsOverride")
 
 
 def test_the_theme_can_be_chosen(opened: Page) -> None:

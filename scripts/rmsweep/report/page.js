@@ -1,42 +1,6 @@
-"use strict";
-// The page: unpacks its data and libraries, and draws what the controls and the address say.
+// The page of a study: draws what the controls and the address say.
 (async () => {
-  const byId = (id) => document.getElementById(id);
-  const root = document.documentElement;
-  const NARROW = 600;
   const Z95 = 1.959963984540054;
-
-  async function unpack(id) {
-    const bytes = Uint8Array.from(atob(byId(id).textContent), (c) => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Response(stream).text();
-  }
-
-  function run(code) {
-    const script = document.createElement("script");
-    script.textContent = code;
-    document.head.append(script);
-    script.remove();
-  }
-
-  let working = 0;
-  // for tests: whether all that is to be drawn is drawn
-  async function busy(work) {
-    working += 1;
-    root.dataset.page = "drawing";
-    try {
-      return await work();
-    } finally {
-      working -= 1;
-      if (!working) root.dataset.page = "drawn";
-    }
-  }
-
-  const element = (name, properties = {}, ...children) => {
-    const made = Object.assign(document.createElement(name), properties);
-    made.append(...children);
-    return made;
-  };
 
   await busy(async () => {
     const [vega, tables, text] = await Promise.all(
@@ -48,7 +12,6 @@
   });
 
   function start(D) {
-    const narrow = () => root.clientWidth < NARROW;
     const column = (place) => D.columns[place];
     const axisOf = Object.fromEntries(D.axes.map((axis, place) => [axis.name, { ...axis, place }]));
     const several = D.axes.filter((axis) => axis.levels.length > 1).map((axis) => axis.name);
@@ -58,16 +21,6 @@
 
     // ---- numbers and texts -------------------------------------------------------------------
 
-    const minus = (text) => text.replace("-", "−");
-    const trimmed = (value, digits) => String(Number(value.toPrecision(digits)));
-    function shown(value, kind, digits = 4) {
-      if (value === null) return "–";
-      if (kind === "rate") return minus(`${trimmed(100 * value, digits)}%`);
-      return minus(trimmed(value, digits) + (kind === "percent" ? "%" : ""));
-    }
-    const listed = (items) =>
-      items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`;
-    const whole = (number) => number.toLocaleString("en");
     const level = (c, axis) => D.conditions[c][axisOf[axis].place];
     const header = (c, axis) => axisOf[axis].headers[level(c, axis)];
     const told = several.length ? several : D.axes.map((axis) => axis.name);
@@ -250,26 +203,6 @@
 
     // ---- controls ----------------------------------------------------------------------------
 
-    function options(select, items, value) {
-      const groups = new Map();
-      select.replaceChildren();
-      for (const item of items) {
-        const option = element("option", { value: item.value, textContent: item.text });
-        option.disabled = Boolean(item.disabled);
-        let parent = select;
-        if (item.group) {
-          if (!groups.has(item.group)) {
-            groups.set(item.group, element("optgroup", { label: item.group }));
-            select.append(groups.get(item.group));
-          }
-          parent = groups.get(item.group);
-        }
-        parent.append(option);
-      }
-      select.value = value;
-      select.disabled = items.length < 2;
-    }
-
     const hidden = (id, away) => {
       byId(id).closest(".control").hidden = away;
     };
@@ -370,7 +303,7 @@
               "label",
               { title: strategy.label },
               box,
-              swatch(place),
+              swatch(strategy, place),
               element("span", {}, `${strategy.label} (${strategy.name})`),
             ),
           );
@@ -382,30 +315,6 @@
         D.conditions.map((_, c) => ({ value: String(c), text: conditionText(c) })),
         S.k,
       );
-    }
-
-    function swatch(place) {
-      const size = 12;
-      const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-      svg.setAttribute("viewBox", "-1.25 -1.25 2.5 2.5");
-      svg.setAttribute("width", size);
-      svg.setAttribute("height", size);
-      svg.setAttribute("aria-hidden", "true");
-      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-      const known = {
-        circle: "M-1,0A1,1 0 1 0 1,0A1,1 0 1 0 -1,0Z",
-        square: "M-.9,-.9H.9V.9H-.9Z",
-        diamond: "M0,-1.1L1.1,0L0,1.1L-1.1,0Z",
-        cross: "M-.35,-1H.35V-.35H1V.35H.35V1H-.35V.35H-1V-.35H-.35Z",
-        "triangle-up": "M0,-1L1,.85H-1Z",
-        "triangle-down": "M0,1L1,-.85H-1Z",
-        "triangle-left": "M-1,0L.85,-1V1Z",
-        "triangle-right": "M1,0L-.85,-1V1Z",
-      };
-      path.setAttribute("d", known[D.strategies[place].shape] || D.strategies[place].shape);
-      path.setAttribute("fill", `var(--s${place})`);
-      svg.append(path);
-      return svg;
     }
 
     function change(key, value) {
@@ -467,17 +376,7 @@
       for (const link of document.querySelectorAll("#findings a[href^='#']")) {
         link.addEventListener("click", () => byId("explore").scrollIntoView());
       }
-      let timer = 0;
-      let width = root.clientWidth;
-      addEventListener("resize", () => {
-        clearTimeout(timer);
-        timer = setTimeout(() => {
-          if (root.clientWidth !== width) {
-            width = root.clientWidth;
-            update();
-          }
-        }, 200);
-      });
+      onNewWidth(update);
       byId("svg").addEventListener("click", async () =>
         download(`${S.m}.svg`, await exported(), "image/svg+xml"),
       );
@@ -508,69 +407,7 @@
       });
     }
 
-    function copy(text, button) {
-      const label = button.dataset.label || button.textContent;
-      button.dataset.label = label;
-      const say = (said) => {
-        button.textContent = said;
-        setTimeout(() => (button.textContent = label), 1500);
-      };
-      const field = element("textarea", { value: text, className: "away", readOnly: true });
-      const byHand = () => {
-        document.body.append(field);
-        field.select();
-        const done = document.execCommand("copy");
-        field.remove();
-        button.focus();
-        say(done ? "Copied" : "Not copied: select it by hand");
-      };
-      if (navigator.clipboard) navigator.clipboard.writeText(text).then(() => say("Copied"), byHand);
-      else byHand();
-    }
-
     // ---- charts ------------------------------------------------------------------------------
-
-    const drawn = {};
-    const nothing = { values: [] };
-
-    // Vega warns of what has no values at all
-    function prune(spec) {
-      const inner = spec.spec || spec;
-      inner.layer = inner.layer.filter((layer) => {
-        const rows = spec.datasets[layer.data?.name || "points"];
-        return Object.values(layer.encoding).every(
-          (it) => it.type !== "quantitative" || rows.some((row) => Number.isFinite(row[it.field])),
-        ) && (!layer.encoding.y2 || rows.some((row) => Number.isFinite(row[layer.encoding.y2.field])));
-      });
-      return spec;
-    }
-
-    async function draw(id, spec) {
-      prune(spec);
-      drawn[id]?.finalize();
-      drawn[id] = await vegaEmbed(byId(id), spec, {
-        ...{ actions: false, ast: true, renderer: "svg" },
-        tooltip: { theme: "custom" },
-      });
-      return drawn[id].view;
-    }
-
-    function colours(literal) {
-      return D.strategies.map((it, place) => (literal ? it.light : `var(--s${place})`));
-    }
-
-    const layersOf = (spec) => (spec.spec || spec).layer;
-
-    function dress(spec, literal = false) {
-      for (const layer of layersOf(spec)) {
-        const { color, shape } = layer.encoding;
-        if (color?.scale) color.scale = { domain: names, range: colours(literal) };
-        if (shape?.scale) {
-          shape.scale = { domain: names, range: D.strategies.map((it) => it.shape) };
-        }
-      }
-      return spec;
-    }
 
     const clone = (name) => structuredClone(D.specs[name]);
 
@@ -689,7 +526,7 @@
       const enough = Math.max(beside === 1 && !list ? 620 : 420, 8 * marks);
       inner.width = Math.min(panelWidth, enough);
       inner.height = Math.max(120, Math.min(beside === 1 ? 280 : 220, Math.round(inner.width * 0.62)));
-      dress(spec, literal);
+      dress(spec, D.strategies, literal);
       const log = S.y === "log" && points.every((point) => point.y > 0 && (point.low ?? 1) > 0);
       const analysesHere = [...new Set(points.map((point) => point.place))].sort((a, b) => a - b);
       const format = { rate: "~%", percent: "~g", number: "~g" }[measure.kind];
@@ -752,15 +589,6 @@
       return spec;
     }
 
-    function wrapped(text, width) {
-      const lines = [""];
-      for (const word of text.split(" ")) {
-        if ((lines.at(-1) + word).length > width) lines.push("");
-        lines[lines.length - 1] += `${word} `;
-      }
-      return lines.map((line) => line.trim());
-    }
-
     // a figure that stands alone: title, caption, legend, the light colours
     async function exported() {
       const measure = measureOf[S.m];
@@ -813,13 +641,11 @@
       byId("explorer-caption").textContent = captionOf(measure, points);
     }
 
-    const boxWidth = (id) => byId(id).clientWidth || 500;
-
     async function drawReplications(k, t) {
       const own = D.replications[S.w];
       const places = chosen();
       const what = { error: "Estimate − truth", se: "Standard error" }[S.w];
-      const spec = dress(clone("replications"));
+      const spec = dress(clone("replications"), D.strategies);
       const points = [];
       const boxes = [];
       let n = 0;
@@ -886,7 +712,7 @@
           return { x: ends[0], x2: ends[1], y: at(ends[0]), y2: at(ends[1]) };
         };
         const whole_ = (b) => b[predictor] !== null && (constant < 0 || b[constant] !== null);
-        const spec = dress(clone("dataset"));
+        const spec = dress(clone("dataset"), D.strategies);
         const of = (person) => xs.filter((_, i) => one.of[i] === person);
         spec.datasets = {
           points: xs.map((x, i) => ({ x, y: one.y[i] })),
@@ -921,29 +747,19 @@
           "Dashed: the true line." +
           (one.terms.length > 2 ? " Other predictors are at zero." : "");
       }
-      const spec = dress(clone("forest"));
       const estimates = places
         .filter((place) => one.estimate[place][t] !== null && t < one.truth.length)
         .map((place) => {
-          const [x, low, high] = ["estimate", "ci_low", "ci_high"].map((it) => one[it][place][t]);
-          const ends = low === null ? "none" : `${shown(low, "number")} to ${shown(high, "number")}`;
-          const value = shown(x, "number");
-          const said = `${names[place]}: ${value}, interval ${ends}`;
-          return { analysis: names[place], x, low, high, ends, value, said };
+          const numbers = ["estimate", "ci_low", "ci_high"].map((it) => one[it][place][t]);
+          return estimateOf(names[place], ...numbers);
         });
       byId("forest-figure").hidden = !estimates.length;
       if (!estimates.length) return;
-      spec.datasets = { estimates, truth: t < one.truth.length ? [{ x: one.truth[t] }] : [] };
-      spec.width = Math.max(100, boxWidth("forest") - 40 - 7.5 * Math.max(...names.map((it) => it.length)));
-      spec.height = { step: 30 };
-      for (const layer of layersOf(spec)) {
-        layer.encoding.x.axis = { title: `Coefficient of ${D.terms[t]}` };
-        layer.encoding.x.scale = { zero: false };
-        if (layer.encoding.y) {
-          layer.encoding.y.scale = { domain: places.map((place) => names[place]) };
-        }
-      }
-      await draw("forest", spec);
+      await drawForest("forest", clone("forest"), D.strategies, estimates, {
+        term: D.terms[t],
+        names: places.map((place) => names[place]),
+        truth: [one.truth[t]],
+      });
       byId("forest-title").textContent = `Estimates of ${D.terms[t]} in replication ${one.sim}.`;
       const silent = places.filter((place) => !estimates.some((it) => it.analysis === names[place]));
       byId("forest-caption").textContent =
@@ -1103,36 +919,6 @@
     }
 
     // ---- theme, copying, printing ------------------------------------------------------------
-
-    function theme() {
-      const select = byId("theme");
-      const set = (value) => {
-        if (value === "system") delete root.dataset.theme;
-        else root.dataset.theme = value;
-      };
-      try {
-        select.value = localStorage.getItem("rmsweep-theme") || "system";
-      } catch {
-        select.value = "system"; // a frame may have no memory
-      }
-      if (!select.value) select.value = "system";
-      set(select.value);
-      select.addEventListener("change", () => {
-        set(select.value);
-        try {
-          localStorage.setItem("rmsweep-theme", select.value);
-        } catch {
-          // as above
-        }
-      });
-    }
-
-    for (const button of document.querySelectorAll("button[data-copy]")) {
-      button.addEventListener("click", () => copy(byId(button.dataset.copy).textContent, button));
-    }
-    addEventListener("beforeprint", () => {
-      for (const details of document.querySelectorAll("details.print")) details.open = true;
-    });
 
     theme();
     buildControls();

@@ -23,7 +23,7 @@ from rmsweep.report import data, findings, methods, specs
 from rmsweep.report.looks import GROUND
 
 FOLDER = Path(__file__).parent
-TEMPLATE, STYLE, SCRIPT = "page.html.j2", "page.css", "page.js"
+TEMPLATE, STYLE, SCRIPT, SHARED = "page.html.j2", "page.css", "page.js", "base.js"
 TABLES, LICENCES = "vendor/dataTables.min.js", "vendor/dataTables.LICENCE.txt"
 VEGA_LICENCES = "vendor/vega.LICENCES.txt"
 
@@ -112,27 +112,14 @@ def html(
         ("cite", "How to cite"),
         ("licences", "Licences"),
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    # of the page's own files, none ends a style or a script
-    packed = {
-        "vega": pack(vega()),
-        "tables": pack((FOLDER / TABLES).read_text(encoding="utf-8")),
-        "data": pack(json.dumps(shown, ensure_ascii=False, separators=(",", ":"))),
-    }
-    environment.filters["math"] = with_math
     render = partial(
-        environment.get_template(TEMPLATE).render,
+        template(TEMPLATE).render,
+        **common(SCRIPT, strategies, shown, with_tables=True),
+        start={"id": "explore", "text": "Skip to the explorer"},
         question=study.source["title"] or QUESTION,
         description=study.source["description"],
         study=study.name,
         made_with=json.dumps(dict(made_with)),
-        light=LIGHT | {f"s{k}": one["light"] for k, one in enumerate(strategies)},
-        dark=DARK | {f"s{k}": one["dark"] for k, one in enumerate(strategies)},
-        css=Markup((FOLDER / STYLE).read_text(encoding="utf-8")),
-        script=Markup((FOLDER / SCRIPT).read_text(encoding="utf-8")),
-        packed={name: Markup(content) for name, content in packed.items()},
         facts=known,
         contents=contents,
         findings=found,
@@ -146,10 +133,59 @@ def html(
         formulas=methods.FORMULAS,
         references=methods.references(study, table),
         availability=methods.availability(study),
-        licences=licences(),
     )
     room = LARGEST - len(render(figures=[]).encode())
     return render(figures=with_images(pictures, max(room, LEAST_PICTURES)))
+
+
+def template(name: str) -> jinja2.Template:
+    """One of the templates in this folder."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["math"] = with_math
+    return environment.get_template(name)
+
+
+def common(
+    script: str,
+    strategies: Sequence[Mapping[str, str]],
+    shown: Mapping[str, Any],
+    with_tables: bool = False,
+) -> dict[str, Any]:
+    """What every page has: colours, styles, scripts, libraries and their licences.
+
+    Parameters
+    ----------
+    script : str
+        The page's own one.
+    strategies : sequence of mapping
+        The looks of the analyses (`looks`).
+    shown : mapping
+        The page's data, as JSON can hold them.
+    with_tables : bool
+        Whether it has tables to sort.
+    """
+    packed = {"vega": vega(), "data": json.dumps(shown, ensure_ascii=False, separators=(",", ":"))}
+    if with_tables:
+        packed["tables"] = text_of(TABLES)
+    libraries = "Vega, Vega-Lite and vega-embed with the libraries that they need"
+    return {
+        "light": LIGHT | {f"s{k}": one["light"] for k, one in enumerate(strategies)},
+        "dark": DARK | {f"s{k}": one["dark"] for k, one in enumerate(strategies)},
+        # of the page's own files, none ends a style or a script
+        "css": Markup(text_of(STYLE)),
+        "base": Markup(text_of(SHARED)),
+        "script": Markup(text_of(script)),
+        "packed": {name: Markup(pack(text)) for name, text in packed.items()},
+        "contains": libraries + (", and DataTables" if with_tables else ""),
+        "licences": licences(with_tables),
+    }
+
+
+def text_of(name: str) -> str:
+    """The text of a file in this folder."""
+    return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def pack(text: str) -> str:
@@ -168,11 +204,10 @@ def vega() -> str:
     return f"(() => {{\n{bundle}\n}})();"
 
 
-def licences() -> str:
-    """The texts that the libraries in the page come with."""
-    parts = [("DataTables", LICENCES), ("", VEGA_LICENCES)]
-    texts = [f"{title}\n{(FOLDER / name).read_text(encoding='utf-8')}" for title, name in parts]
-    return "\n".join(texts)
+def licences(with_tables: bool) -> str:
+    """The texts that the libraries in a page come with."""
+    parts = [*([("DataTables", LICENCES)] if with_tables else []), ("", VEGA_LICENCES)]
+    return "\n".join(f"{title}\n{text_of(name)}" for title, name in parts)
 
 
 def with_images(pictures: Sequence[Picture], most: int) -> list[dict[str, Any]]:

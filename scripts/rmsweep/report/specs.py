@@ -182,28 +182,47 @@ def replications() -> Json:
     return finished(chart)
 
 
+def lines(chart: Any, **style: Any) -> Any:
+    """Straight lines from one end to the other."""
+    marked = chart.mark_rule(clip=True, aria=False, **style)
+    return marked.encode(x="x:Q", x2="x2:Q", y="y:Q", y2="y2:Q")
+
+
+def observations(chart: Any, **style: Any) -> Any:
+    """Single rows of a dataset."""
+    marked = chart.mark_circle(**{"size": 14, "opacity": 0.8, "aria": False} | style)
+    return marked.encode(x="x:Q", y=alt.Y("y:Q"))
+
+
 def dataset() -> Json:
-    """One dataset: its points, each group's line, each analysis' line and the truth."""
+    """One dataset: its points, each group's line, each analysis' line and the truth.
 
-    def lines(name: str, **style: Any) -> Any:
-        return (
-            alt.Chart(data(name))
-            .mark_rule(clip=True, aria=False, **style)
-            .encode(x="x:Q", x2="x2:Q", y="y:Q", y2="y2:Q")
-        )
-
-    points = (
-        alt.Chart(data("points"))
-        .mark_circle(color=FAINT, size=14, opacity=0.8, aria=False)
-        .encode(x="x:Q", y=alt.Y("y:Q"))
-    )
+    One of the groups may be chosen.
+    """
     chart = alt.layer(
-        lines("groups", color=FAINT, opacity=0.7),
-        points,
-        lines("analyses", strokeWidth=2.5).encode(color=colour()),
-        lines("truth", color=INK, strokeWidth=2, strokeDash=[6, 4]),
+        lines(alt.Chart(data("groups")), color=FAINT, opacity=0.7),
+        observations(alt.Chart(data("points")), color=FAINT),
+        lines(alt.Chart(data("analyses")), strokeWidth=2.5).encode(color=colour()),
+        lines(alt.Chart(data("truth")), color=INK, strokeWidth=2, strokeDash=[6, 4]),
+        observations(alt.Chart(data("chosen_points")), color=INK, size=40, opacity=1),
+        lines(alt.Chart(data("chosen")), color=INK, strokeWidth=3),
     )
     return finished(chart)
+
+
+def panels() -> Json:
+    """The same with a panel for each group, whose points and line are in one data set."""
+    layers = alt.layer(
+        lines(alt.Chart(data("analyses")), strokeWidth=1.5).encode(color=colour()),
+        lines(alt.Chart(data("truth")), color=INK, strokeWidth=1.5, strokeDash=[6, 4]),
+        observations(alt.Chart(), color=INK).transform_filter("!isValid(datum.x2)"),
+        lines(alt.Chart(), color=INK, strokeWidth=1.5).transform_filter("isValid(datum.x2)"),
+    )
+    header = alt.Header(labelAnchor="start", labelPadding=2)
+    chart = layers.facet(
+        facet=alt.Facet("group:N", sort=None, header=header), columns=1, data=data("points")
+    )
+    return finished(chart.properties(spacing=10))
 
 
 def forest() -> Json:
@@ -213,6 +232,7 @@ def forest() -> Json:
     truth = (
         alt.Chart(data("truth")).mark_rule(color=INK, strokeDash=[6, 4], aria=False).encode(x="x:Q")
     )
+    zero = alt.Chart(data("zero")).mark_rule(color=FAINT, aria=False).encode(x="x:Q")
     intervals = (
         alt.Chart(estimates)
         .mark_rule(aria=False, strokeWidth=2)
@@ -230,7 +250,7 @@ def forest() -> Json:
             tooltip=tooltip(("analysis", "Analysis"), ("value", "Estimate"), ("ends", "Interval")),
         )
     )
-    return finished(alt.layer(truth, intervals, points))
+    return finished(alt.layer(zero, truth, intervals, points))
 
 
 def finished(chart: Any) -> Json:
@@ -242,7 +262,7 @@ def finished(chart: Any) -> Json:
 
 
 def specs() -> dict[str, Json]:
-    """All charts of the page, by name."""
+    """All charts of a study's page, by name."""
     return {
         "grid": explorer(wrapped=False),
         "list": explorer(wrapped=True),
@@ -250,3 +270,8 @@ def specs() -> dict[str, Json]:
         "dataset": dataset(),
         "forest": forest(),
     }
+
+
+def of_one_dataset() -> dict[str, Json]:
+    """All charts of the page of one dataset, by name."""
+    return {"dataset": dataset(), "panels": panels(), "forest": forest()}

@@ -9,7 +9,7 @@ import itertools
 import json
 import platform
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -370,9 +370,11 @@ def python_versions() -> dict[str, str]:
     }
 
 
-def needed_packages(study: Study) -> tuple[set[str], set[str] | None]:
-    """The packages of Python and of R that the study's rows depend on; None if they need no R."""
-    own = [strategies.packages(strategy, bool(study.audit)) for strategy in study.strategies]
+def needed_packages(
+    chosen: Sequence[Strategy], audit: bool = False
+) -> tuple[set[str], set[str] | None]:
+    """The packages of Python and of R that strategies' rows depend on; None if they need no R."""
+    own = [strategies.packages(strategy, audit) for strategy in chosen]
     of_r = [r_packages for _, r_packages in own if r_packages is not None]
     in_python = set(itertools.chain.from_iterable(packages for packages, _ in own))
     return in_python, set(itertools.chain.from_iterable(of_r)) if of_r else None
@@ -380,7 +382,7 @@ def needed_packages(study: Study) -> tuple[set[str], set[str] | None]:
 
 def needed_programs(study: Study) -> set[str]:
     """The programs whose versions the study's rows depend on."""
-    packages, r_packages = needed_packages(study)
+    packages, r_packages = needed_packages(study.strategies, bool(study.audit))
     r_programs = set() if r_packages is None else {"R", "R_BLAS", *r_packages}
     return {*PYTHON_PROGRAMS, *packages, *r_programs}
 
@@ -397,7 +399,16 @@ def study_versions(
         Gives the versions of R, its BLAS and some packages: `installed_r_versions`, or what is
         loaded in this process (`rmsweep.r.versions`).
     """
-    packages, r_packages = needed_packages(study)
+    return program_versions(study.strategies, ask_r, bool(study.audit))
+
+
+def program_versions(
+    chosen: Sequence[Strategy],
+    ask_r: Callable[[tuple[str, ...]], Mapping[str, str]],
+    audit: bool = False,
+) -> dict[str, str]:
+    """Versions of all programs that some strategies use; see `study_versions`."""
+    packages, r_packages = needed_packages(chosen, audit)
     found = python_versions() | {package: version_of(package) for package in packages}
     if r_packages is not None:
         found = found | dict(ask_r(tuple(sorted(r_packages))))

@@ -61,10 +61,15 @@ def levels_of(path: Path, number: int) -> dict[str, str]:
 
 def refit(study: Study, condition: Condition, sim: int, strategy: Strategy) -> Row:
     """Simulate and fit, as a job of the sweep does, and give the one row, as in the tables."""
-    alone = replace(study, strategies=(strategy,), audit=0.0)
+    return refit_all(replace(study, strategies=(strategy,)), condition, sim)[0]
+
+
+def refit_all(study: Study, condition: Condition, sim: int) -> list[Row]:
+    """The same with all strategies of a study: one row each."""
+    alone = replace(study, audit=0.0)
     shard = run_block(alone, Block(condition, range(sim, sim + 1)))
-    row: Row = identified(shard, alone, condition).to_pylist()[0]
-    return row
+    rows: list[Row] = identified(shard, alone, condition).to_pylist()
+    return rows
 
 
 def differences(row: Row, path: Path) -> list[str] | None:
