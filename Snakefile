@@ -23,13 +23,11 @@ if STUDY.precision:  # a workflow with checkpoints is planned in another way
 
 
 onstart:
-    lock.hold(NAME)
-    check_programs()
-    lift_job_rate_limit()
+    begin()
 
 
 onsuccess:
-    verify()
+    end()
 
 
 rule all:

@@ -16,13 +16,12 @@ from rmsweep import cli
 cli.begin(__name__)
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from rmsweep.claims.post import CLAIMS
 from rmsweep.claims.table import NEEDED, assess, needed_measures
 from rmsweep.config import read_study
-from rmsweep.sweep import tables
+from rmsweep.sweep import csv_files, tables
 from rmsweep.sweep.provenance import MEASURES, measures_identity
 
 
@@ -67,7 +66,7 @@ def write(table: pa.Table, paths: Sequence[Path], identity: dict[str, str]) -> N
                 kept = table.replace_schema_metadata(identity)
                 pq.write_table(kept, temporary, compression="zstd")
             else:
-                pyarrow.csv.write_csv(table, temporary)
+                csv_files.write(table, temporary)
 
 
 if __name__ == "__main__":

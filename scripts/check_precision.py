@@ -18,12 +18,11 @@ cli.begin(__name__)
 
 import json
 
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from rmsweep.config import read_study
 from rmsweep.measures.precision import look
-from rmsweep.sweep import tables
+from rmsweep.sweep import csv_files, tables
 from rmsweep.sweep.provenance import LOOKS, measures_identity, table_identity
 
 
@@ -64,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if path.suffix == ".parquet":
                 pq.write_table(rows.replace_schema_metadata(identity), temporary)
             else:
-                pyarrow.csv.write_csv(rows, temporary)
+                csv_files.write(rows, temporary)
     reached = sum(rows["precision_reached"].to_pylist())
     print(f"{reached} of {len(rows)} conditions have reached the precision")
     return 0

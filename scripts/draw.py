@@ -1,4 +1,4 @@
-"""Draw the figures of a study from its merged table, as PNG and SVG."""
+"""Draw the figures of a study from its merged table, as PNG and SVG, and as PDF if asked."""
 
 from __future__ import annotations
 
@@ -174,6 +174,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="AXIS=LEVEL",
         help="condition of the zip plot; default, the middle of the x axis, the first rows",
     )
+    parser.add_argument(
+        "--pdf",
+        action="store_true",
+        help="write PDF files, too; those that are there are drawn anew in any case",
+    )
     parser.add_argument("--jobs", type=cli.whole(1), default=1, help="figures to draw at a time")
     options = parser.parse_args(argv)
 
@@ -189,10 +194,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = options.strategies, options.reference, layout, options.terms, options.at, post
     wish = Wish(table, View.of(fits.study, *chosen), options.scale or ("linear" if post else "log"))
     # a study's own figures are those without wishes: the next run draws them anew
-    wishes = vars(options).keys() - {"fits", "output", "only", "jobs"}
+    wishes = vars(options).keys() - {"fits", "output", "only", "pdf", "jobs"}
     asked = [name for name in sorted(wishes) if getattr(options, name) != parser.get_default(name)]
     made_with = provenance.figure_identity(fits.study, fits.made_with, " ".join(asked))
-    one = partial(draw_one, wish, folder, made_with)
+    one = partial(draw_one, wish, folder, made_with, options.pdf)
     fork = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(options.jobs, len(wanted)), fork) as pool:
         try:
@@ -205,11 +210,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def draw_one(wish: Wish, folder: Path, made_with: Mapping[str, str], name: str) -> set[Path]:
+def draw_one(
+    wish: Wish, folder: Path, made_with: Mapping[str, str], pdf: bool, name: str
+) -> set[Path]:
     """Draw one figure, slice by slice; give the files."""
     drawn: set[Path] = set()
     for part, figure in FIGURES[name](wish, name):
         paths = names.paths(folder, name, [part])
+        # one that somebody asked for earlier must not show an older study than the others
+        as_pdf = paths[0].with_suffix(".pdf")
+        paths += [as_pdf] if pdf or as_pdf.exists() else []
         style.save(figure, paths, made_with)
         drawn.update(paths)
     return drawn
@@ -220,7 +230,7 @@ def remove_others(folder: Path, drawn: Collection[Path]) -> None:
     for path in sorted(folder.rglob("*.svg")):
         with suppress(ValueError):  # not one of ours
             if path not in drawn and "drawn_by" in provenance.made_with(path):
-                for kind in names.KINDS:
+                for kind in (*names.KINDS, "pdf"):
                     path.with_suffix(f".{kind}").unlink(missing_ok=True)
                 with suppress(OSError):  # others are still there
                     path.parent.rmdir()

@@ -15,13 +15,12 @@ from rmsweep import cli
 
 cli.begin(__name__)
 
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from rmsweep.config import read_study
 from rmsweep.errors import UsageError
 from rmsweep.measures.table import performance, schema
-from rmsweep.sweep import tables
+from rmsweep.sweep import csv_files, tables
 from rmsweep.sweep.provenance import measures_identity
 
 
@@ -56,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 kept = columns.with_metadata(identity)
                 writer = pq.ParquetWriter(temporary, kept, compression="zstd")
             else:
-                writer = pyarrow.csv.CSVWriter(temporary, columns)
+                writer = csv_files.Writer(temporary, columns)
             writers.append(stack.enter_context(writer))
         for rows in performance(study, options.fits, options.coefs):
             for writer in writers:

@@ -1,6 +1,11 @@
 """Show a study's progress: finished, missing and damaged cells, failed fits, and the time left.
 
-It only reads the shards, so it can be used during a run, from any machine that sees the folder.
+A study is named by its folder of results, or as for Snakemake, with the keys that a run had:
+
+    python scripts/status.py results/config
+    python scripts/status.py --configfile config/config.yaml --config engine=native
+
+This only reads the shards, so it can be used during a run, from any machine that sees the folder.
 Exit code 0: all cells are done; 1: some are not.
 """
 
@@ -18,8 +23,8 @@ from rmsweep import cli
 
 cli.begin(__name__)
 
-from rmsweep.config import read_study
-from rmsweep.sweep import progress
+from rmsweep.config import DEFAULT_STUDY, read_overridden
+from rmsweep.sweep import progress, results
 from rmsweep.sweep.judge import Judge
 
 CLEAR = "\x1b[H\x1b[J"
@@ -43,7 +48,17 @@ def seconds(text: str) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; print the state, once or until all is done."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--config", required=True, help="the study's configuration file")
+    parser.add_argument("results", type=Path, nargs="?", help="the study's folder of results")
+    parser.add_argument(
+        "--configfile", type=Path, nargs="+", default=[], metavar="FILE", help="the study's files"
+    )
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="keys that come last, as a run had them; a file is taken for one of --configfile",
+    )
     parser.add_argument(
         "--cells", type=Path, help="folder of the shards; default results/{study}/cells"
     )
@@ -57,8 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
 
-    study = read_study(options.config)
-    cells = options.cells or Path("results", study.name, "cells")
+    keys = [word for word in options.config if "=" in word and not Path(word).exists()]
+    files = options.configfile + [Path(word) for word in options.config if word not in keys]
+    if options.results is None:
+        study = read_overridden(files or [DEFAULT_STUDY], keys)
+    elif keys or files:
+        parser.error(f"{options.results} says which study it is; allowed beside it: no --config")
+    else:
+        study = results.study_of(options.results)
+    cells = options.cells or (options.results or Path("results", study.name)) / "cells"
     monitor = progress.Monitor(study, cells)
     state = monitor.look()
     while options.watch is not None and not state.complete:

@@ -612,6 +612,23 @@ def test_pictures_have_256_colours(tmp_path: Path) -> None:
         assert round(picture.info["dpi"][0]) == style.DPI
 
 
+def test_pdf_files_are_drawn_if_asked_and_never_older_than_the_others(tmp_path: Path) -> None:
+    table = write_fits(tmp_path / "fits.parquet")
+    command = [str(table), "--only", "size"]
+    assert draw.main(command) == 0
+    path = tmp_path / "figures" / "size.pdf"
+    assert not path.exists()
+    assert draw.main([*command, "--pdf"]) == 0
+    content = path.read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert b"/CreationDate" not in content
+    assert b"/Type3" not in content, "a font that journals refuse"
+    assert b'"study"' in content
+    path.write_text("of an older study")
+    assert draw.main(command) == 0
+    assert path.read_bytes() == content
+
+
 def test_names_are_known_without_what_draws() -> None:
     assert set(draw.FIGURES) == set(names.NAMES)
     code = "import sys, rmsweep.figures.names; print('matplotlib' in sys.modules)"

@@ -202,6 +202,34 @@ def test_command_line(finished: Checkout) -> None:
 
 
 @pytest.mark.slow
+def test_a_study_by_its_folder_or_by_the_keys_of_its_run(finished: Checkout) -> None:
+    last = "tiny: 10 of 10 datasets done (100.0%); 0 of 40"
+    by_folder = finished.run("status", "results/tiny")
+    assert by_folder.returncode == 0, by_folder.stderr
+    assert by_folder.stdout.splitlines()[-1].startswith(last)
+    # the run's own record is a configuration; tables say the same
+    again = finished.run("status", "--configfile", "results/tiny/study.json")
+    assert again.stdout == by_folder.stdout
+    (finished.results() / "study.json").unlink()
+    assert finished.run("status", "results/tiny").stdout == by_folder.stdout
+
+    keys = ["sigma=[1,4]", "study=tiny"]
+    for files in (
+        ["--configfile", "config/tiny.yaml", "--config"],
+        ["--config", "config/tiny.yaml"],
+    ):
+        other = finished.run("status", *files, *keys)
+        assert other.returncode == 1
+        assert "5 of 10 datasets done (50.0%); 5 missing" in other.stdout
+
+    for words in (["results/tiny", "--config", "a=1"], ["results"], ["--config", "sims=1"]):
+        refused = finished.run("status", *words)
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("error: ")
+        assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
 def test_watching_in_a_terminal(finished: Checkout) -> None:
     path = finished.shards()[0]
     away = path.rename(finished.root / "away")

@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -73,6 +74,49 @@ def test_everything_is_made(reference: Checkout) -> None:
     assert reference.table("claims_by_condition").num_rows
     assert len(list((reference.results() / "figures").glob("*.svg"))) == len(NAMES)
     assert (reference.results() / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_the_end_of_a_run_says_where_the_results_are(finished: Checkout) -> None:
+    (finished.results() / "report.html").unlink()
+    output = finished.snakemake("--cores", "1", "--configfile", "config/tiny.yaml")
+    lines = [line for line in output.splitlines() if "results/tiny" in line]
+    assert lines[-3:] == [
+        "tables:  results/tiny/ (claims, claims_by_condition, coefs, fits, performance, timings)",
+        f"figures: results/tiny/figures/ ({len(NAMES)}, as PNG and SVG)",
+        "page:    results/tiny/report.html",
+    ]
+
+
+READ_BY_R = """
+for (file in commandArgs(TRUE)) {
+  rows <- read.csv(file)
+  kinds <- vapply(rows, function(column) class(column)[1], "")
+  count <- function(column) if (is.logical(column)) sum(column, na.rm = TRUE) else 0L
+  cat(paste(basename(file), nrow(rows), names(rows), kinds, vapply(rows, count, 0L)), sep = "\\n")
+}"""
+
+
+def test_base_r_reads_every_csv_file(reference: Checkout) -> None:
+    files = sorted([*reference.results().glob("*.csv"), *reference.results().glob("*.csv.gz")])
+    assert len(files) == 6
+    command = ["Rscript", "--vanilla", "-e", READ_BY_R, *map(str, files)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    expected = []
+    for file in files:
+        table = pq.read_table(file.with_name(file.name.partition(".")[0] + ".parquet"))
+        for field, column in zip(table.schema, table.columns, strict=True):
+            true = 0
+            # what is empty everywhere has no other type
+            empty = set(column.to_pylist()) <= {None, ""}
+            if empty or pa.types.is_boolean(field.type):
+                kind, true = "logical", column.to_pylist().count(True)
+            elif pa.types.is_string(field.type):
+                kind = "character"
+            else:
+                whole = all(value % 1 == 0 for value in column.drop_null().to_pylist())
+                kind = "integer" if whole else "numeric"
+            expected.append(f"{file.name} {len(table)} {field.name} {kind} {true}")
+    assert said.splitlines() == expected
 
 
 @pytest.mark.parametrize(

@@ -168,12 +168,34 @@ def read_study(source: str) -> Study:
     """
     if source.lstrip().startswith("{"):
         return _from_json(source)
-    path = Path(source)
-    config = settings.load(path)
+    return read_overridden([Path(source)], [])
+
+
+def read_overridden(files: Sequence[Path], words: Iterable[str]) -> Study:
+    """Read a study as ``snakemake --configfile FILES --config WORDS`` does.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Configuration files; the last one names the study and has its folder.
+    words : iterable of str
+        ``key=value``, which come last.
+
+    Raises
+    ------
+    ConfigError
+        If a file can't be read, a word has no key, or the study has something wrong.
+    """
+    found = read_settings(files, {})
+    for word in words:
+        key, given, text = word.partition("=")
+        if not given:
+            refuse("--config", word, "key=value")
+        found[key] = text if key == "study" else settings.value(text)
     try:
-        return load_study(config, path.stem, path.parent)
+        return load_study(found, files[-1].stem, files[-1].parent)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{files[-1]}: {error}") from None
 
 
 def one_line(study: Study) -> str:

@@ -21,11 +21,11 @@ from rmsweep.design import Block, parse_sims
 from rmsweep.errors import UserError
 from rmsweep.figures import names as figure_names
 from rmsweep.strategies import is_file
-from rmsweep.sweep import lock, looks
+from rmsweep.sweep import lock, looks, results
 from rmsweep.sweep.judge import Judge
 from rmsweep.sweep.provenance import needed_programs, table_identity
 from snakemake.exceptions import WorkflowError
-from snakemake.settings.types import DeploymentMethod
+from snakemake.settings.types import DeploymentMethod, Quietness
 
 
 def on_cluster():
@@ -164,10 +164,29 @@ def due(*patterns):
     return outdated
 
 
+def made_by_this_run():
+    """All that the jobs of this run make, or made earlier."""
+    return sorted({str(path) for job in workflow.dag.jobs for path in job.output})
+
+
+def begin():
+    """Begin a run, before its first job."""
+    lock.hold(NAME)
+    check_programs()
+    lift_job_rate_limit()
+    results.record(STUDY, Path(RESULTS))
+
+
+def end():
+    """End a run that went well: verify what it made, and say where it is."""
+    verify()
+    if Quietness.ALL not in workflow.output_settings.quiet:
+        print(*results.in_words(made_by_this_run()), sep="\n", file=sys.stderr)
+
+
 def verify():
     """Refuse to end well unless all that is there was made by the study as it is now."""
-    paths = {str(path) for job in workflow.dag.jobs for path in job.output}
-    found = {path: JUDGE.outdated(path) for path in sorted(paths)}
+    found = {path: JUDGE.outdated(path) for path in made_by_this_run()}
     found = {path: reason for path, reason in found.items() if reason}
     if found:
         path, reason = next(iter(found.items()))

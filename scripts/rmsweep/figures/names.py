@@ -25,6 +25,7 @@ WHOLE = ("nested_loop",)
 POST = (*METRICS, "convergence", "coefficients", "grid")
 """Those that the post has, too."""
 KINDS = ("png", "svg")
+"""What the workflow makes of each figure."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ THEME: Any = {
     "grid.linewidth": 0.6,
     "hatch.linewidth": 0.5,
     "svg.hashsalt": "rmsweep",
+    # TrueType: journals refuse the usual Type 3
+    "pdf.fonttype": 42,
 }
 # what a user's matplotlibrc says is for figures of the user's own
 matplotlib.rcdefaults()
@@ -165,15 +167,19 @@ def save(figure: Figure, paths: Iterable[Path], made_with: Mapping[str, str]) ->
     ----------
     figure : matplotlib.figure.Figure
     paths : iterable of Path
-        Files to write: .png, .svg.
+        Files to write: .png, .svg, .pdf.
     made_with : mapping of str to str
-        What an SVG says of how it was made (`rmsweep.sweep.provenance.figure_identity`).
+        What SVG and PDF say of how they were made (`rmsweep.sweep.provenance.figure_identity`).
     """
-    metadata = {"Date": None, "Description": json.dumps(made_with)}
+    description = json.dumps(made_with)
+    metadata = {
+        ".svg": {"Date": None, "Description": description},
+        ".pdf": {"CreationDate": None, "Keywords": description},
+    }
     for path in paths:
         with atomic(path) as temporary:
-            if path.suffix == ".svg":
-                figure.savefig(temporary, format="svg", dpi=DPI, metadata=metadata)
+            if own := metadata.get(path.suffix):
+                figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=own)
             else:
                 in_palette(figure).save(temporary, format="png", dpi=(DPI, DPI), optimize=True)
 

@@ -12,13 +12,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from rmsweep import plan
 from rmsweep.design import Block, Condition, Study
 from rmsweep.errors import UserError
-from rmsweep.sweep import looks, tables
+from rmsweep.sweep import csv_files, looks, tables
 from rmsweep.sweep.content import DamagedError
 from rmsweep.sweep.provenance import describe_missing, needed_programs, table_identity
 from rmsweep.sweep.shard import OutdatedError, Shards
@@ -197,7 +196,7 @@ def open_table(path: Path, study: Study, metadata: dict[str, str]) -> Iterator[S
             file = stack.enter_context(temporary.open("wb"))
             # neither name nor time: the same rows are the same bytes
             stream = GzipFile("", "wb", COMPRESSION, file, mtime=0)
-            writer = pyarrow.csv.CSVWriter(stack.enter_context(stream), schema)
+            writer = csv_files.Writer(stack.enter_context(stream), schema)
             stack.enter_context(writer)
         waiting: list[pa.Table] = []
 
