@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from rmsweep import formula, like
 from rmsweep.config import load_study
+from rmsweep.data.pieces import STEM
 from rmsweep.errors import UsageError
 from rmsweep.settings import parse
 from rmsweep.sweep import tables
@@ -56,8 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     name = options.output or Path("config", f"{options.data.stem}.yaml")
-    if name.suffix not in (".yaml", ".yml"):
-        raise UsageError(f"--output: {name} is not allowed; allowed: a .yaml file")
+    if name.suffix not in (".yaml", ".yml") or not STEM.fullmatch(name.stem):
+        raise UsageError(
+            f"--output: {name} is not allowed; allowed: a .yaml file whose name is up to 40 "
+            "letters, digits and . _ -, a letter first"
+        )
     file = cli.output(name.with_suffix(".parquet"))
     cli.refuse_overwriting([options.data], [options.output, file])
     model = formula.model(cli.table(options), options.formula, options.group)

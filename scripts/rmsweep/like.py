@@ -29,6 +29,7 @@ SHARES = (0.5, 0.75, 1.0, 1.5, 2.0)
 TIMES = (0.5, 1.0, 2.0, 4.0)
 """Numbers of rows by default, in units of the data's."""
 CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+LONGEST_TITLE = 200
 N_SIMS = 1000
 TARGET = 0.8
 
@@ -236,7 +237,8 @@ def _lines(
     yield f"#   {command}"
     yield f"# from the estimates of {found.as_formula}"
     yield "# by REML. All numbers can be edited. docs/power.md explains the study."
-    yield f"title: {quoted(f'How many groups by {group} does it take to find {name}?')}"
+    title = CONTROL.sub(" ", f"How many groups by {group} does it take to find {name}?")
+    yield f"title: {quoted(title[:LONGEST_TITLE])}"
     yield "description: >-"
     yield f"  Datasets like {path.name}, analysed in several ways: their coefficients, variances"
     yield "  and predictors are those of the data."

@@ -43,9 +43,10 @@ def cross_level(X: Array, groups: NDArray[np.int64]) -> list[bool]:
         False where a column is determined for want of rows alone.
     """
     sizes = np.bincount(groups)
-    means = np.column_stack([np.bincount(groups, column) / sizes for column in X.T])
-    order = np.argsort(groups, kind="stable")
-    deviations = (X - means[groups])[order]
+    deviations = np.empty(X.shape)
+    for k, column in enumerate(X.T):
+        deviations[:, k] = column - (np.bincount(groups, column) / sizes)[groups]
+    deviations = deviations[np.argsort(groups, kind="stable")]
     parts = np.split(deviations, np.cumsum(sizes)[:-1])
     smallest = CONSTANT * np.ptp(X, axis=0)
     kept: list[int] = []
