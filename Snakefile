@@ -39,5 +39,6 @@ rule all:
         performance(),
         claims(),
         claims("claims_by_condition"),
+        sample_sizes(),
         figures(),
         page(),

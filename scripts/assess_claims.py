@@ -15,13 +15,11 @@ from rmsweep import cli
 
 cli.begin(__name__)
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rmsweep.claims.post import CLAIMS
 from rmsweep.claims.table import NEEDED, assess, needed_measures
 from rmsweep.config import read_study
-from rmsweep.sweep import csv_files, tables
+from rmsweep.sweep import tables
 from rmsweep.sweep.provenance import MEASURES, measures_identity
 
 
@@ -53,20 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     claims, by_condition = assess(study, performance.to_pandas(), CLAIMS)
     identity = measures_identity(made_with, *MEASURES["claims"])
-    write(claims, options.output, identity)
-    write(by_condition, options.by_condition, identity)
+    tables.write(claims, options.output, identity)
+    tables.write(by_condition, options.by_condition, identity)
     return 0
-
-
-def write(table: pa.Table, paths: Sequence[Path], identity: dict[str, str]) -> None:
-    """Write a table to each path; the file that says what made it comes last."""
-    for path in sorted(paths, key=lambda path: path.suffix):
-        with tables.atomic(path) as temporary:
-            if path.suffix == ".parquet":
-                kept = table.replace_schema_metadata(identity)
-                pq.write_table(kept, temporary, compression="zstd")
-            else:
-                csv_files.write(table, temporary)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,9 @@ cli.begin(__name__)
 
 import json
 
-import pyarrow.parquet as pq
-
 from rmsweep.config import read_study
 from rmsweep.measures.precision import look
-from rmsweep.sweep import csv_files, tables
+from rmsweep.sweep import tables
 from rmsweep.sweep.provenance import LOOKS, measures_identity, table_identity
 
 
@@ -57,13 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for program, known in json.loads(made_with["versions"]).items():
             versions[program].update(known)
     identity = measures_identity(table_identity(study, versions), LOOKS)
-    # the file that says what made it comes last
-    for path in sorted(options.output, key=lambda path: path.suffix):
-        with tables.atomic(path) as temporary:
-            if path.suffix == ".parquet":
-                pq.write_table(rows.replace_schema_metadata(identity), temporary)
-            else:
-                csv_files.write(rows, temporary)
+    tables.write(rows, options.output, identity)
     reached = sum(rows["precision_reached"].to_pylist())
     print(f"{reached} of {len(rows)} conditions have reached the precision")
     return 0

@@ -19,8 +19,6 @@ from rmsweep import cli
 
 cli.begin(__name__)
 
-import pyarrow.csv
-import pyarrow.parquet as pq
 
 from rmsweep.comparison.studies import Side, Studies
 from rmsweep.comparison.table import compare
@@ -68,11 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     # the page, which says what made it, comes last
     for stem, table in compared.tables().items():
-        with tables.atomic(folder / f"{stem}.csv") as temporary:
-            pyarrow.csv.write_csv(table, temporary)
-        with tables.atomic(folder / f"{stem}.parquet") as temporary:
-            kept = table.replace_schema_metadata(identity)
-            pq.write_table(kept, temporary, compression="zstd")
+        tables.write(table, [folder / f"{stem}{end}" for end in (".csv", ".parquet")], identity)
     page = html(compared, identity)
     with tables.atomic(outputs[0]) as temporary:
         temporary.write_text(page, encoding="utf-8")

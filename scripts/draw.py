@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -71,9 +71,20 @@ def draw_convergence(wish: Wish, name: str) -> Drawn:
 
 def draw_points(wish: Wish, name: str) -> Drawn:
     """Points of a performance measure, slice by slice."""
-    rows = read_measures(wish.measures, [points.SPECS[name].measure], wish.view)
+    measure = points.spec_of(name, wish.view).measure
+    rows = read_measures(wish.measures, [measure], wish.view)
     for part, own in rows.slices().items():
         yield part, points.draw(own, name)
+
+
+def draw_power(wish: Wish, name: str) -> Drawn:
+    """Power against the number of groups, slice by slice."""
+    view = wish.view
+    assert view.study.power
+    if view.layout == names.Layout.of(view.study):
+        view = replace(view, layout=names.layout(view.study, name))
+    view = replace(view, terms=view.terms or (view.study.power.effect,))
+    return draw_points(replace(wish, view=view), name)
 
 
 def draw_zip(wish: Wish, name: str) -> Drawn:
@@ -117,6 +128,7 @@ def draw_claims(wish: Wish, name: str) -> Drawn:
 FIGURES: dict[str, Callable[[Wish, str], Drawn]] = {
     **dict.fromkeys(tables.METRICS, draw_metric),
     **dict.fromkeys(points.SPECS, draw_points),
+    "power": draw_power,
     "convergence": draw_convergence,
     "zip": draw_zip,
     "cost": draw_cost,
@@ -135,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--output", type=cli.output_folder, help="folder; default, figures beside the table"
     )
-    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(names.NAMES)}")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(FIGURES)}")
     parser.add_argument(
         "--style",
         choices=("paper", "post"),
@@ -183,13 +195,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     table, post = options.fits, options.style == "post"
-    wanted = options.only or (names.POST if post else names.NAMES)
-    for name in wanted:
-        if name not in names.NAMES:
-            raise UsageError(f"--only: {name!r}; allowed: {', '.join(names.NAMES)}")
     usual = "figures-of-the-post" if post else "figures"
     folder = options.output or cli.output_folder(table.parent / usual)
     fits = read_fits(table, "fit_success")
+    there = names.of(fits.study)
+    wanted = options.only or (names.POST if post else there)
+    for name in wanted:
+        if name not in there:
+            raise UsageError(f"--only: {name!r}; allowed: {', '.join(there)}")
     layout = names.Layout.of(fits.study, options.rows, options.columns, options.x)
     chosen = options.strategies, options.reference, layout, options.terms, options.at, post
     wish = Wish(table, View.of(fits.study, *chosen), options.scale or ("linear" if post else "log"))

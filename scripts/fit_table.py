@@ -25,7 +25,7 @@ import pandas as pd
 
 from rmsweep import formula, r, strategies
 from rmsweep.data.dataset import Array, Batch
-from rmsweep.data.files import NUMBER, Dialect, Table
+from rmsweep.data.files import NUMBER, Table
 from rmsweep.design import Strategy
 from rmsweep.errors import UsageError
 from rmsweep.measures.sums import TEXTS
@@ -46,23 +46,7 @@ NOTES = ("unsaid", "grad_msg", "hess_msg", "df_msg", "messages")
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; print the tables."""
     parser = cli.parser(__doc__)
-    parser.add_argument("data", type=Path, help="CSV or Parquet file, one row per observation")
-    parser.add_argument(
-        "--formula",
-        required=True,
-        help="response and fixed effects as in R, perhaps with random effects as in lme4; it is "
-        "code that R runs: give none that you don't trust",
-    )
-    parser.add_argument(
-        "--group",
-        help="column of the groups (persons); not needed if the formula has one grouping factor",
-    )
-    parser.add_argument("--sep", type=separator, help="separator; found by itself if , ; or tab")
-    parser.add_argument("--decimal", choices=(".", ","), help="decimal mark; default .")
-    parser.add_argument("--encoding", help="of the text; default UTF-8")
-    parser.add_argument(
-        "--na", nargs="+", metavar="TEXT", help="missing values, beside empty cells; default NA"
-    )
+    cli.add_data(parser)
     parser.add_argument(
         "--truth", type=Path, help="file with the columns term and truth, if the truth is known"
     )
@@ -91,8 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     shared = {"engine": options.engine, "verdict": options.verdict}
     shared |= {"optimizer": options.optimizer, "reml": not options.ml}
     chosen, _ = resolve(options.strategies, shared, Path())
-    dialect = Dialect(options.sep, options.decimal, options.encoding, options.na)
-    model = formula.model(Table(options.data, dialect), options.formula, options.group)
+    model = formula.model(cli.table(options), options.formula, options.group)
     truth = np.full((1, len(model.data.terms)), np.nan)
     if options.truth:
         truth[0] = read_truth(options.truth, model)
@@ -110,14 +93,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         read = "\n".join(read_in_words(options.data, model))
         print("\n\n".join([read, *map(as_text, chosen, results)]))
     return 0
-
-
-def separator(text: str) -> str:
-    """A separator as the command line may spell it."""
-    text = {"tab": "\t", "\\t": "\t"}.get(text, text)
-    if len(text) != 1 or text in '"\n\r' or not text.isascii():
-        raise UsageError(f"--sep: {text!r} is not allowed; allowed: one character, or tab")
-    return text
 
 
 def as_typed(strategy: Strategy, model: formula.Model) -> Strategy:
@@ -207,6 +182,7 @@ def summary(model: formula.Model) -> dict[str, Any]:
         "factors": factors,
         "levels": {name: list(levels) for name, levels in model.levels.items()},
         "between_groups": [model.in_words(term) for term in data.group_level],
+        "cross_level": [model.in_words(term) for term in data.cross_level],
         "left_out": list(model.aliased),
     }
 
@@ -237,6 +213,8 @@ def read_in_words(path: Path, model: formula.Model) -> list[str]:
     lines += [f"Levels of {name}: {', '.join(found)}" for name, found in read["levels"].items()]
     if read["between_groups"]:
         lines.append(f"Constant within groups: {', '.join(read['between_groups'])}")
+    if read["cross_level"]:
+        lines.append(f"Without a random slope of its own: {', '.join(read['cross_level'])}")
     if read["left_out"]:
         lines.append(f"Note: left out, as others determine it: {', '.join(read['left_out'])}")
     return lines

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 from rmsweep.errors import UsageError, UserError
 
 if TYPE_CHECKING:
+    from rmsweep.data.files import Table
     from rmsweep.design import Condition, Study
 
 Main = Callable[[Sequence[str] | None], int]
@@ -136,6 +137,49 @@ def add_condition(arguments: argparse.ArgumentParser, required: bool = True) -> 
             metavar="VALUE",
             help=meanings[key].replace("%", "%%"),
         )
+
+
+def add_data(arguments: argparse.ArgumentParser) -> None:
+    """Add what names a data file of the user's own, how it is read, and its model."""
+    arguments.add_argument("data", type=Path, help="CSV or Parquet file, one row per observation")
+    arguments.add_argument(
+        "--formula",
+        required=True,
+        help="response and fixed effects as in R, perhaps with random effects as in lme4; it is "
+        "code that R runs: give none that you don't trust",
+    )
+    arguments.add_argument(
+        "--group",
+        help="column of the groups (persons); not needed if the formula has one grouping factor",
+    )
+    arguments.add_argument("--sep", type=separator, help="separator; found by itself if , ; or tab")
+    arguments.add_argument("--decimal", choices=(".", ","), help="decimal mark; default .")
+    arguments.add_argument("--encoding", help="of the text; default UTF-8")
+    arguments.add_argument(
+        "--na", nargs="+", metavar="TEXT", help="missing values, beside empty cells; default NA"
+    )
+
+
+def table(options: argparse.Namespace) -> Table:
+    """The data file that the options of `add_data` name.
+
+    Raises
+    ------
+    UsageError
+        If it can't be read.
+    """
+    from rmsweep.data.files import Dialect, Table
+
+    dialect = Dialect(options.sep, options.decimal, options.encoding, options.na)
+    return Table(options.data, dialect)
+
+
+def separator(text: str) -> str:
+    """A separator as the command line may spell it."""
+    text = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(text) != 1 or text in '"\n\r' or not text.isascii():
+        raise UsageError(f"--sep: {text!r} is not allowed; allowed: one character, or tab")
+    return text
 
 
 def whole(least: int) -> Callable[[str], int]:

@@ -24,13 +24,14 @@ from rmsweep import plan, settings, strategies
 from rmsweep.data import pieces
 from rmsweep.data.consistency import contradiction
 from rmsweep.data.options import NotAllowedError
-from rmsweep.data.scenario import complete, simulate, sizes_differ
+from rmsweep.data.scenario import complete, fixed_truth, simulate, sizes_differ, term_names
 from rmsweep.design import (
     MAIN,
     Axis,
     Condition,
     Level,
     Piece,
+    Power,
     Precision,
     Study,
     Value,
@@ -614,6 +615,7 @@ def _study(values: dict[str, Any], folder: Path) -> Study:
         axes=tuple(axes),
         sizes=sizes,
         precision=precision,
+        power=_power(values, conditions),
         strategies=tuple(resolved),
         audit=float(values["audit"]),
         sims_per_job=sims_per_job if sims_per_job == "auto" else int(sims_per_job),
@@ -659,6 +661,20 @@ def _precision(values: Mapping[str, Any], names: Sequence[str]) -> Precision | N
     if cap < first:
         refuse("precision: cap", cap, f"at least the {first} replications of the first look")
     return Precision(given["measure"], float(given["mcse"]), tuple(chosen), first, cap)
+
+
+def _power(values: Mapping[str, Any], conditions: Iterable[Condition]) -> Power | None:
+    """The question of how many groups it takes to find an effect, if it is asked."""
+    if "power" not in values:
+        return None
+    power = Power(**values["power"])
+    for one in conditions:
+        names = term_names(one)
+        if power.effect not in names:
+            refuse("power: effect", power.effect, f"a coefficient of all data: {', '.join(names)}")
+        if not fixed_truth(one, names.index(power.effect)):
+            refuse("power: effect", power.effect, "one whose beta is the same number, not zero")
+    return power
 
 
 def _sizes(given: Any, conditions: Iterable[Condition], folder: Path) -> dict[str, int]:

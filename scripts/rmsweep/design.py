@@ -165,7 +165,7 @@ def written_out(value: Any) -> str:
         options = (f"{name}_{plain(option)}" for name, option in value.options)
         return "_".join([written_out(value.name), *options])
     if isinstance(value, str):
-        return Path(value).stem if value.endswith(".py") else value
+        return Path(value).stem if value.endswith((".py", ".parquet")) else value
     if isinstance(value, tuple | list):
         rows = isinstance(value[0], tuple | list) and not isinstance(value[0], Piece)
         return ("__" if rows else "_").join(map(written_out, value))
@@ -314,6 +314,21 @@ MOST_CSV_ROWS = 1_000_000
 """Of a table that is written as CSV without being asked for: more than a spreadsheet can open."""
 
 
+class Power(NamedTuple):
+    """The question of how many groups it takes to find an effect.
+
+    Attributes
+    ----------
+    effect : str
+        A coefficient.
+    target : float
+        The power that is wanted.
+    """
+
+    effect: str
+    target: float = 0.8
+
+
 @dataclass(frozen=True, slots=True)
 class Study:
     """A study: its conditions, what is done to each dataset, and how the work is cut into jobs.
@@ -334,6 +349,8 @@ class Study:
         Replications of each condition, by its key. With a `precision`, the most there may be.
     precision : Precision or None
         What decides how many there are.
+    power : Power or None
+        What it is to say of numbers of groups, if it is asked.
     strategies : tuple of Strategy
     audit : float
         Share of the natively fitted datasets that the reference programs fit, too.
@@ -351,6 +368,7 @@ class Study:
     axes: tuple[Axis, ...]
     sizes: Mapping[str, int]
     precision: Precision | None
+    power: Power | None
     strategies: tuple[Strategy, ...]
     audit: float
     sims_per_job: int | Literal["auto"]

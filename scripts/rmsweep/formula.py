@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rmsweep import r
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.data.files import Column, Table, plain
+from rmsweep.data.levels import cross_level, is_constant
+from rmsweep.data.names import RESERVED, Names, is_plain
 from rmsweep.errors import UsageError
 
 SOURCE = Path(__file__).with_name("formula.R")
-# words that R's parser takes for its own wherever they stand
-RESERVED = ("if", "else", "repeat", "while", "function", "for", "next", "break", "in")
 # texts and names in backticks, where they are no such words
 QUOTED = "|".join(rf"{mark}(?:\\.|[^{mark}\\])*{mark}" for mark in "`'\"")
 WORD = re.compile(r"\b[A-Za-z]\w*\b", re.ASCII)
-PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
-TAKEN = {*RESERVED, "TRUE", "FALSE", "NULL", "Inf", "NaN", "NA", "T", "F", "pi", "Intercept"}
 GROUP = re.compile(r"\bgroup (\d+)\b", re.ASCII)
 # numbers in a design: 1.6 GB
 LARGEST = 200_000_000
-# relative to a column's range: what the arithmetic of a polynomial leaves of equal values
-CONSTANT = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,19 +261,19 @@ def _assembled(answer: Mapping[str, Any], group: str, n_rows: int) -> Model:
     further.pop("Intercept", None)
 
     groups = codes[group]
-    constant = {
-        word
-        for word, values in zip(words, X.T, strict=True)
-        if word != "Intercept" and _is_constant(values, groups)
-    }
-    order = sorted(range(len(words)), key=lambda place: words[place] in constant)
+    varying = [place for place, word in enumerate(words) if word != "Intercept"]
+    between = {it for it in varying if is_constant(X[:, it], groups)}
+    within = [it for it in varying if it not in between]
+    crossed = {it for it, so in zip(within, cross_level(X[:, within], groups), strict=True) if so}
+    order = sorted(range(len(words)), key=lambda place: (place in between, place in crossed))
     data = Dataset(
         y=y,
         X=np.ascontiguousarray(X[:, order]),
         factors={factors[it]: one for it, one in codes.items()},
         terms=tuple(words[place] for place in order),
         response=response,
-        group_level=tuple(words[place] for place in order if words[place] in constant),
+        group_level=tuple(words[place] for place in order if place in between),
+        cross_level=tuple(words[place] for place in order if place in crossed),
         further=further,
     )
     lost = zip(answer["lost_in"], answer["lost"], strict=True)
@@ -295,46 +289,6 @@ def _assembled(answer: Mapping[str, Any], group: str, n_rows: int) -> Model:
         levels={it: tuple(found) for it, found in r.as_dict(answer["levels"]).items()},
         aliased=tuple(answer["aliased"]),
     )
-
-
-class Names:
-    """Names that are plain words, each once.
-
-    Parameters
-    ----------
-    taken : iterable of str
-        Names that there are, as R spells them.
-
-    Attributes
-    ----------
-    spelled : dict of str to str
-        What words stand for that had to be made.
-    """
-
-    def __init__(self, taken: Iterable[str]) -> None:
-        self.spelled: dict[str, str] = {}
-        self._taken = set(taken)
-        self._given: set[str] = set()
-
-    def column(self, name: str) -> str:
-        """A word for a column of a design."""
-        return "Intercept" if name == "(Intercept)" else self.plain(name)
-
-    def plain(self, name: str) -> str:
-        """A word for a name: itself if it is one that is free."""
-        word = name
-        if not is_plain(name) or name in self._given:
-            unused = (f"V{number}" for number in itertools.count(1))
-            word = next(it for it in unused if it not in self._taken)
-            self.spelled[word] = name
-        self._taken.add(word)
-        self._given.add(word)
-        return word
-
-
-def is_plain(name: str) -> bool:
-    """Whether a name is a word that means nothing else to any program."""
-    return bool(PLAIN.fullmatch(name)) and name not in TAKEN
 
 
 def merged(bars: Sequence[Bar]) -> tuple[Bar, ...]:
@@ -354,12 +308,3 @@ def merged(bars: Sequence[Bar]) -> tuple[Bar, ...]:
         elif bar.columns[0] == columns[0]:
             found.append(Bar(tuple(columns), "diagonal", bar.factor))
     return tuple(found)
-
-
-def _is_constant(values: Array, groups: NDArray[np.int64]) -> bool:
-    """Whether a column is the same in all rows of each group, to within rounding."""
-    low = np.full(groups.max() + 1, np.inf)
-    high = -low
-    np.minimum.at(low, groups, values)
-    np.maximum.at(high, groups, values)
-    return bool((high - low <= CONSTANT * np.ptp(values)).all())

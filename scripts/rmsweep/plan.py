@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from rmsweep import strategies
-from rmsweep.data.scenario import rows_differ
+from rmsweep.data.scenario import equal_groups, rows_differ
 from rmsweep.design import Block, Condition, Strategy, Study
 
 
@@ -170,7 +170,7 @@ def native_kind(condition: Condition) -> str:
     """Which of `SLOWER` a condition's datasets are natively."""
     if rows_differ(condition):
         return "one by one"
-    return "equal groups" if condition["group_sizes"] == "equal" else "unequal groups"
+    return "equal groups" if equal_groups(condition) else "unequal groups"
 
 
 def limit_minutes(study: Study, block: Block, attempt: int) -> int:

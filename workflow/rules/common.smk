@@ -313,6 +313,13 @@ def claims(name="claims"):
     return [f"{RESULTS}/{name}{kind}" for kind in (".csv", ".parquet")]
 
 
+def sample_sizes():
+    """The numbers of groups that strategies need, where the study asks for a power."""
+    return [
+        f"{RESULTS}/sample_sizes{kind}" for kind in (".csv", ".parquet") if STUDY.power
+    ]
+
+
 @cache
 def slices(name):
     """The slices that a figure is drawn for: with incomplete tables, those that have rows."""
@@ -334,7 +341,7 @@ def figures():
     folder = Path(RESULTS, "figures")
     return [
         str(path)
-        for name in figure_names.NAMES
+        for name in figure_names.of(STUDY)
         for path in figure_names.paths(folder, name, slices(name))
     ]
 

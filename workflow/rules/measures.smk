@@ -50,6 +50,25 @@ rule assess_claims:
         " --by-condition {output.by_condition:q} > {log:q} 2>&1"
 
 
+rule find_sample_sizes:
+    input:
+        f"{RESULTS}/performance.parquet",
+        due(*sample_sizes()),
+    output:
+        sample_sizes()
+        or [f"{RESULTS}/sample_sizes.csv", f"{RESULTS}/sample_sizes.parquet"],
+    log:
+        f"logs/{NAME}/find_sample_sizes.log",
+    conda:
+        environment("report.yaml")
+    params:
+        run=script("find_sample_sizes.py"),
+    message:
+        "Find the numbers of groups that the strategies need"
+    shell:
+        "{params.run:q} {input:q} --output {output:q} > {log:q} 2>&1"
+
+
 rule compare_engines:
     input:
         f"{RESULTS}/audit.parquet",

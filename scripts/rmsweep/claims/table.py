@@ -33,7 +33,7 @@ from rmsweep.claims.rule import (
     possible_verdicts,
     verdict_of_claim,
 )
-from rmsweep.data.scenario import terms
+from rmsweep.data.scenario import terms_of
 from rmsweep.design import MAIN, Study
 from rmsweep.measures.rates import Z95, score_interval
 from rmsweep.sweep import tables
@@ -148,7 +148,7 @@ def assess(
         for key, at in levels.items():
             inside &= (performance[key] == at).to_numpy()
         numbers, grid = Numbers(performance[inside]), Grid(conditions)
-        names = terms(max(int(one["n_predictors"]) for one in conditions))
+        names = terms_of(conditions)
         for claim in claims:
             assessed = [assess_test(test, study, grid, numbers, names) for test in claim.tests]
             rows += of_claim(claim, assessed, study, levels)

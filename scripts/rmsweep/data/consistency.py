@@ -10,6 +10,7 @@ from rmsweep.data import pieces
 from rmsweep.data.options import NotAllowedError
 from rmsweep.data.patterns import PATTERNS
 from rmsweep.data.predictors import between, levels, per_predictor
+from rmsweep.data.template import Template, template_of
 from rmsweep.data.vectors import scale, vector
 from rmsweep.design import Condition
 
@@ -29,6 +30,8 @@ def contradiction(condition: Condition) -> tuple[str, str] | None:
     PieceError
         If a file of the user's own fails.
     """
+    if design := template_of(condition):
+        return of_design(condition, design)
     n_predictors = int(condition["n_predictors"])
     level = vector(condition["predictor_level"], n_predictors)
     if (np.diff(level) < 0).any():
@@ -44,6 +47,21 @@ def contradiction(condition: Condition) -> tuple[str, str] | None:
         if name in names and condition.n_obs < least:
             return "predictor_distribution", f"{name} with n_obs of {least} or more"
     return of_confounding(condition) or of_sizes(condition)
+
+
+def of_design(condition: Condition, design: Template) -> tuple[str, str] | None:
+    """What is wrong with the values of a condition whose predictors come from a file."""
+    for key in condition.identity:
+        if key.startswith("predictor_") or key in ("confounding", "group_sizes"):
+            return key, "its default where predictors come from a file"
+    n_predictors = int(condition["n_predictors"])
+    if n_predictors != design.n_predictors:
+        return "n_predictors", f"{design.n_predictors}, as the file of predictors has"
+    ratio = condition["sigma_ratio"]
+    if isinstance(ratio, tuple) and any(ratio[k] for k in design.group_level):
+        names = ", ".join(design.terms[k] for k in design.group_level)
+        return "sigma_ratio", f"0 for what is constant within groups, {names}, or one number"
+    return None
 
 
 def of_confounding(condition: Condition) -> tuple[str, str] | None:

@@ -38,6 +38,9 @@ class Dataset:
     group_level : tuple of str
         Terms that are constant within groups, the intercept aside: predictors of the groups
         themselves, whose coefficients can't differ between groups. They come last.
+    cross_level : tuple of str
+        Terms that other ones determine within each group, such as interactions with a predictor of
+        the groups (`rmsweep.data.levels`). They come before those.
     entropy : tuple of int
         Seeds the random numbers of strategies that resample: ``default_rng([*entropy])``.
     further : mapping of str to (n,) array
@@ -50,6 +53,7 @@ class Dataset:
     terms: tuple[str, ...]
     response: str = "DV"
     group_level: tuple[str, ...] = ()
+    cross_level: tuple[str, ...] = ()
     entropy: tuple[int, ...] = (0,)
     further: Mapping[str, Array] = field(default_factory=dict)
 
@@ -182,9 +186,14 @@ class Batch:
 
 def same_structure(one: Dataset, other: Dataset) -> bool:
     """Whether two datasets have the same terms and the same groups, row by row."""
-    return (one.terms, one.group_level) == (other.terms, other.group_level) and (
+    return named(one) == named(other) and (
         one.groups is other.groups or np.array_equal(one.groups, other.groups)
     )
+
+
+def named(data: Dataset) -> tuple[tuple[str, ...], ...]:
+    """A dataset's terms, and which of them are of which level."""
+    return data.terms, data.group_level, data.cross_level
 
 
 def batches(datasets: Sequence[Dataset]) -> Iterator[tuple[list[int], Batch]]:
@@ -194,7 +203,7 @@ def batches(datasets: Sequence[Dataset]) -> Iterator[tuple[list[int], Batch]]:
     for place, data in enumerate(datasets):
         if id(data.groups) not in known:
             known[id(data.groups)] = data.groups.tobytes()
-        structure = data.terms, data.group_level, known[id(data.groups)]
+        structure = *named(data), known[id(data.groups)]
         places.setdefault(structure, []).append(place)
     for own in places.values():
         yield own, Batch([datasets[place] for place in own])

@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     NOISE = 8
     HETEROGENEITY = 9
     MISSING = 10
+    TEMPLATE = 15
 
 
 @dataclass(frozen=True, slots=True)

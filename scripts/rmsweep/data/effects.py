@@ -9,6 +9,7 @@ import numpy as np
 from rmsweep.data import pieces
 from rmsweep.data.dataset import Array
 from rmsweep.data.draws import Draws, Purpose
+from rmsweep.data.template import template_of
 from rmsweep.data.vectors import scale, vector
 from rmsweep.design import Condition, Value
 
@@ -53,7 +54,11 @@ def effects(condition: Condition, u: Array, means: Array, draws: Draws) -> Array
 def spread(condition: Condition) -> Array:
     """Between-group SD of each coefficient, (p,); zero at predictors of level 2."""
     n_predictors = condition["n_predictors"]
-    varies = _varies(condition["predictor_level"], n_predictors)
+    if design := template_of(condition):
+        varies = np.ones(n_predictors + 1)
+        varies[[*design.group_level]] = 0.0
+    else:
+        varies = _varies(condition["predictor_level"], n_predictors)
     return condition.sigma * varies * vector(condition["sigma_ratio"], n_predictors + 1)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmsweep import user_file
-from rmsweep.data import distributions, layouts, missing
+from rmsweep.data import distributions, layouts, missing, template
 from rmsweep.data.dataset import Array
 from rmsweep.data.options import NotAllowedError
 from rmsweep.data.patterns import PATTERNS
@@ -49,10 +49,13 @@ class Kind(NamedTuple):
         The name of the function in a file of the user's own.
     known : mapping of str to function
         The pieces of this package.
+    suffix : str
+        What the names of the user's own files end with.
     """
 
     function: str
     known: Mapping[str, Function]
+    suffix: str = ".py"
 
 
 def functions(module: ModuleType) -> dict[str, Function]:
@@ -72,13 +75,14 @@ KINDS = {
     "predictor_distribution": Kind("draw", functions(distributions) | PATTERNS),
     "noise_distribution": Kind("draw", functions(distributions)),
     "missing": Kind("observed", functions(missing)),
+    "predictors": Kind("of_file", {"drawn": template.drawn}, template.SUFFIX),
 }
 """The keys that name pieces."""
 
 
 def is_file(name: str) -> bool:
     """Whether a piece is a file of the user's own."""
-    return name.endswith(".py")
+    return name.endswith((".py", template.SUFFIX))
 
 
 def name_of(piece: Named) -> str:
@@ -112,10 +116,12 @@ def function(key: str, name: str) -> Function:
         If a file has none.
     """
     kind = KINDS[key]
-    if not is_file(name):
+    if not name.endswith(kind.suffix):
         if name not in kind.known:
-            raise NotAllowedError(f"{', '.join(kind.known)}, and .py files of yours")
+            raise NotAllowedError(f"{', '.join(kind.known)}, and {kind.suffix} files of yours")
         return kind.known[name]
+    if kind.suffix == template.SUFFIX:
+        return partial(template.of_file, name)
     found = getattr(load(name), kind.function, None)
     if not callable(found):
         raise PieceError(f"{name}: no function {kind.function}(...)")
@@ -208,6 +214,8 @@ def check(key: str, value: Named) -> None:
         observed(value, rng, example, EXAMPLE)
     elif name in PATTERNS:
         patterned(value, EXAMPLE.times, 5, 1)
+    elif key == "predictors" and is_file(name):
+        resampled(value, rng, 1, 1)
 
 
 def drawn(key: str, value: Named, rng: np.random.Generator, z: Array) -> Array:
@@ -223,6 +231,14 @@ def patterned(value: Named, times: NDArray[np.int64], n_obs: int, n_before: int)
     """The values of a predictor that has the same ones in every group."""
     values: Array = run("predictor_distribution", value, times, n_obs, n_before)
     return values
+
+
+def resampled(
+    value: Named, rng: np.random.Generator, n_groups: int, n_obs: int
+) -> tuple[Array, NDArray[np.int64]]:
+    """A design matrix from a file, and the sizes of its groups in ascending order."""
+    found: tuple[Array, NDArray[np.int64]] = run("predictors", value, rng, n_groups, n_obs)
+    return found
 
 
 def observed(value: Named, rng: np.random.Generator, y: Array, rows: Rows) -> NDArray[np.bool_]:
@@ -323,7 +339,7 @@ def located(key: str, value: Any, folder: Path) -> Any:
         return value
     candidates = [Path(value), folder / value]
     if not is_file(value):
-        candidates = [folder / FOLDER / f"{value}.py"]
+        candidates = [folder / FOLDER / f"{value}{KINDS[key].suffix}"]
     path = None
     with suppress(OSError, ValueError):  # no name of a file
         path = next((path for path in candidates if path.is_file()), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -15,6 +16,7 @@ from rmsweep.data.effects import effects, spread
 from rmsweep.data.noise import noise
 from rmsweep.data.predictors import group_means, predictors
 from rmsweep.data.rows import Rows, rows_of
+from rmsweep.data.template import template_of
 from rmsweep.data.vectors import vector
 from rmsweep.design import Condition, Value, seed_sequence, seed_words
 
@@ -60,7 +62,7 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
     independent of each other, so that `lmer`, which estimates their correlations, is
     over-parameterised, and `lmer_mis`, which gives all groups the same slopes, is misspecified as
     soon as the slopes' sigma is above 0. What else there may be: `effects`, `noise`,
-    `rmsweep.data.distributions`, `layouts`, `missing`.
+    `rmsweep.data.distributions`, `layouts`, `missing`, and x from a file (`template`).
 
     Betas, u, w and ε come from one stream, in this order, whatever the scenario; what a scenario
     adds comes from children of the cell's seed. So scenarios are compared on the same numbers.
@@ -100,10 +102,17 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
 
     means = group_means(condition, draws)
     coefficients = betas + spread(condition) * effects(condition, u, means, draws)
-    order, rows = layout(condition, coefficients, draws)
-    if order is not None:
-        coefficients, means = coefficients[order], means[order]
-    X = predictors(condition, w, means, rows, draws)
+    design = template_of(condition)
+    if design:
+        own = draws.of(Purpose.TEMPLATE)
+        X, sizes = pieces.resampled(condition["predictors"], own, n_groups, n_obs)
+        rows = rows_of(tuple(sizes.tolist()))
+        z = z[: len(X)]
+    else:
+        order, rows = layout(condition, coefficients, draws)
+        if order is not None:
+            coefficients, means = coefficients[order], means[order]
+        X = predictors(condition, w, means, rows, draws)
     y = signal(X, coefficients, rows) + noise(condition, z, rows, draws)
 
     groups = rows.groups
@@ -119,8 +128,9 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
         y=y,
         X=X,
         factors={"Group": groups},
-        terms=terms(n_predictors),
+        terms=design.words if design else terms(n_predictors),
         group_level=group_level(condition),
+        cross_level=tuple(design.words[k] for k in design.cross_level) if design else (),
         entropy=(*seed_words(seed, condition, sim), Purpose.RESAMPLING),
     )
     return Simulated(data, betas, coefficients)
@@ -176,9 +186,13 @@ def smallest_group(condition: Condition) -> int:
     layout, absent = condition["group_sizes"], condition["missing"]
     if sizes_differ(condition):
         return 1
-    none = np.zeros((condition.n_groups, condition["n_predictors"] + 1))
-    rng = np.random.default_rng(0)
-    least = int(pieces.sizes(layout, rng, none, condition.n_obs).min())
+    rng, n_groups, n_obs = np.random.default_rng(0), condition.n_groups, condition.n_obs
+    if template_of(condition):
+        _, sizes = pieces.resampled(condition["predictors"], rng, n_groups, n_obs)
+    else:
+        none = np.zeros((n_groups, condition["n_predictors"] + 1))
+        sizes = pieces.sizes(layout, rng, none, n_obs)
+    least = int(sizes.min())
     if absent == "none":
         return least
     if pieces.name_of(absent) != "mcar":
@@ -199,6 +213,12 @@ def sizes_differ(condition: Condition) -> bool:
     return pieces.is_file(pieces.name_of(condition["group_sizes"]))
 
 
+def equal_groups(condition: Condition) -> bool:
+    """Whether all groups have as many rows before any is missing."""
+    design = template_of(condition)
+    return design.equal if design else condition["group_sizes"] == "equal"
+
+
 def complete(condition: Condition) -> Condition:
     """The same condition with no row missing."""
     return replace(condition, values=dict(condition.values) | {"missing": "none"})
@@ -212,7 +232,9 @@ def fixed_truth(condition: Condition, term: int) -> float | None:
 
 
 def group_level(condition: Condition) -> tuple[str, ...]:
-    """The terms that are constant within groups, the intercept aside."""
+    """The terms that are constant within groups, the intercept aside, as datasets name them."""
+    if design := template_of(condition):
+        return tuple(design.words[k] for k in design.group_level)
     return _group_level(condition["predictor_level"], condition["n_predictors"])
 
 
@@ -220,6 +242,17 @@ def group_level(condition: Condition) -> tuple[str, ...]:
 def _group_level(level: Value, n_predictors: int) -> tuple[str, ...]:
     n_level_1 = int((vector(level, n_predictors) == 1).sum())
     return terms(n_predictors)[n_level_1 + 1 :]
+
+
+def term_names(condition: Condition) -> tuple[str, ...]:
+    """What tables call the coefficients of a condition, the intercept first."""
+    design = template_of(condition)
+    return design.terms if design else terms(int(condition["n_predictors"]))
+
+
+def terms_of(conditions: Iterable[Condition]) -> tuple[str, ...]:
+    """All coefficients of some conditions, by the names that tables have."""
+    return tuple(dict.fromkeys(term for one in conditions for term in term_names(one)))
 
 
 @lru_cache

@@ -9,14 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from rmsweep.config import axis_defaults
-from rmsweep.data.scenario import RANDOM, Simulated, simulate
+from rmsweep.data.scenario import RANDOM, Simulated, simulate, term_names
+from rmsweep.data.template import template_of
 from rmsweep.data.vectors import vector
 from rmsweep.design import Condition, plain
 from rmsweep.figures import style
 from rmsweep.figures.facets import View
 
 N_GROUPS = 5000
-COLOURS = {"Intercept": "#6A51A3", "IV1": "#41AB5D"}
+COLOURS = ("#6A51A3", "#41AB5D")
 ROW = 0.85
 MOST_DOTS = 100
 DENSITIES = (
@@ -53,9 +54,9 @@ def draw(view: View, name: str) -> Figure:
     conditions = study.slices(view.layout.axes)[name]
     levels = sorted({condition.sigma for condition in conditions})
     populations = [population(study.seed, conditions[0], sigma) for sigma in levels]
-    first = populations[0]
+    first, names = populations[0], term_names(conditions[0])[:2]
     truths = " and ".join(
-        f"{term} = {beta:.2f}" for term, beta in zip(first.data.terms, first.betas, strict=True)
+        f"{term} = {beta:.2f}" for term, beta in zip(names, first.betas, strict=True)
     )
     width, left, right, foot = 7.5, 1.0, 0.3, 0.5
     body = ROW * len(levels) + foot
@@ -66,7 +67,7 @@ def draw(view: View, name: str) -> Figure:
         (DENSITIES if view.post else RANGES).format(
             n=N_GROUPS, study=study.name, truths=truths, dots=MOST_DOTS
         ),
-        entries=COLOURS,
+        entries=dict(zip(names, COLOURS, strict=True)),
         slice_name=name,
     )
     height = figure.get_figheight()
@@ -96,6 +97,8 @@ def population(seed: int, condition: Condition, sigma: float) -> Simulated:
     # the two coefficients of the figure, and what decides about their groups
     values["effect_distribution"] = condition["effect_distribution"]
     values["predictor_level"] = vector(condition["predictor_level"], n_terms - 1)[0]
+    if design := template_of(condition):
+        values["predictor_level"] = 2 if 1 in design.group_level else 1
     if condition["beta"] != RANDOM:
         values["beta"] = tuple(vector(condition["beta"], n_terms)[:2])
     # the seed depends on the condition's sigma: so that stays 1, and the ratio takes over
@@ -105,10 +108,9 @@ def population(seed: int, condition: Condition, sigma: float) -> Simulated:
 
 def draw_densities(axes: Axes, simulated: Simulated) -> None:
     """Draw the densities of one population, and its truth."""
-    for term, beta, values in zip(
-        simulated.data.terms, simulated.betas, simulated.coefficients.T, strict=True
+    for colour, beta, values in zip(
+        COLOURS, simulated.betas, simulated.coefficients.T, strict=True
     ):
-        colour = COLOURS[term]
         varies = np.ptp(values) > 0
         if varies:
             sns.kdeplot(x=values, ax=axes, color=colour, fill=True, alpha=0.3, linewidth=1.2)
@@ -119,10 +121,10 @@ def draw_densities(axes: Axes, simulated: Simulated) -> None:
 
 def draw_ranges(axes: Axes, simulated: Simulated) -> None:
     """Draw where the coefficients of one population are, and its truth."""
-    for row, (term, beta, values) in enumerate(
-        zip(simulated.data.terms, simulated.betas, simulated.coefficients.T, strict=True)
+    for row, (colour, beta, values) in enumerate(
+        zip(COLOURS, simulated.betas, simulated.coefficients.T, strict=True)
     ):
-        colour, height = COLOURS[term], -float(row)
+        height = -float(row)
         low, q1, q3, high = np.quantile(values, [0.025, 0.25, 0.75, 0.975])
         axes.hlines(height, low, high, color=colour, linewidth=1.2)
         axes.hlines(height, q1, q3, color=colour, linewidth=4)

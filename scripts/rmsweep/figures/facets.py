@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rmsweep.config import read_study
-from rmsweep.data.scenario import terms
+from rmsweep.data.scenario import terms_of
 from rmsweep.design import Axis, Level, Strategy, Study, plain
 from rmsweep.errors import UsageError
 from rmsweep.figures import colours, style
@@ -83,14 +83,14 @@ class View:
         by_name = {strategy.name: strategy for strategy in study.strategies}
         check("--strategies", strategies, by_name)
         check("--reference", [reference] if reference else [], by_name)
-        check("--terms", terms, terms_of(study))
+        check("--terms", terms, terms_of(study.conditions))
         chosen = strategies or sensible(study.strategies)
         return cls(
             study,
             layout or Layout.of(study),
             tuple(one for one in study.strategies if one.name in chosen),
             by_name[reference or next((n for n in ("lmer", *by_name) if n in by_name), "")],
-            tuple(term for term in terms_of(study) if term in terms),
+            tuple(term for term in terms_of(study.conditions) if term in terms),
             dict(level_of(study, text) for text in at),
             post,
         )
@@ -138,11 +138,6 @@ def sensible(strategies: Sequence[Strategy]) -> list[str]:
     ]
     others = [strategy.name for strategy in strategies if strategy.name not in firsts]
     return [*firsts, *others][:MOST]
-
-
-def terms_of(study: Study) -> tuple[str, ...]:
-    """All coefficients of a study's models."""
-    return terms(max(int(condition["n_predictors"]) for condition in study.conditions))
 
 
 def level_of(study: Study, text: str) -> tuple[str, Level]:

@@ -19,7 +19,9 @@ NAMES = (
     *("agreement", "cost", "convergence", "nested_loop", "claims"),
     *("coefficients", "grid"),
 )
-"""All figures."""
+"""The figures of every study."""
+ASKED = ("power",)
+"""Those of studies that ask for a power."""
 WHOLE = ("nested_loop",)
 """Those of a whole study; the others are drawn for each of its slices."""
 POST = (*METRICS, "convergence", "coefficients", "grid")
@@ -74,11 +76,21 @@ class Layout:
         return self.rows, self.columns, self.x
 
 
+def of(study: Study) -> tuple[str, ...]:
+    """The figures of a study."""
+    return (*NAMES, *(ASKED if study.power else ()))
+
+
+def layout(study: Study, name: str) -> Layout:
+    """How the panels of a figure are laid out, unless somebody wants another way."""
+    return Layout.of(study, x=MAIN[0] if name in ASKED else "")
+
+
 def slices(study: Study, name: str) -> dict[str, list[Condition]]:
     """The slices of a study that a figure is drawn for, by name."""
     if name in WHOLE:
         return {"": list(study.conditions)}
-    return study.slices() if name == "claims" else study.slices(Layout.of(study).axes)
+    return study.slices() if name == "claims" else study.slices(layout(study, name).axes)
 
 
 def paths(folder: Path, name: str, parts: Iterable[str]) -> list[Path]:

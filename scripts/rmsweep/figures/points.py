@@ -16,7 +16,7 @@ from rmsweep.figures import style
 from rmsweep.figures.facets import CROWDED, Panel, Rows, View, facet_grid, legend, sizes, where
 from rmsweep.measures.performance import ALPHA
 
-Scale = Literal["rate", "rate from the top", "signed", "ratio"]
+Scale = Literal["rate", "rate from the top", "share", "signed", "ratio"]
 
 
 MEANINGFUL = 20
@@ -138,6 +138,27 @@ SPECS = {
 }
 
 
+POWER = Spec(
+    "rejection_of_run",
+    "Power",
+    "How often a strategy's test finds the effect, by rejecting zero at 5%. The dashed line is the "
+    "power that the study asks for. Only a strategy that keeps its size has earned its power: see "
+    "size.",
+    "Datasets with the effect found",
+    0.8,
+    "share",
+    WILSON,
+)
+"""Power in a study that asks for it."""
+
+
+def spec_of(name: str, view: View) -> Spec:
+    """What a figure shows."""
+    if name == "power" and view.study.power:
+        return POWER._replace(target=view.study.power.target)
+    return SPECS[name]
+
+
 def draw(rows: Rows, name: str) -> Figure:
     """Draw the grid of a measure, with its intervals.
 
@@ -146,13 +167,14 @@ def draw(rows: Rows, name: str) -> Figure:
     rows : Rows
         The measure's (`rmsweep.figures.facets.read_measures`).
     name : str
-        Of the figure, in `SPECS`.
+        Of the figure, in `SPECS`, or ``power``.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    spec, view = SPECS[name], rows.view
+    view = rows.view
+    spec = spec_of(name, view)
     if spec.of_pairs and len(view.shown) > 1:
         rows = rows.without([view.reference])
     own = rows.frame[rows.frame["measure"] == spec.measure]
@@ -224,6 +246,8 @@ def counted(counts: pd.Series, what: str) -> str:
 
 def farthest(own: pd.DataFrame, spec: Spec, view: View) -> str:
     """The value that is farthest from the target, in words; empty for so few fits."""
+    if spec.scale == "share":
+        return ""
     known = own[own["mcse"].notna() & own["value"].notna() & (own["n_used"] >= MEANINGFUL)]
     if known.empty:
         return ""
@@ -307,7 +331,7 @@ def draw_points(
                 x,
                 own["value"],
                 marker=look.marker,
-                linestyle=look.line if panel.crowded else "none",
+                linestyle=look.line if panel.crowded or spec.scale == "share" else "none",
                 linewidth=0.8,
                 markersize=2.8 if small else 4.0,
                 color=look.colour,
@@ -329,6 +353,11 @@ def of_rates_from_the_top(own: pd.DataFrame, target: float) -> tuple[float, floa
     return max(0.0, min(1.0 - 2.5 * max(ALPHA, 1.0 - target), 1.0 - 1.05 * (1.0 - lowest))), 1.0
 
 
+def of_shares(own: pd.DataFrame, target: float) -> tuple[float, float]:
+    """Limits for rates of any size."""
+    return 0.0, 1.0
+
+
 def of_signed(own: pd.DataFrame, target: float) -> tuple[float, float]:
     """Limits as far to either side as intervals reach, or points without one."""
     reach = float(np.nanmax(np.abs([*own["low"], *own["high"], *own["value"], 1e-9])))
@@ -347,6 +376,7 @@ def of_ratios(own: pd.DataFrame, target: float) -> tuple[float, float]:
 LIMITS = {
     "rate": of_rates,
     "rate from the top": of_rates_from_the_top,
+    "share": of_shares,
     "signed": of_signed,
     "ratio": of_ratios,
 }
@@ -368,6 +398,12 @@ def scale_rates_from_the_top(axes: Axes, limits: tuple[float, float]) -> None:
         functions=(lambda y: -signed_root(1.0 - y), lambda y: 1.0 - signed_square(-y)),
     )
     axes.set_yticks([1.0 - tick for tick in TICKS if 1.0 - tick >= limits[0]])
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+
+
+def scale_shares(axes: Axes, limits: tuple[float, float]) -> None:
+    """An even scale."""
+    axes.set_yticks(np.linspace(0, 1, 6))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
 
 
@@ -409,6 +445,7 @@ def scale_ratios(axes: Axes, limits: tuple[float, float]) -> None:
 SCALES = {
     "rate": scale_rates,
     "rate from the top": scale_rates_from_the_top,
+    "share": scale_shares,
     "signed": scale_signed,
     "ratio": scale_ratios,
 }

@@ -24,11 +24,11 @@ import pyarrow.compute as pc
 
 from rmsweep import plan, strategies
 from rmsweep.data.dataset import Array
-from rmsweep.data.scenario import fixed_truth, simulate
+from rmsweep.data.scenario import fixed_truth, simulate, term_names
 from rmsweep.design import Condition, Precision, Study
 from rmsweep.errors import ConfigError
 from rmsweep.measures.performance import MEASURES, Fits, Flags, Measure
-from rmsweep.measures.table import n_terms, term_names
+from rmsweep.measures.table import n_terms
 from rmsweep.sweep import looks, tables
 from rmsweep.sweep.merge import MergeError, describe, readable
 from rmsweep.sweep.shard import Shards

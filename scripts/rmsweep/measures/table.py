@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from rmsweep import strategies
 from rmsweep.data.dataset import Array
-from rmsweep.data.scenario import fixed_truth, terms
+from rmsweep.data.scenario import fixed_truth, term_names
 from rmsweep.design import Condition, Strategy, Study
 from rmsweep.errors import UsageError
 from rmsweep.measures.performance import (
@@ -423,8 +423,3 @@ def row(
         "mcse_defined": mcse_defined,
         "reason": reason or None,
     }
-
-
-def term_names(condition: Condition) -> tuple[str, ...]:
-    """Names of a condition's coefficients."""
-    return terms(int(condition["n_predictors"]))

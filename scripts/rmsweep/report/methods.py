@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from rmsweep.config import axis_defaults
+from rmsweep.data.template import template_of
 from rmsweep.design import Study, plain
 from rmsweep.report import words
 from rmsweep.sweep import tables
@@ -128,6 +129,12 @@ def data(study: Study) -> Section:
     text = f"The design has {design} {words.listed(grid)}."
     if fixed:
         text += f" Other settings that are not at their defaults: {', '.join(fixed)}."
+    files = {str(one.levels["predictors"]) for one in study.conditions if template_of(one)}
+    if files:
+        text += (
+            f" Predictors are those of data, {words.listed(sorted(files))}: each "
+            "group has the rows of one of its groups."
+        )
     least, most = min(study.sizes.values()), max(study.sizes.values())
     number = words.counted(most, "dataset")
     if study.precision:

@@ -17,7 +17,7 @@
     const several = D.axes.filter((axis) => axis.levels.length > 1).map((axis) => axis.name);
     const measureOf = Object.fromEntries(D.measures.map((measure) => [measure.name, measure]));
     const names = D.strategies.map((strategy) => strategy.name);
-    const slope = Math.max(0, D.terms.indexOf("IV1"));
+    const slope = Math.min(1, D.terms.length - 1);
 
     // ---- numbers and texts -------------------------------------------------------------------
 

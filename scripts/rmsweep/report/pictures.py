@@ -18,6 +18,11 @@ class Text(NamedTuple):
 
 
 TEXTS = {
+    "power": Text(
+        "Power against the number of groups",
+        "Where a curve reaches the dashed line, the study is large enough for that analysis. Only "
+        "an analysis that keeps its size has earned its power.",
+    ),
     "coverage": Text(
         "Coverage of 95% intervals", "The intervals of a good analysis contain the truth in 95%."
     ),

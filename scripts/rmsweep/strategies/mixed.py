@@ -54,7 +54,8 @@ class RandomTerm:
         """The terms that vary."""
         if self.columns != "all":
             return self.columns
-        return tuple(term for term in data.terms if term not in data.group_level)
+        others = {*data.group_level, *data.cross_level}
+        return tuple(term for term in data.terms if term not in others)
 
 
 @dataclass(frozen=True, slots=True)

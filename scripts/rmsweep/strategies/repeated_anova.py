@@ -31,6 +31,8 @@ def refuses(data: Dataset, options: NoOptions) -> str:
     """What no values of the predictors could make balanced."""
     if data.group_level:
         return f"{', '.join(data.group_level)}: no factor within groups"
+    if data.cross_level:
+        return f"{', '.join(data.cross_level)}: no factor within groups alone"
     sizes = np.bincount(data.groups)
     if data.n_groups < 2:
         return "one group leaves nothing to compare"

@@ -9,6 +9,7 @@ import numpy as np
 
 from rmsweep.data.dataset import Batch, Dataset
 from rmsweep.data.scenario import group_level, smallest_group
+from rmsweep.data.template import template_of
 from rmsweep.design import Condition
 from rmsweep.strategies import (
     Conventions,
@@ -97,10 +98,12 @@ REGRESSION = Conventions(se_type="OLS of group coefficients", df_type="G-1-q, G-
 
 
 def refuses(data: Dataset, options: NoOptions) -> str:
-    """Each group needs as many rows as its regression has coefficients."""
+    """Each group needs as many rows as its regression has coefficients, and can tell them apart."""
     n_terms = len(data.within().terms)
     if not n_terms:
         return f"all predictors are constant within groups: {', '.join(data.group_level)}"
+    if data.cross_level:
+        return f"other terms determine {', '.join(data.cross_level)} within each group"
     if data.n_groups < 2:
         return "one group leaves nothing to compare"
     sizes = np.bincount(data.groups)
@@ -133,8 +136,11 @@ def tail_df(condition: Condition) -> float:
     In a group of n rows the inverse cross-products of p normal predictors are those of an inverse
     chi-squared variable with n − p degrees of freedom, so that its coefficients are t distributed,
     and so are their mean's tails. The smallest group decides; one with fewer rows than coefficients
-    is not fitted at all. Predictors of level 2 are no part of a group's regression.
+    is not fitted at all. Predictors of level 2 are no part of a group's regression. Those of a file
+    have finitely many designs, which bound the estimates' variances.
     """
+    if template_of(condition):
+        return np.inf
     n_predictors = int(condition["n_predictors"]) - len(group_level(condition))
     return float(max(smallest_group(condition) - n_predictors, 1))
 

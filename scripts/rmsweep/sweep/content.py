@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmsweep.data.dataset import Array
-from rmsweep.data.scenario import terms
+from rmsweep.data.scenario import term_names
 from rmsweep.design import Block, Strategy, Study
 from rmsweep.strategies.inference import infer
 from rmsweep.sweep import tables
@@ -45,12 +45,13 @@ def check(rows: pa.Table, block: Block, study: Study, strategies: Sequence[Strat
         if not np.all(good):
             raise DamagedError(f"holds what no fit can say: see {what}")
 
-    n_terms = int(block.condition["n_predictors"]) + 1
+    expected = term_names(block.condition)
+    n_terms = len(expected)
     nested = rows["coefs"].combine_chunks()
     lengths = numbers(pc.fill_null(pc.list_value_length(nested), -1))
     expect(lengths == n_terms, "coefs")
     flat = pc.list_flatten(nested)
-    names = pa.array([*terms(n_terms - 1)] * len(rows))
+    names = pa.array([*expected] * len(rows))
     expect(flat.field("term").equals(names), "term")
     shape = len(rows), n_terms
     coefs = {

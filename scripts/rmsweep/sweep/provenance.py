@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from rmsweep import rscript, strategies
-from rmsweep.data import pieces
+from rmsweep.data import pieces, template
 from rmsweep.design import Condition, Strategy, Study
 from rmsweep.sweep import tables
 
@@ -73,7 +73,7 @@ def shard_identity(
     values = {key: pieces.portable(value) for key, value in condition.values.items()}
     data: dict[str, object] = {"seed": study.seed, "condition": values}
     if own_pieces := pieces.files(condition.values):
-        data["code"] = " ".join(map(code_digest, own_pieces))
+        data["code"] = " ".join(map(piece_digest, own_pieces))
     return {
         "schema_version": tables.SCHEMA_VERSION,
         "data": json.dumps(data),
@@ -126,7 +126,7 @@ def table_identity(study: Study, versions: Mapping[str, Iterable[str]]) -> dict[
     """
     families = {source for one in study.strategies for source in family_sources(one.family)}
     own_pieces = {file for one in study.conditions for file in pieces.files(one.values)}
-    digests = [code_digest(source) for source in [*sorted(families), *sorted(own_pieces)]]
+    digests = [*map(code_digest, sorted(families)), *map(piece_digest, sorted(own_pieces))]
     own = code_digest("rmsweep.sweep.replication", "rmsweep.sweep.merge")
     return {
         "schema_version": tables.SCHEMA_VERSION,
@@ -152,6 +152,7 @@ def measures_identity(table: Mapping[str, str], *scripts: str) -> dict[str, str]
 MEASURES = {
     "agreement": ("compare_engines",),
     "performance": ("measure_performance",),
+    "sample_sizes": ("measure_performance", "find_sample_sizes"),
     "claims": ("measure_performance", "assess_claims"),
     "claims_by_condition": ("measure_performance", "assess_claims"),
 }
@@ -187,6 +188,11 @@ def page_identity(study: Study, table: Mapping[str, str]) -> dict[str, str]:
         "code": f"{table['code']} {code_digest('render_report')}",
         "drawn_by": json.dumps({name: version_of(name) for name in RENDERING}),
     }
+
+
+def piece_digest(file: str) -> str:
+    """Digest of a file of the user's own that is a piece of a scenario: its code or its numbers."""
+    return template.read(file).digest if file.endswith(template.SUFFIX) else code_digest(file)
 
 
 def describe_missing(n_datasets: int, planned: int) -> str:

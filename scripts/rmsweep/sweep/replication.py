@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from rmsweep import strategies
 from rmsweep.data.dataset import Array, Batch, Dataset, batches
-from rmsweep.data.scenario import Simulated, simulate
+from rmsweep.data.scenario import Simulated, simulate, term_names
 from rmsweep.design import Block, Condition, Strategy, Study
 from rmsweep.errors import UserError
 from rmsweep.strategies import Convergence, Fit, OwnTests
@@ -129,7 +129,7 @@ def run_batch(
     truth = np.array([one.betas for one in simulated])
     data = [one.data for one in simulated]
     structures = list(batches(data))
-    terms = data[0].terms
+    terms = term_names(condition)
     outcomes = fit_datasets(chosen, structures, len(data))
     at_truth = test_truth(simulated, chosen, outcomes)
     audited = [place for place, sim in enumerate(sims) if study.is_audited(condition, sim)]

@@ -1,0 +1,203 @@
+"""Predictors of data that there are: a design matrix in a file, resampled by person.
+
+The file is Parquet, one row per observation: the group of each row, and then the columns of the
+design under the names of the terms, without the intercept. Terms that are constant within groups
+come last. ``study_from_data.py`` writes such files. Nothing in one is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmsweep.data.dataset import Array
+from rmsweep.data.levels import cross_level, is_constant
+from rmsweep.data.names import Names
+from rmsweep.data.options import NotAllowedError, require
+from rmsweep.design import Condition, Piece
+
+SUFFIX = ".parquet"
+ROWS = ("random", "first", "spread")
+MOST_TERMS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A design to take groups and rows from; its groups are sorted by their number of rows.
+
+    Attributes
+    ----------
+    X : (n, p) array
+        With a column of ones in front.
+    sizes : (G,) int array
+        Each group's number of rows.
+    terms : tuple of p str
+        Names of the columns, as the file spells them; the first one is ``Intercept``.
+    words : tuple of p str
+        The same as words that mean nothing else to any program.
+    group_level, cross_level : tuple of int
+        Places of terms that are constant within groups, and of those that others determine there.
+    digest : str
+        Of names and numbers, 16 hexadecimal digits.
+    """
+
+    X: Array
+    sizes: NDArray[np.int64]
+    terms: tuple[str, ...]
+    words: tuple[str, ...]
+    group_level: tuple[int, ...]
+    cross_level: tuple[int, ...]
+    digest: str
+
+    @property
+    def n_predictors(self) -> int:
+        """Number of terms without the intercept."""
+        return len(self.terms) - 1
+
+    @property
+    def equal(self) -> bool:
+        """Whether all groups have as many rows."""
+        return bool((self.sizes == self.sizes[0]).all())
+
+    def resampled(
+        self, rng: np.random.Generator, n_groups: int, n_obs: int, rows: str
+    ) -> tuple[Array, NDArray[np.int64]]:
+        """The design matrix of so many groups, and their sizes, in ascending order.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        n_groups : int
+            Each of the file's groups is taken equally often, to within one. Which ones are taken
+            once more is random, but for their sizes: those are spread evenly over the file's, so
+            that all datasets have groups of the same sizes.
+        n_obs : int
+            Rows of the groups that have the most rows in the file; others have fewer in
+            proportion, at least one. Likewise, each row of a group is taken equally often, to
+            within one.
+        rows : {"random", "first", "spread"}
+            Which rows are taken once more: ones drawn at random, the first ones, or ones in equal
+            steps from the first to the last.
+        """
+        n_there = len(self.sizes)
+        times = np.full(n_there, n_groups // n_there)
+        if n_more := n_groups % n_there:
+            of_size = np.unique(self.sizes, return_inverse=True)[1]
+            evenly = (2 * np.arange(n_more) + 1) * n_there // (2 * n_more)
+            wanted_of_size = np.bincount(of_size[evenly], minlength=of_size[-1] + 1)
+            times += _first_at_random(of_size, rng) < wanted_of_size[of_size]
+        groups = np.repeat(np.arange(n_there), times)
+        sizes = self.sizes[groups]
+        wanted = np.maximum(np.rint(n_obs * sizes / self.sizes[-1]).astype(np.int64), 1)
+        starts = np.cumsum(self.sizes) - self.sizes
+        # the rows of the groups that are taken, and each row's number in its group
+        firsts = np.cumsum(sizes) - sizes
+        of = np.repeat(np.arange(n_groups), sizes)
+        place = np.arange(len(of)) - firsts[of]
+        more, size = (wanted % sizes)[of], sizes[of]
+        if rows == "random" and more.any():
+            taken = _first_at_random(of, rng) < more
+        elif rows == "spread":
+            steps, n = np.maximum(more - 1, 0), np.maximum(size - 1, 1)
+            taken = (place == 0) | (place * steps // n > (place - 1) * steps // n)
+            taken &= more > 0
+        else:
+            taken = place < more
+        counts = (wanted // sizes)[of] + taken
+        return self.X[np.repeat(starts[groups][of] + place, counts)], wanted
+
+
+def _first_at_random(parts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """A random order 0, 1, ... within each of some parts, which are numbered in ascending order."""
+    starts = np.flatnonzero(np.diff(parts, prepend=-1))
+    order = np.lexsort((rng.random(len(parts)), parts))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(parts)) - starts[parts]
+    return rank
+
+
+@cache
+def read(path: str) -> Template:
+    """Read a design.
+
+    Raises
+    ------
+    NotAllowedError
+        If it can't be read, or is none.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def refuse(good: object, what: str) -> None:
+        if not good:
+            raise NotAllowedError(f"a table of groups and columns of a design; {path}: {what}")
+
+    try:
+        table = pq.read_table(path, use_threads=False, partitioning=None)
+        columns = [
+            column.cast(pa.float64()).to_numpy(zero_copy_only=False) for column in table.columns[1:]
+        ]
+        ids = table.column(0).combine_chunks().dictionary_encode()
+    except (OSError, IndexError, pa.ArrowException) as error:
+        words = " ".join(str(error).split())
+        raise NotAllowedError(f"a Parquet file of numbers; {words}") from None
+    names = table.column_names[1:]
+    refuse(1 <= len(names) <= MOST_TERMS, f"{len(names)} columns beside the group")
+    refuse(len({*names, "Intercept"}) == len(names) + 1, "a name twice, or Intercept")
+    refuse(len(table) > 0 and not table.column(0).null_count, "no rows, or rows without a group")
+    matrix = np.column_stack(columns)
+    refuse(np.isfinite(matrix).all(), "a number is missing or not finite")
+    codes = np.asarray(ids.indices)
+    by_size = np.argsort(np.bincount(codes), kind="stable")
+    codes = np.argsort(by_size)[codes]
+    order = np.argsort(codes, kind="stable")
+    X, codes = np.column_stack([np.ones(len(matrix)), matrix])[order], codes[order]
+    constant = [is_constant(column, codes) for column in X.T[1:]]
+    n_within = len(names) - sum(constant)
+    refuse(not any(constant[:n_within]), "a column that is constant within groups before others")
+    crossed = cross_level(X[:, 1 : n_within + 1], codes)
+    refuse(crossed == sorted(crossed), "an interaction with a group's own column before others")
+    known = Names(names)
+    for taken in ("DV", "Group"):  # what simulated datasets call their other columns
+        known.plain(taken)
+    digest = hashlib.sha256("\0".join(names).encode())
+    digest.update(codes.astype("<i8").tobytes() + X.astype("<f8").tobytes())
+    X.flags.writeable = False
+    return Template(
+        X=X,
+        sizes=np.bincount(codes),
+        terms=("Intercept", *names),
+        words=("Intercept", *map(known.plain, names)),
+        group_level=tuple(range(n_within + 1, len(names) + 1)),
+        cross_level=tuple(place for place, so in enumerate(crossed, 1) if so),
+        digest=digest.hexdigest()[:16],
+    )
+
+
+def template_of(condition: Condition) -> Template | None:
+    """The design that a condition's predictors are taken from, if they are."""
+    value = condition["predictors"]
+    name = value.name if isinstance(value, Piece) else value
+    return read(name) if name.endswith(SUFFIX) else None
+
+
+def of_file(
+    path: str, rng: np.random.Generator, n_groups: int, n_obs: int, *, rows: str = "random"
+) -> tuple[Array, NDArray[np.int64]]:
+    """A file's design as a piece of a scenario (`Template.resampled`).
+
+    Raises
+    ------
+    NotAllowedError
+        If the file is no design, or rows can't be taken like that.
+    """
+    require(rows in ROWS, "rows", ", ".join(ROWS))
+    return read(path).resampled(rng, n_groups, n_obs, rows)
+
+
+def drawn() -> None:
+    """No file: predictors are random draws, as the other keys say."""
