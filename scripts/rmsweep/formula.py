@@ -266,12 +266,15 @@ def _assembled(answer: Mapping[str, Any], group: str, n_rows: int) -> Model:
         random.append(Bar(own, "full", factors[bar["factor"][0]]))
     further.pop("Intercept", None)
 
-    groups = codes[group]
-    constant = {
-        word
-        for word, values in zip(words, X.T, strict=True)
-        if word != "Intercept" and _is_constant(values, groups)
+    same = {
+        factor: {
+            word
+            for word, values in zip(words, X.T, strict=True)
+            if word != "Intercept" and _is_constant(values, of)
+        }
+        for factor, of in codes.items()
     }
+    constant = same.pop(group)
     order = sorted(range(len(words)), key=lambda place: words[place] in constant)
     data = Dataset(
         y=y,
@@ -281,6 +284,10 @@ def _assembled(answer: Mapping[str, Any], group: str, n_rows: int) -> Model:
         response=response,
         group_level=tuple(words[place] for place in order if words[place] in constant),
         further=further,
+        constant={
+            factors[factor]: tuple(word for word in words if word in own)
+            for factor, own in same.items()
+        },
     )
     lost = zip(answer["lost_in"], answer["lost"], strict=True)
     return Model(

@@ -25,6 +25,11 @@ class Purpose(IntEnum):
     NOISE = 8
     HETEROGENEITY = 9
     MISSING = 10
+    VARIANCES = 11
+    ITEM_EFFECTS = 12
+    ITEM_SAMPLE = 13
+    ITEM_PREDICTORS = 14
+    ITEM_DISTRIBUTION = 15
 
 
 @dataclass(frozen=True, slots=True)
