@@ -92,6 +92,7 @@ fit_lmer <- function(columns, factors, formula, reml, optimizer, numerical, pena
       estimate = lme4::fixef(fit),
       se = sqrt(diag(as.matrix(vcov(fit)))),
       theta = lme4::getME(fit, "theta"),
+      theta_names = names(lme4::getME(fit, "theta")),
       sigma = sigma(fit),
       criterion = best$value,
       singular = lme4::isSingular(fit, tol = 1e-4),
@@ -128,6 +129,21 @@ cr2 <- function(columns, factors, formula, reml, theta) {
     robust <- clubSandwich::vcovCR(fit, type = "CR2")
     table <- clubSandwich::coef_test(fit, vcov = robust, test = "Satterthwaite")
     list(se = table$SE, df = table$df_Satt)
+  })
+}
+
+# Deviances of two models for each of `n` responses, one after the other in `ys`, by maximum
+# likelihood
+deviances <- function(columns, factors, whole, null, optimizer, ys, n) {
+  reporting(at = function() "refit", {
+    data <- as_frame(columns, factors)
+    control <- lme4::lmerControl(optimizer = optimizer, calc.derivs = FALSE)
+    responses <- matrix(ys, ncol = n)
+    of <- function(formula) {
+      fit <- lme4::lmer(as.formula(formula), data, REML = FALSE, control = control)
+      apply(responses, 2, function(y) lme4::refit(fit, y)@devcomp$cmp[["dev"]])
+    }
+    list(whole = of(whole), null = of(null))
   })
 }
 

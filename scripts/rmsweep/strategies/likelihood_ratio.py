@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.special import chdtrc
 
 from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.strategies import Fit, FitError, OwnTests, Preset, mixed
+
+if TYPE_CHECKING:
+    from rmsweep.lmm import LmmFit
 
 ENGINE, R_PACKAGES = mixed.ENGINE, mixed.R_PACKAGES
 MEANINGLESS_NATIVELY = ("optimizer",)
@@ -48,6 +51,16 @@ PRESETS = {
         reference="lme4's anova (Barr et al. 2013; Luke 2017)",
         use="to see what likelihood ratios cost: with few groups they reject too often",
     ),
+    "lmer_items_lrt": Preset(
+        "Mixed model of groups and items with likelihood ratio tests",
+        {"random": mixed.ITEMS},
+        assumes="as lmer_items, and many groups and items",
+        convention="ML; chi-squared with 1 df for the fixed effect that is dropped, its random "
+        "slopes stay; no intervals",
+        reference="lme4's anova (Barr et al. 2013; Luke 2017)",
+        use="to see what likelihood ratios cost: with few groups or items they reject too often",
+        needs_items=True,
+    ),
 }
 
 warm_up = mixed.warm_up
@@ -62,8 +75,8 @@ def refuses(data: Dataset, options: Options) -> str:
 
 def refuses_natively(data: Dataset, options: Options) -> str:
     """As `mixed`; and random effects must be those of fixed effects."""
-    reason = mixed.refuses_natively(data, options.model)
-    return reason or mixed.beyond_fixed_effects(data, options.random[0])
+    reasons = [mixed.beyond_fixed_effects(data, term) for term in options.random]
+    return next(filter(None, [mixed.refuses_natively(data, options.model), *reasons]), "")
 
 
 def as_formula(data: Dataset, options: Options) -> str:
@@ -93,23 +106,14 @@ def fit(data: Dataset, options: Options) -> Fit:
 
 
 def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
-    """Fit the same by the native engine, from the cross-products of the whole model."""
-    from rmsweep import lmm
-
+    """Fit the same by the native engine."""
     model = mixed.Inference(df="normal")
     wholes = mixed.infer_batch(batch, mixed.fit_batch(batch, options.model), model)
     terms = batch.datasets[0].terms
-    (term,) = options.random
-    names = term.names(batch.datasets[0])
-    products = batch.crossproducts(terms)
-    reduced = []
-    for column in range(len(terms)):
-        without = products.without_fixed_effect(column)
-        if names == terms[: len(names)]:
-            without = without.with_leading_random_effects(len(names))
-        else:
-            without = without.with_random_effects([terms.index(name) for name in names])
-        reduced.append(lmm.fit(without, reml=False, covariance=term.covariance, on_error="report"))
+    if len(options.random) == 1:
+        reduced = _from_crossproducts(batch, options.random[0])
+    else:
+        reduced = [reduced_fits(batch, options, term).fitted for term in terms]
     found: list[Fit | FitError] = []
     for row, whole in enumerate(wholes):
         if isinstance(whole, FitError):
@@ -127,6 +131,48 @@ def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
             else tested(whole, deviances, messages)
         )
     return found
+
+
+def _from_crossproducts(batch: Batch, term: mixed.RandomTerm) -> list[LmmFit]:
+    """The fits without each fixed effect, from the cross-products of the whole model."""
+    from rmsweep import lmm
+
+    terms = batch.datasets[0].terms
+    names = term.names(batch.datasets[0])
+    products = batch.crossproducts(terms)
+    reduced = []
+    for column in range(len(terms)):
+        without = products.without_fixed_effect(column)
+        if names == terms[: len(names)]:
+            without = without.with_leading_random_effects(len(names))
+        else:
+            without = without.with_random_effects([terms.index(name) for name in names])
+        reduced.append(lmm.fit(without, reml=False, covariance=term.covariance, on_error="report"))
+    return reduced
+
+
+def reduced_fits(batch: Batch, options: Options, left_out: str) -> mixed.Natively:
+    """The native engine's fits without one of the fixed effects, whose random slopes stay."""
+    data = [without(one, left_out) for one in batch.datasets]
+    return mixed.fit_batch(Batch(data), reduced_model(batch.datasets[0], options))
+
+
+def without(data: Dataset, left_out: str) -> Dataset:
+    """The data without one of the fixed effects; random effects can still have its column."""
+    kept = [place for place, term in enumerate(data.terms) if term != left_out]
+    return replace(
+        data,
+        X=np.ascontiguousarray(data.X[:, kept]),
+        terms=tuple(data.terms[place] for place in kept),
+        group_level=tuple(term for term in data.group_level if term != left_out),
+        further={**data.further, left_out: data.column(left_out)},
+    )
+
+
+def reduced_model(data: Dataset, options: Options) -> mixed.Options:
+    """The model with random effects spelled out, which stay when a fixed effect is dropped."""
+    random = (replace(term, columns=term.names(data)) for term in options.random)
+    return replace(options.model, random=tuple(random))
 
 
 def tested(whole: Fit, deviances: Array, messages: Sequence[str]) -> Fit:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import numpy as np
 
 from rmsweep.data.dataset import Array, Batch, Dataset
-from rmsweep.strategies import CIType, Convergence, Fit, FitError, Preset
+from rmsweep.data.items import FACTOR
+from rmsweep.strategies import CIType, Convergence, Fit, FitError, Preset, lacks
 
 if TYPE_CHECKING:
     from rmsweep.lmm import Covariance, CrossProducts, LmmFit
@@ -33,7 +34,8 @@ class RandomTerm:
     Attributes
     ----------
     columns : {"all"} or tuple of str
-        Names of the terms; ``all`` of the fixed effects that can vary between groups.
+        Names of the terms; ``all`` of the fixed effects that vary within the factor's levels: a
+        coefficient of another one can't differ between these.
     covariance : {"full", "diagonal"}
         Whether their correlations are estimated or zero.
     factor : str or None
@@ -52,7 +54,7 @@ class RandomTerm:
         """The terms that vary."""
         if self.columns != "all":
             return self.columns
-        return tuple(term for term in data.terms if term not in data.group_level)
+        return data.varying(self.factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,8 @@ class Inference:
 
 
 INTERCEPT = (RandomTerm(("Intercept",)),)
+ITEMS = (RandomTerm(), RandomTerm(factor=FACTOR))
+INTERCEPTS = (*INTERCEPT, RandomTerm(("Intercept",), factor=FACTOR))
 # blme's default prior, of Wishart's family
 BLME = 1.5
 
@@ -225,6 +229,59 @@ PRESETS = {
         "nlminb; blme 1.0-5 itself misses the minimum",
         use="where the full model is singular and correlations are to stay",
     ),
+    "lmer_items": Preset(
+        "Mixed model with random intercepts and slopes of groups and of items",
+        {"random": ITEMS, "interval": "t"},
+        assumes="normal coefficients of groups and of items with any covariances, normal noise of "
+        "one variance",
+        convention="REML; t with Satterthwaite's df; slopes by item for predictors that vary "
+        "within items",
+        reference="lme4, lmerTest (Baayen et al. 2008; Barr et al. 2013)",
+        use="whenever groups meet items: the model that the design justifies",
+        needs_items=True,
+    ),
+    "lmer_items_z": Preset(
+        "Mixed model with random intercepts and slopes of groups and of items, t taken for z",
+        {"random": ITEMS, "df": "normal"},
+        assumes="as lmer_items, and many groups and items",
+        convention="REML; z tests and intervals",
+        reference="lme4 (Barr et al. 2013; Luke 2017)",
+        use="to see what t as z costs: too many false positives with few groups or items",
+        needs_items=True,
+    ),
+    "lmer_items_kr": Preset(
+        "Mixed model of groups and items with Kenward-Roger inference",
+        {"random": ITEMS, "reml": True, "df": "kenward_roger", "interval": "t"},
+        assumes="as lmer_items",
+        convention="REML; adjusted SEs, t with Kenward and Roger's df",
+        reference="pbkrtest (Kenward & Roger 1997)",
+        use="with few groups or items and fits that aren't singular",
+        needs_items=True,
+    ),
+    "lmer_items_zcp": Preset(
+        "Mixed model with uncorrelated random intercepts and slopes of groups and of items",
+        {
+            "random": (
+                RandomTerm(covariance="diagonal"),
+                RandomTerm(covariance="diagonal", factor=FACTOR),
+            ),
+            "interval": "t",
+        },
+        assumes="as lmer_items, with uncorrelated coefficients",
+        convention="REML; t with Satterthwaite's df",
+        reference="lme4's `||`, lmerTest",
+        use="where the full model is singular: better than to drop the slopes",
+        needs_items=True,
+    ),
+    "lmer_items_mis": Preset(
+        "Mixed model with random intercepts of groups and of items only",
+        {"random": INTERCEPTS, "interval": "t"},
+        assumes="slopes that differ neither between groups nor between items",
+        convention="REML; t with Satterthwaite's df",
+        reference="lme4, lmerTest (Barr et al. 2013)",
+        use="to see what left-out random slopes cost: far too many false positives",
+        needs_items=True,
+    ),
 }
 
 
@@ -247,9 +304,10 @@ def refuses(data: Dataset, options: Options) -> str:
     """More rows than random effects are needed for each term, which lme4 insists on."""
     n_rows = len(data.y)
     for term in options.random:
-        codes = data.factors.get(term.factor or data.group)
-        if codes is None:
-            return f"no factor {term.factor}; the data have {', '.join(data.factors)}"
+        factor = term.factor or data.group
+        if reason := lacks(data, factor):
+            return reason
+        codes = data.factors[factor]
         if absent := [name for name in term.names(data) if not data.has_column(name)]:
             return f"no term {', '.join(absent)}; the data have {', '.join(data.terms)}"
         n_levels = int(codes.max()) + 1
@@ -305,11 +363,24 @@ class ByLme4:
     theta : tuple of float
         Where lme4 stopped.
     options : Options
+    theta_names : tuple of str
+        What lme4 calls each of them.
+    sigma : float
+        Residual standard deviation.
     """
 
     model: Fit
     theta: tuple[float, ...]
     options: Options
+    theta_names: tuple[str, ...]
+    sigma: float
+
+    def theta_of_terms(self, data: Dataset) -> tuple[float, ...]:
+        """The same, term after term; lme4 has an order of its own where there are several."""
+        if len(self.options.random) == 1:
+            return self.theta
+        named = dict(zip(self.theta_names, self.theta, strict=True))
+        return tuple(named[name] for term in self.options.random for name in lme4_names(data, term))
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,7 +484,31 @@ def fit(data: Dataset, options: Options) -> ByLme4:
             **complaints(checks, messages),
         ),
     )
-    return ByLme4(fitted, tuple(result["theta"]), options)
+    return ByLme4(
+        fitted,
+        tuple(result["theta"]),
+        options,
+        tuple(result["theta_names"]),
+        result["sigma"][0],
+    )
+
+
+def lme4_names(data: Dataset, term: RandomTerm) -> list[str]:
+    """What lme4 calls the parameters of a term: its lower triangle by column, or its diagonal."""
+    factor = term.factor or data.group
+    names = ["(Intercept)" if name == "Intercept" else name for name in in_order(data, term)]
+    if term.covariance == "diagonal":
+        return [f"{factor}.{name}" for name in names]
+    return [
+        f"{factor}.{row}" if row == column else f"{factor}.{row}.{column}"
+        for place, column in enumerate(names)
+        for row in names[place:]
+    ]
+
+
+def in_order(data: Dataset, term: RandomTerm) -> list[str]:
+    """The columns of a term, the intercept first, as in lme4's parameters."""
+    return sorted(term.names(data), key=lambda name: name != "Intercept")
 
 
 def as_formula(data: Dataset, options: Options) -> str:
@@ -607,8 +702,7 @@ def crossproducts(batch: Batch, options: Options) -> tuple[CrossProducts, Covari
     """What the native engine needs to know of the data and of the model's only term."""
     (term,) = options.random
     terms = batch.datasets[0].terms
-    # the intercept first, as in lme4's parameters
-    names = sorted(term.names(batch.datasets[0]), key=lambda name: name != "Intercept")
+    names = in_order(batch.datasets[0], term)
     if tuple(names) == terms[: len(names)] or not set(names) <= set(terms):
         return batch.crossproducts(names), term.covariance
     whole = batch.crossproducts(terms)
