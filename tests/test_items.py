@@ -119,6 +119,11 @@ class TestLayout:
         assert one.item_effects is not None
         assert len(one.item_effects) == 12
 
+    def test_all_items_are_as_many_as_a_group_meets(self) -> None:
+        one = draw(3, 12, n_items="all", **FACTOR)
+        np.testing.assert_array_equal(np.unique(table(one)), np.arange(6))
+        assert one.data.y.tobytes() == draw(3, 12, n_items=6, **FACTOR).data.y.tobytes()
+
     def test_every_number_occurs(self) -> None:
         one = draw(2, 4, n_items=40, missing={"from": "mcar", "rate": 0.3})
         codes = one.data.factors["Item"]
@@ -268,7 +273,7 @@ class TestRandomNumbers:
 
 GRID = {"n_groups": [6], "n_obs": [8], "sigma": [1], "n_sims": 1, "strategies": ["lm"]}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "one item": ({"n_items": 1}, "n_items: 1 is not allowed; allowed: 0, or a whole number from 2"),
+    "one item": ({"n_items": 1}, "n_items: 1 is not allowed; allowed: 0, all, or a whole number"),
     "without items": (
         {"item_sigma": 2},
         "item_sigma: 2 is not allowed; allowed: no other than the default without items",

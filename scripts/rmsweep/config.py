@@ -23,6 +23,7 @@ import numpy as np
 from rmsweep import plan, settings, strategies
 from rmsweep.data import pieces
 from rmsweep.data.consistency import contradiction
+from rmsweep.data.items import ALL
 from rmsweep.data.options import NotAllowedError
 from rmsweep.data.scenario import complete, simulate, sizes_differ
 from rmsweep.design import (
@@ -49,6 +50,7 @@ SCENARIO = "scenario"
 NUMBERS = ("nan", "NaN", "NAN", "inf", "Inf", "INF", "infinity", "Infinity")
 """What readers of CSV take for numbers."""
 LARGEST = 1e100
+WHOLE = ("n_groups", "n_obs", "n_items")
 PER_COEFFICIENT = ("beta", "sigma_ratio", "item_sigma_ratio")
 """Keys whose lists have a value for the intercept, too."""
 DEFINITE = 1e-12
@@ -475,7 +477,9 @@ def _condition(chosen: Mapping[str, Named], scenario: str = "") -> Condition:
         values contradict each other.
     """
     size = int(chosen["n_predictors"].value)
-    in_group = max(int(chosen["n_obs"].value), int(chosen["n_items"].value))
+    in_group = int(chosen["n_obs"].value)
+    if chosen["n_items"].value != ALL:
+        in_group = max(in_group, int(chosen["n_items"].value))
     n_numbers = int(chosen["n_groups"].value) * in_group * (size + 1)
     if n_numbers > MOST_NUMBERS:
         n_groups = chosen["n_groups"].value
@@ -494,7 +498,8 @@ def _condition(chosen: Mapping[str, Named], scenario: str = "") -> Condition:
         elif isinstance(value, list) and len(value) != size + (key in PER_COEFFICIENT):
             refuse(key, value, _allowed_value(key))
         values[key] = canonical(key, value)
-        if schema()["properties"][key].get("type") == "integer" or key in ("n_groups", "n_obs"):
+        whole = key in WHOLE or schema()["properties"][key].get("type") == "integer"
+        if whole and isinstance(value, int | float):
             values[key] = int(value)
     names = {key: named.name for key, named in chosen.items() if named.name}
     one = Condition.of(values, axis_defaults(), names)

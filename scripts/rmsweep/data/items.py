@@ -47,6 +47,8 @@ from rmsweep.design import Condition, Value
 
 Codes = NDArray[np.int64]
 DESIGNS = ("within", "between", "latin_square")
+ALL = "all"
+"""The number of items that stands for as many as a group meets."""
 FACTOR = "Item"
 """The factor's name in the data."""
 
@@ -77,6 +79,8 @@ class Plan:
     Attributes
     ----------
     n_groups, n_obs, n_items : int
+    n_met : int
+        Number of items that a group meets.
     nested : bool
     combinations : tuple of int
         Of the levels of the factors within items, between items and in a Latin square.
@@ -85,24 +89,24 @@ class Plan:
     n_groups: int
     n_obs: int
     n_items: int
+    n_met: int
     nested: bool
     combinations: tuple[int, int, int]
 
     @classmethod
     def of(cls, condition: Condition, combinations: Mapping[str, int]) -> Plan:
         """The plan of a condition with items."""
+        within, between, latin = (combinations[design] for design in DESIGNS)
+        at_most = math.ceil(condition.n_obs / within)
+        n_items = at_most if condition["n_items"] == ALL else int(condition["n_items"])
         return cls(
             condition.n_groups,
             condition.n_obs,
-            int(condition["n_items"]),
+            n_items,
+            min(n_items, at_most),
             condition["item_layout"] == "nested",
-            (combinations["within"], combinations["between"], combinations["latin_square"]),
+            (within, between, latin),
         )
-
-    @property
-    def n_met(self) -> int:
-        """Number of items that a group meets."""
-        return min(self.n_items, math.ceil(self.n_obs / self.combinations[0]))
 
     @property
     def sampled(self) -> bool:
