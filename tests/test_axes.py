@@ -58,9 +58,19 @@ OTHER: dict[str, Any] = {
     "noise_autocorrelation": 0.6,
     "noise_heterogeneity": 1,
     "missing": {"from": "mcar", "rate": 0.3},
+    "n_items": 5,
+    "item_sigma": 0.5,
+    "item_sigma_ratio": [1, 0, 0, 0],
+    "item_correlation": 0.3,
+    "item_design": ["within", "between", "within"],
+    "item_layout": "nested",
+    "variances": "uniform",
+    "correlation_range": 0.3,
 }
+OF_ITEMS = ("item_sigma", "item_sigma_ratio", "item_correlation", "item_design", "item_layout")
 # what there has to be besides
 NEEDED: dict[str, Any] = {"confounding": {"predictor_icc": 0.5}}
+NEEDED |= {key: {"n_items": 5} for key in OF_ITEMS}
 
 
 def study(**keys: Any) -> Study:

@@ -77,6 +77,14 @@ CHANGES = {
     "noise_autocorrelation": (0.5, "tables"),
     "noise_heterogeneity": (1, "tables"),
     "missing": ("mcar", "tables"),
+    "n_items": (6, "tables"),
+    "item_sigma": (2, "tables"),
+    "item_sigma_ratio": ([1, 0, 0, 0], "tables"),
+    "item_correlation": (0.5, "tables"),
+    "item_design": ("between", "tables"),
+    "item_layout": ("nested", "tables"),
+    "variances": ("uniform", "tables"),
+    "correlation_range": (0.3, "tables"),
     "strategies": (["lm", "lmer", "lm2"], "cells"),
     "engine": ("lme4", "cells"),
     "audit": (1, "cells"),
@@ -102,6 +110,7 @@ WITHOUT_EFFECT = {
 }
 # what a key needs to have an effect
 WITH = {"exclude": {"n_groups": [10, 11]}, "confounding": {"predictor_icc": 0.5}}
+WITH |= {key: {"n_items": 6} for key in CHANGES if key.startswith("item_")}
 
 
 def judge(**keys: object) -> Judge:

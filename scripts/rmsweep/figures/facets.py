@@ -30,6 +30,8 @@ AXES = {
     "n_groups": "Number of groups",
     "n_obs": "Observations per group",
     "sigma": "Between-group SD of the coefficients",
+    "n_items": "Number of items",
+    "item_sigma": "Between-item SD of the coefficients",
 }
 
 

@@ -191,6 +191,7 @@ FAMILIES = {
     "gee": "Generalised estimating equations",
     "between": "Regressions of group means",
     "repeated_anova": "Repeated measures ANOVA",
+    "by_subjects_and_items": "Analyses by subjects and by items",
 }
 
 

@@ -246,7 +246,7 @@ def small(file: Path) -> dict[str, Any]:
     return {"image": encoded, "width": image.width, "height": image.height}
 
 
-SUBSCRIPT = re.compile(r"\b([bexyβ])_([gik0]+)\b|Σ_([gik])")
+SUBSCRIPT = re.compile(r"\b([bevxyβ])_([ghik0]+)\b|Σ_([gik])")
 
 
 def with_math(text: str) -> Markup:

@@ -217,6 +217,10 @@ AXES = {
     "beta": AxisWords("True coefficients", "the true coefficients", "coefficients {}"),
     "scenario": AxisWords("Scenario", "the scenario", "{}"),
     "noise_sd": AxisWords("Noise SD", "the noise SD", "noise SD {}"),
+    "n_items": AxisWords("Items", "the number of items", "{} items"),
+    "item_sigma": AxisWords(
+        "Between-item SD", "the between-item SD of the coefficients", "item SD {}"
+    ),
 }
 
 
