@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from docutils.core import publish_doctree
 
 import render_report
 from pages import ONE, a_study, write_page
+from rmsweep.figures.names import NAMES
 from rmsweep.report import data, findings, looks, methods, page, specs, words
+from rmsweep.report.pictures import TEXTS
 from rmsweep.sweep import provenance, tables
 
 
@@ -184,6 +187,16 @@ def test_replications_that_would_decide() -> None:
     # half widths of 0.02 and 0.01 for distances of 0.01 and 0.02
     assert findings.replications_needed(rows) == int((400 + 25) / 2 // 10 * 10)
     assert findings.replications_needed(rows[2:]) == 0
+
+
+def test_snakemakes_report_has_a_caption_for_each_figure_and_table() -> None:
+    folder = Path(__file__).parents[1] / "workflow" / "report"
+    assert {path.stem for path in (folder / "figures").iterdir()} == set(NAMES) == set(TEXTS)
+    known = {*provenance.MEASURES, "replications"}
+    assert {path.stem for path in (folder / "tables").iterdir()} == known
+    for path in folder.glob("*/*.rst"):
+        read = publish_doctree(path.read_text(), settings_overrides={"halt_level": 2})
+        assert read.astext(), path
 
 
 def test_other_tables_are_refused(made: Path, tmp_path: Path, capsys: object) -> None:

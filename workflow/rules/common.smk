@@ -20,6 +20,7 @@ from rmsweep.config import DEFAULT_STUDY, load_study, one_line, read_settings
 from rmsweep.design import Block, parse_sims
 from rmsweep.errors import UserError
 from rmsweep.figures import names as figure_names
+from rmsweep.report.pictures import TEXTS
 from rmsweep.strategies import is_file
 from rmsweep.sweep import lock, looks, results
 from rmsweep.sweep.judge import Judge
@@ -354,3 +355,39 @@ def pictures():
 def page():
     """The page."""
     return [f"{RESULTS}/report.html"]
+
+
+CATEGORIES = {".html": "Page", ".png": "Figures", ".csv": "Tables"}
+"""Of Snakemake's own report; it has no other files."""
+LARGEST_LINK = 2**21
+"""Bytes of a link that holds a page, in base64, up to which browsers open it."""
+
+
+def in_report(paths):
+    """Outputs, marked for Snakemake's own report where it has a place for them."""
+    return [
+        reported(path) if Path(path).suffix in CATEGORIES else path for path in paths
+    ]
+
+
+def reported(path):
+    """An output for Snakemake's own report, with its caption and labels."""
+    file = Path(path)
+    category, name = CATEGORIES[file.suffix], file.stem
+
+    def labels(wildcards):
+        if category == "Figures":
+            part = file.parent.relative_to(f"{RESULTS}/figures").as_posix()
+            return {
+                "Figure": TEXTS[name].title,
+                "Part": part.strip(".") or "whole study",
+            }
+        if category == "Tables":
+            return {"Table": file.name}
+        # in a report of a single file it is a link that holds the whole page
+        alone = file.stat().st_size * 4 / 3 < LARGEST_LINK
+        formats = "report.html and report.zip" if alone else "report.zip only"
+        return {"Page": file.name, "Opens from": formats}
+
+    caption = f"../report/{category.lower()}/{name}.rst"
+    return report(path, category=category, caption=caption, labels=labels)

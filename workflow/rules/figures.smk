@@ -19,7 +19,7 @@ rule draw:
         claims=f"{RESULTS}/claims.parquet",
         by_condition=f"{RESULTS}/claims_by_condition.parquet",
     output:
-        figures(),
+        in_report(figures()),
     log:
         f"logs/{NAME}/draw.log",
     conda:

@@ -17,7 +17,7 @@ rule measure_performance:
         f"{RESULTS}/coefs.parquet",
         due(*performance()),
     output:
-        performance(),
+        in_report(performance()),
     log:
         f"logs/{NAME}/measure_performance.log",
     conda:
@@ -35,8 +35,8 @@ rule assess_claims:
         f"{RESULTS}/performance.parquet",
         due(*claims(), *claims("claims_by_condition")),
     output:
-        claims=claims(),
-        by_condition=claims("claims_by_condition"),
+        claims=in_report(claims()),
+        by_condition=in_report(claims("claims_by_condition")),
     log:
         f"logs/{NAME}/assess_claims.log",
     conda:
@@ -74,7 +74,9 @@ rule compare_engines:
         f"{RESULTS}/audit.parquet",
         due(*agreement()),
     output:
-        agreement() or [f"{RESULTS}/agreement.csv", f"{RESULTS}/agreement.parquet"],
+        in_report(
+            agreement() or [f"{RESULTS}/agreement.csv", f"{RESULTS}/agreement.parquet"]
+        ),
     log:
         f"logs/{NAME}/compare_engines.log",
     conda:

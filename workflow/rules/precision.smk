@@ -39,8 +39,10 @@ rule settle_replications:
         last_look,
         due(*replications()),
     output:
-        replications()
-        or [f"{RESULTS}/replications.csv", f"{RESULTS}/replications.parquet"],
+        in_report(
+            replications()
+            or [f"{RESULTS}/replications.csv", f"{RESULTS}/replications.parquet"]
+        ),
     log:
         f"logs/{NAME}/settle_replications.log",
     conda:

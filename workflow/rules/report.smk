@@ -18,7 +18,7 @@ rule render_report:
         by_condition=f"{RESULTS}/claims_by_condition.parquet",
         figures=pictures(),
     output:
-        page(),
+        in_report(page()),
     log:
         f"logs/{NAME}/render_report.log",
     conda:

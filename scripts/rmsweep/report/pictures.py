@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from rmsweep.report.page import Picture
+if TYPE_CHECKING:
+    from rmsweep.report.page import Picture
 
 
 class Text(NamedTuple):
@@ -77,6 +78,9 @@ def pictures(files: Iterable[Path], folder: Path, beside: Path) -> list[Picture]
     beside : Path
         The page's folder.
     """
+    # the workflow reads the titles, and has no need of what makes pages
+    from rmsweep.report.page import Picture
+
     found = []
     order = list(TEXTS)
     for file in files:
