@@ -353,9 +353,7 @@ def fits_that_differ(compared: Comparison) -> Iterator[list[Any]]:
     """The fits that differ most: where, how, and the commands that make them again."""
     studies = compared.studies
     for fit in compared.apart.found():
-        condition = studies.a.runs[fit["key"]].condition
-        levels = tables.levels(studies.axes, condition)
-        where = ", ".join(condition_in_words(studies, levels))
+        where = ", ".join(condition_in_words(studies, studies.levels(fit["key"])))
         verdicts = [
             CAUSES[fit[f"cause_{it}"]] + ("" if fit[f"converged_{it}"] else ", not converged")
             for it in "ab"
