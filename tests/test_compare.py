@@ -417,6 +417,8 @@ def test_conditions_are_known_by_their_data_whatever_they_are_called(tmp_path: P
         (row,) = found.fits[["n_identical", *levels]].drop_duplicates().to_dict("records")[-1:]
         assert row == {"n_identical": 3, **levels}
         assert len(found.tables()["comparison_fits"]) == 2 * len(found.studies.keys)
+    said = sentences(compared(tmp_path / "plain", tmp_path / "plain", "lm=lmer"))
+    assert said[1].startswith("With 3 datasets in a condition no difference can be found: it takes")
 
 
 def test_differences_that_only_pairs_show_are_called_small(folder: Path) -> None:

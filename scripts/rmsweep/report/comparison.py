@@ -278,6 +278,9 @@ def of_fits(pair: Pair, rows: pd.DataFrame) -> str:
         number = int(total[f"n_{name}_apart"])
         by = f"{largest:.2g} standard errors" if name == "estimate" else percent(largest)
         limit = f"{APART:g} standard errors" if name == "estimate" else percent(APART)
+        if not largest:
+            apart.append(f"{text} do not differ")
+            continue
         apart.append(
             f"{text} differ by more than {limit} in {words.counted(number, 'fit')}, at most by {by}"
             if number
