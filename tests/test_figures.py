@@ -613,7 +613,7 @@ def test_pictures_have_256_colours(tmp_path: Path) -> None:
 
 
 def test_names_are_known_without_what_draws() -> None:
-    assert set(draw.FIGURES) == set(names.NAMES)
+    assert set(draw.FIGURES) == {*names.NAMES, *names.ASKED}
     code = "import sys, rmsweep.figures.names; print('matplotlib' in sys.modules)"
     command = [sys.executable, "-c", code]
     ended = subprocess.run(

@@ -362,7 +362,12 @@ class TestScript:
                 "lmer_zcp",
             ),
             ("rt ~ trial + (1 | person)", ("trial",), 0, "lm2"),
-            ("rt ~ trial + dose + (trial || person)", ("trial", "doseLow", "doseNone"), 0, "lm2"),
+            (
+                "rt ~ dose + log(trial + 1) + (log(trial + 1) || person)",
+                ("doseLow", "doseNone", "log(trial + 1)"),
+                0,
+                "lmer_formula",
+            ),
         ],
     )
     def test_data_of_all_kinds(

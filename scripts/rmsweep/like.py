@@ -15,6 +15,7 @@ from scipy.special import ndtri
 
 from rmsweep import formula
 from rmsweep.data.dataset import Array, Batch
+from rmsweep.data.template import words_of
 from rmsweep.errors import UsageError, UserError
 from rmsweep.measures.rates import Z95
 from rmsweep.strategies import mixed
@@ -237,8 +238,9 @@ def _lines(
     most = int(sizes.max())
     expected = enough(found, effect, wish)
     least = len(terms) + 2
-    n_groups = wish.n_groups or sorted({max(least, round(it * expected)) for it in SHARES})
-    around = "" if wish.n_groups else f"around what the estimate's SE promises, {expected}; "
+    middle = max(expected, 2 * least)
+    n_groups = wish.n_groups or [round(share * middle) for share in SHARES]
+    around = "" if wish.n_groups else f"the estimate's SE promises that {expected} are enough; "
     n_obs = wish.n_obs or sorted({max(2, round(it * most)) for it in TIMES})
     name, truth = terms[effect], wish.truth
     yield f"# Data like those of {path.name}: {len(data.y):,} rows, {data.n_groups:,} groups by"
@@ -290,8 +292,10 @@ def _lines(
     yield ""
     yield f"power: {{effect: {quoted(name)}, target: {number(wish.target)}}}"
     yield "engine: native"
-    yield f"strategies: [{', '.join(wish.strategies or suitable(found))}]"
-    yield "references: [lmer]" if "lmer" in (wish.strategies or suitable(found)) else ""
+    chosen = list(wish.strategies) or suitable(found)
+    yield f"strategies: [{', '.join(chosen)}]"
+    if "lmer" in chosen:
+        yield "references: [lmer]"
 
 
 def enough(found: Estimates, effect: int, wish: Wish) -> int:
@@ -310,12 +314,24 @@ def enough(found: Estimates, effect: int, wish: Wish) -> int:
 
 
 def suitable(found: Estimates) -> list[str]:
-    """Six strategies that can say something of such data."""
+    """Six strategies that can say something of such data, and the formula's own mixed model.
+
+    That is added if it is neither `lmer` nor `lmer_mis`.
+    """
     data = found.model.data
     two_stage = "lm2_level2" if data.group_level else "lm2"
     if data.cross_level:  # no group's regression can tell the terms apart
         two_stage = "lmer_zcp"
-    return ["lm", "lm_cr2", two_stage, "lmer", "lmer_kr", "lmer_mis"]
+    six = ["lm", "lm_cr2", two_stage, "lmer", "lmer_kr", "lmer_mis"]
+    columns, covariance = found.random.names(data), found.random.covariance
+    if columns == ("Intercept",) or (
+        {*columns} == {*RandomTerm().names(data)} and covariance == "full"
+    ):
+        return six
+    words = dict(zip(data.terms, words_of(found.terms[1:]), strict=True))
+    names = ", ".join(quoted(words[name]) for name in columns)
+    random = f"{{columns: [{names}], covariance: {covariance}}}"
+    return [*six, f"{{name: lmer_formula, from: lmer, random: [{random}]}}"]
 
 
 def _alike(found: Estimates) -> bool:
