@@ -630,7 +630,7 @@ def test_pdf_files_are_drawn_if_asked_and_never_older_than_the_others(tmp_path: 
 
 
 def test_names_are_known_without_what_draws() -> None:
-    assert set(draw.FIGURES) == set(names.NAMES)
+    assert set(draw.FIGURES) == {*names.NAMES, *names.ASKED}
     code = "import sys, rmsweep.figures.names; print('matplotlib' in sys.modules)"
     command = [sys.executable, "-c", code]
     ended = subprocess.run(

@@ -105,8 +105,9 @@ class Inference:
     df : {"satterthwaite", "kenward_roger", "between_within", "normal"}
         Degrees of freedom of the tests. Kenward and Roger's come with their own standard errors;
         ``between_within`` takes the number of groups less that of the coefficients of the groups'
-        level for these and for coefficients that vary between groups, and the number of rows less
-        those of groups and of the other coefficients for the rest; ``normal`` takes t for z.
+        level for these, for coefficients that vary between groups and for interactions of the two,
+        and the number of rows less those of groups and of the other coefficients for the rest;
+        ``normal`` takes t for z.
     se : {"model", "cr2"}
         Standard errors of the model, or cluster-robust ones that the model makes unbiased (CR2);
         Satterthwaite's degrees of freedom are then those of CR2.
@@ -600,6 +601,8 @@ def between_within(data: Dataset, options: Options) -> Array:
     """Degrees of freedom of each term (`Inference`); the intercept is of the groups' level."""
     of_groups = [term for term in options.random if term.factor in (None, data.group)]
     varying = {"Intercept", *(name for term in of_groups for name in term.names(data))}
+    if len(varying) > 1:  # interactions tell the slopes of groups apart
+        varying |= {*data.cross_level}
     within = len(data.terms) - len({"Intercept", *data.group_level} & {*data.terms})
     between_df = data.n_groups - 1 - len(data.group_level)
     within_df = len(data.y) - data.n_groups - within
