@@ -5,10 +5,6 @@ SVG of every figure, for each slice of the study.
 """
 
 
-localrules:
-    draw,
-
-
 rule draw:
     input:
         due(*figures()),
@@ -22,13 +18,15 @@ rule draw:
         in_report(figures()),
     log:
         f"logs/{NAME}/draw.log",
+    localrule: True
     conda:
         environment("report.yaml")
     # as many as there are figures, or cores
     threads: 6
     params:
         run=script("draw.py"),
-        folder=unwatched(f"{RESULTS}/figures"),
+        folder=folder_of_figures,
+        made_by=watched(f"{RESULTS}/figures/grid.svg"),
     message:
         "Draw the figures"
     shell:

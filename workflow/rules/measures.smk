@@ -5,12 +5,6 @@ CSV. For an audited study, needs audit and makes agreement, the comparison of th
 """
 
 
-localrules:
-    measure_performance,
-    assess_claims,
-    compare_engines,
-
-
 rule measure_performance:
     input:
         f"{RESULTS}/fits.parquet",
@@ -20,10 +14,12 @@ rule measure_performance:
         in_report(performance()),
     log:
         f"logs/{NAME}/measure_performance.log",
+    localrule: True
     conda:
         environment("report.yaml")
     params:
         run=script("measure_performance.py"),
+        made_by=watched(performance()[-1]),
     message:
         "Measure the performance of the strategies"
     shell:
@@ -39,10 +35,12 @@ rule assess_claims:
         by_condition=in_report(claims("claims_by_condition")),
     log:
         f"logs/{NAME}/assess_claims.log",
+    localrule: True
     conda:
         environment("report.yaml")
     params:
         run=script("assess_claims.py"),
+        made_by=watched(claims()[-1]),
     message:
         "Put the post's claims to the test"
     shell:
@@ -79,10 +77,12 @@ rule compare_engines:
         ),
     log:
         f"logs/{NAME}/compare_engines.log",
+    localrule: True
     conda:
         environment("report.yaml")
     params:
         run=script("compare_engines.py"),
+        made_by=watched(f"{RESULTS}/agreement.parquet"),
     message:
         "Compare the native engine with lme4 and statsmodels"
     shell:
