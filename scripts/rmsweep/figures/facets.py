@@ -285,7 +285,9 @@ def with_reference(frame: pd.DataFrame, reference: str) -> pd.DataFrame:
     alone = frame["reference"].isna()
     turned = (frame["strategy"] == reference) & ~alone
     kept = frame[alone | (frame["reference"] == reference)]
-    other = frame[turned].assign(strategy=frame["reference"], reference=reference)
+    other = frame[turned]
+    # of its own rows: without any, those of the whole frame would be added to it
+    other = other.assign(strategy=other["reference"], reference=reference)
     ratio = other["measure"] == "rmse_ratio"
     inverse = {
         "value": 1 / other["value"],
