@@ -121,8 +121,8 @@ def draw_grid(wish: Wish, name: str) -> Drawn:
 
 def draw_claims(wish: Wish, name: str) -> Drawn:
     """The claims, slice by slice."""
-    for one in claims.read_claims(wish.table.parent).slices():
-        yield one.slice, claims.draw(one)
+    for part, one in claims.read_claims(wish.table.parent).slices(wish.view.layout.axes).items():
+        yield part, claims.draw(one)
 
 
 FIGURES: dict[str, Callable[[Wish, str], Drawn]] = {

@@ -7,7 +7,6 @@ tables with those that a fresh folder makes.
 from __future__ import annotations
 
 import inspect
-import itertools
 import json
 import os
 import re
@@ -321,13 +320,9 @@ class TestChange:
         grid = {"predictor_sd": [1, 2], "noise_mean": [0, 1], "noise_sd": [1, 2]}
         finished.run(target="all", audit=1, strategies=["lm"], grid=grid)
         folder = finished.checkout.results()
-        places = ("nested_loop.png", "nested_loop.svg", "noise_sd=1", "noise_sd=2")
-        # the claims are about groups, observations and sigma: all other axes are outside of them
-        claims = {
-            f"predictor_sd={x},noise_mean={mean},noise_sd={sd}"
-            for x, mean, sd in itertools.product((1, 2), (0, 1), (1, 2))
+        assert {path.name for path in (folder / "figures").iterdir()} == {
+            *("nested_loop.png", "nested_loop.svg", "noise_sd=1", "noise_sd=2")
         }
-        assert {path.name for path in (folder / "figures").iterdir()} == {*places, *claims}
         (folder / "figures" / "mine.svg").write_text("<svg/>")
         finished.run(target="all", strategies=["lm"])
         assert not list(folder.glob("a*"))

@@ -90,7 +90,7 @@ def aims(study: Study) -> Section:
     swept = [axis for axis in study.axes if len(levels(study, axis.name)) > 1]
     if swept:
         nouns = [words.of_axis(axis.name).noun for axis in swept]
-        sentence += f" It varies {words.listed(nouns)}."
+        sentence += f" The study varies {words.listed(nouns)}."
     return Section("Aims", [sentence])
 
 
@@ -221,7 +221,8 @@ def software(study: Study, made_with: Mapping[str, str]) -> Section:
         "Software and reproducibility",
         [
             f"{text} Digest of the code: {made_with['code']}. Seed: {study.seed}.",
-            "The same settings, code and versions give the same tables, byte for byte.",
+            "The same settings, code and versions give the same tables, byte for byte; only "
+            "processor times differ.",
         ],
     )
 
