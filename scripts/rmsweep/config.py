@@ -24,7 +24,6 @@ from rmsweep import plan, settings, strategies
 from rmsweep.data import pieces
 from rmsweep.data.consistency import contradiction
 from rmsweep.data.options import NotAllowedError
-from rmsweep.data.scenario import complete, simulate, sizes_differ
 from rmsweep.design import (
     MAIN,
     Axis,
@@ -690,10 +689,7 @@ def _check_that_something_can_be_fitted(study: Study) -> None:
     by_size = sorted(study.conditions, key=lambda one: one.n_groups * one.n_obs)
     for strategy in study.strategies:
         for one in by_size:
-            # the layout of the data decides, whatever the replication; rows that are missing at
-            # random leave some datasets that can be fitted if those with all rows can
-            data = simulate(study.seed, complete(one), 0).data
-            reason = "" if sizes_differ(one) else strategies.refuses(data, strategy)
+            reason = strategies.refuses_layout(one, strategy)
             if not reason:
                 break
         else:

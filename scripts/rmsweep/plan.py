@@ -84,9 +84,8 @@ COSTS = {
     },
 }
 DEAREST = COSTS["lme4"]["lmer"]
-# of native fits: where groups differ in size, several minima are looked for; datasets whose rows
-# differ are not fitted together
-SLOWER = {"equal groups": 1.0, "unequal groups": 5.0, "one by one": 20.0}
+# native fits where groups differ in size: several minima are looked for
+UNEQUAL = 5.0
 # a shard's rows are in memory until it is written, some 4 kB per fit
 LARGEST_BLOCK = 20_000
 # network file systems take their time to load Python and R
@@ -142,7 +141,8 @@ def seconds(study: Study, condition: Condition) -> float:
     """Expected CPU seconds for one dataset of a condition, all strategies together."""
 
     def one(strategy: Strategy, engine: str) -> float:
-        slower = SLOWER[native_kind(condition)] if engine == "native" else 1.0
+        unequal = condition["group_sizes"] != "equal" or rows_differ(condition)
+        slower = UNEQUAL if engine == "native" and unequal else 1.0
         n_groups, n_obs = condition.n_groups, condition.n_obs
         return slower * fit_seconds(strategy.origin, engine, n_groups, n_obs)
 
@@ -164,13 +164,6 @@ def fit_seconds(origin: str, engine: str, n_groups: int, n_obs: int) -> float:
     cost = COSTS.get(engine, {}).get(origin, DEAREST)
     size = (1, n_groups, n_groups * n_obs)
     return sum(coefficient * amount for coefficient, amount in zip(cost, size, strict=True))
-
-
-def native_kind(condition: Condition) -> str:
-    """Which of `SLOWER` a condition's datasets are natively."""
-    if rows_differ(condition):
-        return "one by one"
-    return "equal groups" if condition["group_sizes"] == "equal" else "unequal groups"
 
 
 def limit_minutes(study: Study, block: Block, attempt: int) -> int:

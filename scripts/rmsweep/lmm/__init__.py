@@ -30,6 +30,7 @@ from rmsweep.lmm.crossproducts import (
     CrossProducts,
     centred,
     crossproducts,
+    joined,
     uncentred,
     units,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "fit",
     "gee_exchangeable",
     "inference_at",
+    "joined",
     "kenward_roger",
     "lme4_check",
     "lme4_checks",

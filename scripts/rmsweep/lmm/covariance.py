@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmsweep.lmm.criterion import Criterion
 from rmsweep.lmm.crossproducts import triangle
@@ -27,8 +28,6 @@ class Model(NamedTuple):
 
     Attributes
     ----------
-    n_obs : int
-        Rows of each dataset.
     reml : bool
         Whether by REML, or else by maximum likelihood.
     covariance : {"full", "diagonal", "scalar"}
@@ -38,7 +37,6 @@ class Model(NamedTuple):
         The criterion is that of the likelihood less this times log|G|.
     """
 
-    n_obs: int
     reml: bool
     covariance: Covariance
     balanced: bool = True
@@ -102,7 +100,7 @@ class Root:
         return parameters
 
     def derivatives(
-        self, at: Criterion, roots: Array, nu: int, frame: Array | None = None
+        self, at: Criterion, roots: Array, nu: NDArray[np.intp], frame: Array | None = None
     ) -> Derivatives:
         """Carry the derivatives with respect to G to the parameters, by the chain rule.
 
@@ -111,7 +109,7 @@ class Root:
         at : Criterion
             In the units of `roots`.
         roots : (R, q, q) array
-        nu : int
+        nu : (R,) array of int
             n − p for REML, n for ML.
         frame : (R, q, q) array, optional
             Where `at` is that of the covariance FGF', not of G itself, F.

@@ -188,10 +188,10 @@ def search(
         Optima of the datasets, found before. A search that heads for its dataset's ends there,
         without convergence.
     """
-    n_obs, reml, covariance, _, penalty = model
+    reml, covariance, _, penalty = model
     n_runs, q = start.shape[:2]
     p = blocks.xr_rest.shape[1]
-    nu = n_obs - p if reml else n_obs
+    nu = blocks.spare_rows(reml)
     form = symmetric_root(q, covariance)
     outer = unit[:, :, None] * unit[:, None, :]
 
@@ -213,11 +213,11 @@ def search(
     waiting = len(active)
     while len(active):
         G = outer[active] * np.matmul(trial[active], trial[active])
-        new = criterion(blocks.take(active), G, n_obs, reml, work)
+        new = criterion(blocks.take(active), G, reml, work)
         if penalty:
             new = penalised(new, G, penalty)
         scaled = new.in_units(unit[active]) if covariance == "scalar" else new
-        derivatives = form.derivatives(scaled, trial[active], nu)
+        derivatives = form.derivatives(scaled, trial[active], nu[active])
         n_evaluations[active] += 1
         old = current.value[active]
         usable = np.isfinite(new.value) & all_finite(derivatives.hessian)

@@ -564,19 +564,19 @@ def infer_batch(batch: Batch, fits: Natively, inference: Inference) -> list[Fit 
     """
     from rmsweep import lmm
 
-    fitted, options, data = fits.fitted, fits.options, batch.datasets[0]
+    fitted, options = fits.fitted, fits.options
     adjusted = None
     if inference.small_sample == "kenward_roger":
         found = lmm.kenward_roger(crossproducts(batch, options)[0], fitted)
         adjusted = found.se, found.df
     elif inference.small_sample == "cr2":
-        (term,) = options.random
+        (term,), data = options.random, batch.datasets[0]
         if reason := beyond_fixed_effects(data, term):
             raise FitError(reason)
         random = [data.terms.index(name) for name in term.names(data)]
         adjusted = lmm.robust_inference(batch.crossproducts(data.terms), fitted, random)
     concluded_fits: list[Fit | FitError] = []
-    for row, convergence in enumerate(fits.convergence):
+    for row, (data, convergence) in enumerate(zip(batch.datasets, fits.convergence, strict=True)):
         if np.isnan(fitted.criterion[row]):
             concluded_fits.append(FitError(f"fit: {fitted.messages[row]}"))
             continue
