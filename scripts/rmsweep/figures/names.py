@@ -16,6 +16,7 @@ from rmsweep.sweep.tables import METRICS
 NAMES = (
     *METRICS,
     *("ratios", "bias", "standard_errors", "coverage", "zip", "size"),
+    *("power", "size_adjusted_power"),
     *("agreement", "cost", "convergence", "nested_loop", "claims"),
     *("coefficients", "grid"),
 )

@@ -38,6 +38,10 @@ TEXTS = {
     ),
     "zip": Text("Intervals of single datasets", "Those that miss the truth are in colour."),
     "size": Text("Type I error", "A good test rejects the truth in 5% of datasets."),
+    "power": Text("Power", "More is better only where the type I error is right."),
+    "size_adjusted_power": Text(
+        "Power at equal size", "What is left of power where all tests make 5% false positives."
+    ),
     "cost": Text("Time against error", "Down and to the left is better."),
     "agreement": Text(
         "Agreement of decisions", "How often two analyses decide the same at the 5% level."
