@@ -85,9 +85,7 @@ def balanced(n_groups: int, n_obs: int, sigma: float, n_datasets: int) -> list[D
 def minima(products: CrossProducts, n_starts: int, key: list[int]) -> tuple[Array, Array]:
     """Criterion of the engine (R,), and of random searches (starts, R), NaN without convergence."""
     ours = fit(products)
-    sizes = products.group_sizes
-    even = bool((sizes == sizes[0]).all())
-    model = Model(products.n_obs, reml=True, covariance="full", balanced=even)
+    model = Model(reml=True, covariance="full", balanced=products.balanced)
     nu = products.n_obs - products.n_fixed
     units = 2.0 * (nu * np.log(products.y_unit) + np.log(products.x_unit).sum(axis=1))
     rng = np.random.default_rng(key)
@@ -170,7 +168,7 @@ def balanced_rows(n_sims: int, n_starts: int) -> Iterator[str]:
             for first in range(0, n_sims, AT_ONCE):
                 products = Batch(data[first:][:AT_ONCE]).crossproducts(terms(3))
                 count.add(*minima(products, n_starts, [n_groups, n_obs, first]))
-        model = Model(n_groups * n_obs, reml=True, covariance="full")
+        model = Model(reml=True, covariance="full")
         n_searches = 4 if start.several_minima(products.blocks, model) else 1
         df = n_groups * n_groups * (n_obs - q) / q
         yield f"{n_groups} × {n_obs} | {df:g} | {n_searches} | {count}"

@@ -1,9 +1,17 @@
-"""Whether two results folders hold the same values, to the bit.
+r"""Whether two results folders hold the same values, to the bit.
 
     python benchmarks/same_values.py OLD NEW
 
 Compares `fits.parquet` and `coefs.parquet` on the columns that both have, row by row in the order
 of their keys. Prints a line per table and the first values that differ; exit code 1 if any do.
+
+Whether the rows of the default study are those of another commit (add `engine=native` for those of
+the native engine, where 30 replications take half a minute):
+
+    git worktree add ../before COMMIT
+    snakemake --cores 2 --configfile config/config.yaml --config study=rows n_sims=30 \
+        -- results/rows/fits.parquet results/rows/coefs.parquet    # here and in ../before
+    python benchmarks/same_values.py ../before/results/rows results/rows
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """What each strategy costs by the native engine.
 
-    python benchmarks/strategies.py [--sims 1000] [--strategies lmer lmer_kr ...]
+    python benchmarks/strategies.py [--sims 1000] [--strategies lmer lmer_kr ...] [--missing 0.1]
 
 Simulates datasets of three sizes, fits each strategy to all of them in one batch, and prints a
 Markdown table of CPU time in ms per dataset: alone, from the data to the last test, and in
 brackets its share where `lmer` is fitted first in the same job, which is what its own inference
-costs if it has lmer's fit. The last column is the largest ratio to `lmer` alone.
+costs if it has lmer's fit. The last column is the largest ratio to `lmer` alone. With `--missing`
+rows are missing at random, and datasets that a strategy can't fit count as well.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from rmsweep import strategies
 from rmsweep.config import condition, load_study
-from rmsweep.data.dataset import Batch, Dataset
+from rmsweep.data.dataset import Dataset, batches
 from rmsweep.data.scenario import simulate
 from rmsweep.design import Strategy
 from rmsweep.sweep.replication import fit_datasets
@@ -33,12 +34,12 @@ REFERENCE = "lmer"
 
 def cost(data: list[Dataset], strategy: Strategy, beside: Strategy | None = None) -> float:
     """CPU milliseconds per dataset of a strategy, perhaps beside another one."""
-    batch = Batch(data)  # without what an earlier one has made of the data
+    structures = list(batches(data))  # without what an earlier one has made of the data
     start = time.process_time()
     if beside is None:
-        fit_datasets([strategy], [(range(len(data)), batch)], len(data))
+        fit_datasets([strategy], structures, len(data))
         return 1e3 * (time.process_time() - start) / len(data)
-    found = fit_datasets([beside, strategy], [(range(len(data)), batch)], len(data))
+    found = fit_datasets([beside, strategy], structures, len(data))
     return 1e3 * sum(one.cpu_seconds for one in found[strategy.name]) / len(data)
 
 
@@ -52,7 +53,9 @@ def main() -> None:
         if "native" in strategies.engines(family) and not preset.needs_items
     ]
     parser.add_argument("--strategies", nargs="+", default=native, choices=native)
+    parser.add_argument("--missing", type=float, default=0.0, help="rate of missing rows")
     options = parser.parse_args()
+    missing = {"from": "mcar", "rate": options.missing} if options.missing else "none"
     names = list(dict.fromkeys([REFERENCE, *options.strategies]))
     keys = {"n_groups": [10], "n_obs": [5], "sigma": [1], "n_sims": 1, "engine": "native"}
     chosen = load_study(keys | {"strategies": names}, "s").strategies
@@ -60,7 +63,7 @@ def main() -> None:
     milliseconds: dict[tuple[str, tuple[int, int]], list[tuple[float, float]]] = {}
     for (n_groups, n_obs), sigmas in SIZES.items():
         for sigma in sigmas:
-            where = condition(n_groups=n_groups, n_obs=n_obs, sigma=sigma)
+            where = condition(n_groups=n_groups, n_obs=n_obs, sigma=sigma, missing=missing)
             data = [simulate(0, where, sim).data for sim in range(options.sims)]
             for strategy in chosen:
                 beside = None if strategy is chosen[0] else chosen[0]

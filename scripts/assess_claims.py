@@ -29,13 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("performance", type=Path, help="the study's performance.parquet")
     for option, what in {"--output": "claims", "--by-condition": "numbers behind them"}.items():
-        parser.add_argument(
-            option,
-            type=cli.output_of_measures,
-            nargs="+",
-            required=True,
-            help=f"files to write the {what} to: .csv, .parquet",
-        )
+        cli.add_outputs_of_measures(parser, option, f"files to write the {what} to")
     options = parser.parse_args(argv)
 
     cli.refuse_overwriting([options.performance], [*options.output, *options.by_condition])

@@ -31,13 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.add_config(parser)
     parser.add_argument("--cells", type=Path, required=True, help="folder of the shards")
     parser.add_argument("--before", type=Path, help="the look before this one (Parquet)")
-    parser.add_argument(
-        "--output",
-        type=cli.output_of_measures,
-        nargs="+",
-        required=True,
-        help="files to write: .csv, .parquet",
-    )
+    cli.add_outputs_of_measures(parser)
     parser.add_argument(
         "--other-programs",
         action="store_true",

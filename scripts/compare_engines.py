@@ -28,13 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; write the table."""
     parser = cli.parser(__doc__)
     parser.add_argument("audit", type=Path, help="the study's audit.parquet")
-    parser.add_argument(
-        "--output",
-        type=cli.output_of_measures,
-        nargs="+",
-        required=True,
-        help="files to write: .csv, .parquet",
-    )
+    cli.add_outputs_of_measures(parser)
     options = parser.parse_args(argv)
 
     cli.refuse_overwriting([options.audit], options.output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -78,9 +78,10 @@ def draw_points(wish: Wish, name: str) -> Drawn:
 
 
 def draw_power(wish: Wish, name: str) -> Drawn:
-    """Power against the number of groups, slice by slice."""
+    """Power; in a study that asks for one, against the number of groups; slice by slice."""
     view = wish.view
-    assert view.study.power
+    if not view.study.power:
+        return draw_points(wish, name)
     if view.layout == names.Layout.of(view.study):
         view = replace(view, layout=names.layout(view.study, name))
     view = replace(view, terms=view.terms or (view.study.power.effect,))
@@ -195,13 +196,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     table, post = options.fits, options.style == "post"
-    check_names(options.only or (), [*names.NAMES, *names.ASKED])
+    wanted = options.only or (names.POST if post else names.NAMES)
+    for name in wanted:
+        if name not in names.NAMES:
+            raise UsageError(f"--only: {name!r}; allowed: {', '.join(names.NAMES)}")
     usual = "figures-of-the-post" if post else "figures"
     folder = options.output or cli.output_folder(table.parent / usual)
     fits = read_fits(table, "fit_success")
-    there = names.of(fits.study)
-    wanted = options.only or (names.POST if post else there)
-    check_names(wanted, there)
     layout = names.Layout.of(fits.study, options.rows, options.columns, options.x)
     chosen = options.strategies, options.reference, layout, options.terms, options.at, post
     wish = Wish(table, View.of(fits.study, *chosen), options.scale or ("linear" if post else "log"))
@@ -220,19 +221,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.only and folder.resolve() == (table.parent / "figures").resolve():
         remove_others(folder, drawn)
     return 0
-
-
-def check_names(wanted: Iterable[str], allowed: Sequence[str]) -> None:
-    """Refuse figures that there are not.
-
-    Raises
-    ------
-    UsageError
-        At the first one.
-    """
-    for name in wanted:
-        if name not in allowed:
-            raise UsageError(f"--only: {name!r}; allowed: {', '.join(allowed)}")
 
 
 def draw_one(

@@ -30,13 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("fits", type=Path, help="the study's fits.parquet")
     parser.add_argument("coefs", type=Path, help="its coefs.parquet")
-    parser.add_argument(
-        "--output",
-        type=cli.output_of_measures,
-        nargs="+",
-        required=True,
-        help="files to write: .csv, .parquet",
-    )
+    cli.add_outputs_of_measures(parser)
     options = parser.parse_args(argv)
 
     cli.refuse_overwriting([options.fits, options.coefs], options.output)

@@ -293,6 +293,14 @@ class TestStudy:
         few = performance.assign(n_used=MIN_DATASETS - 1)
         assert verdicts(study, few, test) == ["undecided"]
 
+    def test_power_is_not_testable_without_an_effect(self, performance: pd.DataFrame) -> None:
+        test = Test("difference_of_rejection_of_slopes", ("lmer_mis",), Region(-1), ("lmer",))
+        size = replace(test, measure="difference_of_size_of_slopes")
+        for beta, verdict in ((0, "not testable"), ([1, 0, 0, 0.5], "holds")):
+            study = load_study(CONFIG | {"beta": beta}, name="claimed")
+            assert verdicts(study, performance, test, size)[0] == verdict
+            assert verdicts(study, performance, size) != ["not testable"]
+
     def test_failed_fits_are_those_that_did_not_converge(
         self, study: Study, folder: Path, performance: pd.DataFrame
     ) -> None:

@@ -397,6 +397,20 @@ def test_points_are_those_of_the_performance_table(tmp_path: Path, name: str) ->
     assert "20 fits per point" in texts(figure)
 
 
+def test_power_is_of_the_terms_that_have_an_effect(tmp_path: Path) -> None:
+    effects = {"none": [0, 0, 0, 0], "some": [0, 0.5, 0.5, 0]}
+    path = write_fits(tmp_path / "fits.parquet", n_obs=[25], n_sims=40, grid={"beta": effects})
+    (figure,) = drawn(path, "size_adjusted_power")
+    table = measured(path, "size_adjusted_power").query("beta == 'some'")
+    expected = table[table["term"].isin(["IV1", "IV2"])]["value"]
+    assert marks(figure) == pytest.approx(sorted(expected))
+    assert texts(figure).count("not defined") == texts(figure).count("not defined here") == 1
+    (figure,) = drawn(path, "power", terms=["IV1"])
+    rates = measured(path, "rejection").query("term == 'IV1'")
+    assert marks(figure) == pytest.approx(sorted(rates["value"]))
+    assert len(drawn(path, "nested_loop")[0].axes) == 4
+
+
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("reference", ["lm", "lmer"])
 def test_comparisons_are_with_the_reference(tmp_path: Path, name: str, reference: str) -> None:
@@ -641,7 +655,7 @@ def test_pdf_files_are_drawn_if_asked_and_never_older_than_the_others(tmp_path: 
 
 
 def test_names_are_known_without_what_draws() -> None:
-    assert set(draw.FIGURES) == {*names.NAMES, *names.ASKED}
+    assert set(draw.FIGURES) == {*names.NAMES}
     code = "import sys, rmsweep.figures.names; print('matplotlib' in sys.modules)"
     command = [sys.executable, "-c", code]
     ended = subprocess.run(

@@ -13,7 +13,7 @@ from scipy.special import expit
 from rmsweep import lmm, strategies
 from rmsweep.config import condition, load_study
 from rmsweep.data import distributions
-from rmsweep.data.dataset import Batch
+from rmsweep.data.dataset import batches
 from rmsweep.data.rows import autoregressive, rows_of
 from rmsweep.data.scenario import Simulated, simulate, smallest_group
 from rmsweep.design import Block
@@ -517,11 +517,14 @@ class TestTails:
         assert chances[0] < 1e-9 <= chances[1]
 
 
-def test_layouts_that_differ_are_fitted_one_by_one_and_alike() -> None:
-    from rmsweep.data.dataset import batches
-
+def test_datasets_with_as_many_groups_are_one_batch_whatever_rows_are_missing() -> None:
     keys = {"n_groups": 20, "n_obs": 10, "missing": {"from": "mcar", "rate": 0.1}}
     datasets = [draw(sim=sim, **keys).data for sim in range(4)]
-    structures = list(batches(datasets))
-    assert len(structures) == 4
-    assert all(isinstance(batch, Batch) for _, batch in structures)
+    ((places, batch),) = batches(datasets)
+    assert places == [0, 1, 2, 3]
+    assert batch.same_rows == [[0], [1], [2], [3]]
+    fewer = draw(sim=5, **keys | {"n_groups": 19}).data
+    assert [places for places, _ in batches([datasets[0], fewer, *datasets[1:]])] == [
+        [0, 2, 3, 4],
+        [1],
+    ]

@@ -16,8 +16,9 @@ import pytest
 import check_precision
 import check_study
 import measure_performance
-from rmsweep import plan
+from rmsweep import plan, strategies
 from rmsweep.config import load_study, one_line, read_study, schema
+from rmsweep.data.scenario import simulate
 from rmsweep.design import Precision, Study
 from rmsweep.errors import ConfigError
 from rmsweep.figures import grid
@@ -249,6 +250,15 @@ class TestConfiguration:
 
     def test_it_does_not_matter_to_other_strategies(self) -> None:
         precision.check(load_study(KEYS | {"n_obs": [5], "precision": RULE}, "s"))
+
+    def test_rows_that_one_replication_lacks_do_not_matter(self) -> None:
+        missing = {"from": "mcar", "rate": 0.7}
+        rule = RULE | {"measure": "size", "strategies": ["lm2"]}
+        study = load_study(KEYS | {"missing": missing, "precision": rule}, "s")
+        (lm2,) = precision.named(study).strategies
+        first = (simulate(study.seed, one, 0).data for one in study.conditions)
+        assert any(strategies.refuses(data, lm2) for data in first)
+        precision.check(study)
 
     def test_power_is_a_matter_of_the_terms_that_have_an_effect(self) -> None:
         study = load_study(KEYS | {"beta": [0, 1], "precision": RULE | {"measure": "power"}}, "s")

@@ -530,13 +530,13 @@ class TestReuse:
         yield checkout
 
 
-def test_groups_that_differ_between_datasets_are_fitted_apart() -> None:
-    """Cross-products of one dataset's groups would be wrong for another's."""
+def test_groups_that_differ_in_kind_are_fitted_apart() -> None:
+    """What is searched for where groups are unequal would depend on the datasets beside it."""
     one = simulate(0, condition(n_groups=12, n_obs=6, sigma=1), 0).data
     keep = np.ones(len(one.y), dtype=bool)
     keep[[3, 17, 40]] = False
     other = Dataset(one.y[keep], one.X[keep], {"Group": one.groups[keep]}, one.terms)
-    with pytest.raises(ValueError, match="must have the same terms and factors"):
+    with pytest.raises(ValueError, match="must have the same terms and like groups"):
         Batch([one, other])
     (lmer,) = study(strategies=["lmer"], engine="native").strategies
     data = [one, other, one]

@@ -94,6 +94,25 @@ AXES = {
     "item_sigma": AxisWords(
         "Between-item SD", "the between-item SD of the coefficients", "item SD {}"
     ),
+    "item_sigma_ratio": AxisWords(
+        "Ratio of item SDs",
+        "the ratio of each coefficient’s SD to the between-item SD",
+        "item SD ratio {}",
+    ),
+    "item_correlation": AxisWords(
+        "Correlation of item effects",
+        "the correlation of an item’s coefficients",
+        "item effects correlated {}",
+    ),
+    "item_design": AxisWords(
+        "Design of the items", "how predictors go along with items", "items: {}"
+    ),
+    "item_layout": AxisWords("Items of groups", "how groups and items meet", "items {}"),
+    "variances": AxisWords("Variances", "how variances are drawn", "variances: {}"),
+    "correlation_range": AxisWords(
+        "Range of correlations", "the range of the correlations", "correlations ± {}"
+    ),
+    "predictors": AxisWords("Predictors", "the file of the predictors", "predictors: {}"),
     "missing": AxisWords("Missing rows", "the kind of missing rows", "missing rows: {}"),
 }
 

@@ -220,6 +220,19 @@ def output_of_measures(text: str) -> Path:
     return path
 
 
+def add_outputs_of_measures(
+    arguments: argparse.ArgumentParser, option: str = "--output", what: str = "files to write"
+) -> None:
+    """Add the option for the files of a table of measures."""
+    arguments.add_argument(
+        option,
+        type=output_of_measures,
+        nargs="+",
+        required=True,
+        help=f"{what}: .csv, .parquet",
+    )
+
+
 def output_folder(text: str | Path) -> Path:
     """A folder to write into, for `argparse`; it need not be there.
 

@@ -25,7 +25,7 @@ from rmsweep.data import pieces
 from rmsweep.data.consistency import contradiction
 from rmsweep.data.items import ALL
 from rmsweep.data.options import NotAllowedError
-from rmsweep.data.scenario import complete, fixed_truth, simulate, sizes_differ, term_names
+from rmsweep.data.scenario import fixed_truth, term_names
 from rmsweep.design import (
     MAIN,
     Axis,
@@ -741,10 +741,7 @@ def _check_that_something_can_be_fitted(study: Study) -> None:
     by_size = sorted(study.conditions, key=lambda one: one.n_groups * one.n_obs)
     for strategy in study.strategies:
         for one in by_size:
-            # the layout of the data decides, whatever the replication; rows that are missing at
-            # random leave some datasets that can be fitted if those with all rows can
-            data = simulate(study.seed, complete(one), 0).data
-            reason = "" if sizes_differ(one) else strategies.refuses(data, strategy)
+            reason = strategies.refuses_layout(one, strategy)
             if not reason:
                 break
         else:

@@ -90,14 +90,17 @@ COSTS = {
         "gee_exch": Cost(1e-4, 3e-6, 0.0),
         "gee_exch_md": Cost(1e-4, 5e-6, 0.0),
         "lmer_mis": Cost(2e-4, 2e-6, 0.0),
+        **dict.fromkeys((*OF_ITEMS, "lmer_items_kr"), Cost(2e-3, 0.0, 4e-6)),
+        "lmer_items_lrt": Cost(5e-3, 0.0, 1e-5),
+        "lmer_items_select": Cost(6e-3, 0.0, 1e-5),
+        "lmer_items_boot": Cost(1.0, 0.0, 5e-3),
         "lm_twoway": Cost(3e-4, 0.0, 2e-7),
         **dict.fromkeys(BY_ITEMS, Cost(3e-4, 5e-6, 0.0)),
     },
 }
 DEAREST = COSTS["lme4"]["lmer"]
-# of native fits: where groups differ in size, several minima are looked for; datasets whose rows
-# differ are not fitted together
-SLOWER = {"equal groups": 1.0, "unequal groups": 5.0, "one by one": 20.0}
+# native fits where groups differ in size: several minima are looked for
+UNEQUAL = 5.0
 # a shard's rows are in memory until it is written, some 4 kB per fit
 LARGEST_BLOCK = 20_000
 # network file systems take their time to load Python and R
@@ -153,7 +156,8 @@ def seconds(study: Study, condition: Condition) -> float:
     """Expected CPU seconds for one dataset of a condition, all strategies together."""
 
     def one(strategy: Strategy, engine: str) -> float:
-        slower = SLOWER[native_kind(condition)] if engine == "native" else 1.0
+        unequal = not equal_groups(condition) or rows_differ(condition)
+        slower = UNEQUAL if engine == "native" and unequal else 1.0
         n_groups, n_obs = condition.n_groups, condition.n_obs
         return slower * fit_seconds(strategy.origin, engine, n_groups, n_obs)
 
@@ -175,13 +179,6 @@ def fit_seconds(origin: str, engine: str, n_groups: int, n_obs: int) -> float:
     cost = COSTS.get(engine, {}).get(origin, DEAREST)
     size = (1, n_groups, n_groups * n_obs)
     return sum(coefficient * amount for coefficient, amount in zip(cost, size, strict=True))
-
-
-def native_kind(condition: Condition) -> str:
-    """Which of `SLOWER` a condition's datasets are natively."""
-    if rows_differ(condition):
-        return "one by one"
-    return "equal groups" if equal_groups(condition) else "unequal groups"
 
 
 def limit_minutes(study: Study, block: Block, attempt: int) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from lmm_cases import CASES
 from lmm_support import case_products, covariance, stacked
 
-from rmsweep.lmm import blups, cluster_robust_ols, crossproducts, fit, two_stage
+from rmsweep.lmm import blups, cluster_robust_ols, crossproducts, fit, joined, two_stage
 
 N_DATASETS = 23
 
@@ -80,3 +80,37 @@ def test_order_and_neighbours_change_nothing():
         good = np.delete(np.arange(N_DATASETS), [3, 5])
         assert one[good].tobytes() == other[good].tobytes(), field
         assert np.isnan(other[[3, 5]]).all(), field
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_datasets_whose_rows_differ_are_fitted_as_each_alone(reml):
+    """Rows that are missing are rows of zeros that don't count."""
+    y, X, groups = stacked(CASES["10x5x1"], range(4))
+    kept = np.random.default_rng(2).random(y.shape) < 0.9
+    assert len({tuple(row) for row in kept}) == len(y)
+    parts = [
+        crossproducts(y[r : r + 1, rows], X[r : r + 1, rows], None, groups[rows])
+        for r, rows in enumerate(kept)
+    ]
+    together = fit(joined(parts), reml=reml)
+    for r, part in enumerate(parts):
+        same_bytes(together, fit(part, reml=reml), [r])
+
+    whole = crossproducts(y * kept, X * kept[..., None], None, groups)
+    sizes = np.array([np.bincount(groups[rows]) for rows in kept])
+    blocks = replace(whole.blocks, n_obs=sizes.sum(axis=1))
+    of_zeros = fit(replace(whole, blocks=blocks, group_sizes=sizes), reml=reml)
+    np.testing.assert_allclose(of_zeros.criterion, together.criterion, rtol=1e-10)
+    for field in ("estimate", "se"):
+        off = (getattr(of_zeros, field) - getattr(together, field)) / together.se
+        np.testing.assert_allclose(off, 0.0, atol=1e-5, err_msg=field)
+
+
+def test_what_would_make_a_fit_depend_on_its_neighbours_is_not_joined():
+    y, X, groups = stacked(CASES["10x5x1"], range(1))
+    whole = crossproducts(y, X, None, groups)
+    one_less = crossproducts(y[:, 1:], X[:, 1:], None, groups[1:])
+    fewer = crossproducts(y[:, groups > 0], X[:, groups > 0], None, groups[groups > 0])
+    for other in (one_less, fewer, whole.with_leading_random_effects(1)):
+        with pytest.raises(ValueError, match="as many groups and columns"):
+            joined([whole, other])

@@ -153,7 +153,7 @@ def test_random_effects_far_above_the_noise_are_found():
     noise = 3e-5
     products = simulated(noise)
     found = fit(products)
-    model = Model(products.n_obs, reml=True, covariance="full")
+    model = Model(reml=True, covariance="full")
     unit = np.ones_like(products.z_unit)
     truth = np.tile(np.eye(4) / noise, (len(unit), 1, 1))
     from_truth = optimise.search(products.blocks, model, unit, truth)

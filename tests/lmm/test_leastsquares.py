@@ -8,7 +8,7 @@ from lmm_cases import CASES, Case
 from lmm_support import case_products, stacked
 from statsmodels.regression.linear_model import OLS
 
-from rmsweep.lmm import cluster_robust_ols, crossproducts, two_stage
+from rmsweep.lmm import cluster_robust_ols, crossproducts, two_stage, within_ols
 
 # statsmodels takes a pseudo-inverse of X; both are rounding away from the truth.
 ROUNDING = 1e-10
@@ -62,6 +62,16 @@ def test_two_stage_fails_where_predictors_of_a_group_are_collinear():
     assert mine.messages[0] == ""
     assert np.isnan(mine.estimate[1]).all()
     assert "collinear" in mine.messages[1]
+
+
+def test_within_ols_fails_where_a_predictor_is_constant_in_groups():
+    y, X, groups = stacked(CASES["10x25x1"], range(2))
+    X[1, :, 2] = groups
+    mine = within_ols(crossproducts(y, X, None, groups), "CR2")
+    assert np.isfinite(mine.se[0]).all()
+    assert mine.messages[0] == ""
+    assert np.isnan(mine.se[1]).all()
+    assert "collinear, or zero" in mine.messages[1]
 
 
 def test_two_stage_needs_all_random_effects():

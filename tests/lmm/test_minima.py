@@ -22,7 +22,7 @@ def values_from_anywhere(products, n_starts: int):
     """Criteria of the minima that searches from random covariances end in, (starts, R)."""
     rng = np.random.default_rng(11)
     unit = np.ones_like(products.z_unit)
-    model = Model(products.n_obs, reml=True, covariance="full")
+    model = Model(reml=True, covariance="full")
     values = []
     for _ in range(n_starts):
         roots = start.random_roots(*unit.shape, rng)
@@ -41,7 +41,7 @@ def small():
 
 
 def searched(products, balanced=True):
-    model = Model(products.n_obs, reml=True, covariance="full", balanced=balanced)
+    model = Model(reml=True, covariance="full", balanced=balanced)
     return optimise.minimise(products.blocks, model, np.ones_like(products.z_unit)).at.value
 
 
@@ -80,7 +80,7 @@ def test_one_large_group_makes_minima_that_are_searched_for():
 def test_further_starts_keep_to_the_covariances_structure(covariance):
     products = case_products(CASES["10x5x1"], range(5))
     unit = np.full_like(products.z_unit, 0.5)
-    model = Model(products.n_obs, reml=True, covariance=covariance, balanced=False)
+    model = Model(reml=True, covariance=covariance, balanced=False)
     found = np.tile(0.3 * np.eye(4), (5, 1, 1))
     roots = start.further_roots(products.blocks, model, unit, found)
     off = roots - np.einsum("srii->sri", roots)[..., None] * np.eye(4)
@@ -95,7 +95,7 @@ def test_groups_too_small_for_their_own_coefficients_still_give_a_start():
     y, X, groups = dataset(case, 0)
     products = crossproducts(y[None], X[None], None, groups)
     unit = np.ones((1, 4))
-    model = Model(len(y), reml=True, covariance="full", balanced=False)
+    model = Model(reml=True, covariance="full", balanced=False)
     roots = start.further_roots(products.blocks, model, unit, np.eye(4)[None])
     assert np.isfinite(roots).all()
     assert fit(products).converged.all()

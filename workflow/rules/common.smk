@@ -475,7 +475,7 @@ def figures():
     folder = Path(RESULTS, "figures")
     return [
         str(path)
-        for name in figure_names.of(STUDY)
+        for name in figure_names.NAMES
         for path in figure_names.paths(folder, name, slices(name))
     ]
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from rmsweep.claims.claim import Test, Where
+from rmsweep.data.scenario import fixed_truth
 from rmsweep.design import MAIN, Condition, Strategy, plain
 from rmsweep.measures.rates import score_interval
 
@@ -42,6 +43,11 @@ MEASURES: dict[str, tuple[str, Scale]] = {
 }
 """What tests may be about: measures of ``performance`` and of `DERIVED`, in words, and how their
 Monte Carlo errors and comparisons are made."""
+OF_POWER = (
+    "difference_of_rejection_of_slopes",
+    "difference_of_size_adjusted_power_of_slopes",
+)
+"""Those that are about effects: where all slopes are zero, rejections are false positives."""
 DERIVED = {
     "failure_rate": "convergence_rate",
     "optimizer_share_of_failures": "optimizer_rate",
@@ -271,6 +277,11 @@ class Grid:
 
     def __init__(self, conditions: Sequence[Condition]) -> None:
         self.points = sorted({tuple(float(one[key]) for key in MAIN) for one in conditions})
+        self.has_effects = any(
+            fixed_truth(one, k + 1) != 0.0
+            for one in conditions
+            for k in range(int(one["n_predictors"]))
+        )
 
     def values(self, point: tuple[float, ...]) -> dict[str, float]:
         """The value of each axis at a point."""
@@ -388,6 +399,8 @@ def cases(
     list of Case
         Those that there are: empty where the study lacks what the test needs.
     """
+    if test.measure in OF_POWER and not grid.has_effects:
+        return []
     scale = scale_of(test.measure)
     of_case = "difference" if scale == "rate" and (test.over or test.step) else scale
     names = terms[1:] if test.term == "slopes" else [test.term]
@@ -427,6 +440,8 @@ def lacking(test: Test, grid: Grid, strategies: Sequence[Strategy]) -> str:
     if not any(True for _ in grid.compared(test)):
         axes = " and ".join(SHORT[axis] for axis in (test.over or (test.step,)))
         return f"the study has nothing to compare over {axes}"
+    if test.measure in OF_POWER and not grid.has_effects:
+        return "all slopes are zero"
     return "no condition has such a number"
 
 

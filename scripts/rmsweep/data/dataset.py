@@ -136,7 +136,13 @@ class Batch:
     Parameters
     ----------
     datasets : sequence of R Dataset
-        The same terms and the same levels of the factors, row by row, in each.
+        They may differ in their rows, but not in their `structure`.
+
+    Attributes
+    ----------
+    datasets : sequence of R Dataset
+    same_rows : list of list of int
+        Places of the datasets whose rows have the same levels of the factors, row by row.
 
     Raises
     ------
@@ -145,10 +151,19 @@ class Batch:
     """
 
     def __init__(self, datasets: Sequence[Dataset]) -> None:
-        first = datasets[0]
-        if not all(same_structure(first, data) for data in datasets):
-            raise ValueError("datasets of one batch must have the same terms and factors")
         self.datasets = datasets
+        known: dict[int, bytes] = {}  # datasets of one layout share their arrays
+        rows: dict[tuple[bytes, ...], list[int]] = {}
+        for place, data in enumerate(datasets):
+            for codes in data.factors.values():
+                if id(codes) not in known:
+                    known[id(codes)] = codes.tobytes()
+            key = tuple(known[id(codes)] for codes in data.factors.values())
+            rows.setdefault(key, []).append(place)
+        self.same_rows = list(rows.values())
+        alike = len({_of_terms(data) for data in datasets}) == 1
+        if not alike or len({structure(datasets[places[0]]) for places in self.same_rows}) > 1:
+            raise ValueError("datasets of one batch must have the same terms and like groups")
         self._products: dict[int, CrossProducts] = {}
 
     def crossproducts(self, random: Sequence[str]) -> CrossProducts:
@@ -157,28 +172,32 @@ class Batch:
         Made once for all terms; a model whose random effects are the first of them is derived from
         that.
         """
-        from rmsweep import lmm
-
         terms = self.datasets[0].terms
         if tuple(random) != terms[: len(random)]:
-            return lmm.crossproducts(
-                np.stack([data.y for data in self.datasets]),
-                np.stack([data.X for data in self.datasets]),
-                np.stack([np.column_stack([*map(data.column, random)]) for data in self.datasets]),
-                self.datasets[0].groups,
-            )
+            return self._reduced(random)
         n_terms, n_random = len(terms), len(random)
         if n_terms not in self._products:
-            self._products[n_terms] = lmm.crossproducts(
-                np.stack([data.y for data in self.datasets]),
-                np.stack([data.X for data in self.datasets]),
-                None,
-                self.datasets[0].groups,
-            )
+            self._products[n_terms] = self._reduced(None)
         if n_random not in self._products:
             whole = self._products[n_terms]
             self._products[n_random] = whole.with_leading_random_effects(n_random)
         return self._products[n_random]
+
+    def _reduced(self, random: Sequence[str] | None) -> CrossProducts:
+        """Cross-products with random effects of such columns, or of all terms."""
+        from rmsweep import lmm
+
+        def of(datasets: Sequence[Dataset]) -> CrossProducts:
+            Z = None
+            if random is not None:
+                Z = np.stack([np.column_stack([*map(data.column, random)]) for data in datasets])
+            y, X = (np.stack([getattr(data, name) for data in datasets]) for name in "yX")
+            return lmm.crossproducts(y, X, Z, datasets[0].groups)
+
+        parts = [of([self.datasets[place] for place in places]) for places in self.same_rows]
+        if len(parts) == 1:
+            return parts[0]
+        return lmm.joined(parts).take(np.argsort(np.concatenate(self.same_rows)))
 
     def take(self, places: Sequence[int]) -> Batch:
         """Some of the datasets, with what has been made of them."""
@@ -195,12 +214,20 @@ class Batch:
         return Batch([data.within() for data in self.datasets])
 
 
-def same_structure(one: Dataset, other: Dataset) -> bool:
-    """Whether two datasets have the same terms and the same levels of factors, row by row."""
-    return _of_terms(one) == _of_terms(other) and all(
-        codes is other.factors[name] or np.array_equal(codes, other.factors[name])
-        for name, codes in one.factors.items()
-    )
+def structure(data: Dataset) -> tuple[object, ...]:
+    """What datasets that are fitted together have in common.
+
+    That is their terms, the number of groups, and how many rows all groups have, or that they
+    differ in size: then more minima are looked for. A dataset that has no more rows than terms, or
+    several factors, is fitted with none but those that have the same rows.
+    """
+    groups = data.groups
+    n_rows, n_terms = data.X.shape
+    if n_rows <= n_terms or len(data.factors) > 1:
+        return (*_of_terms(data), *(codes.tobytes() for codes in data.factors.values()))
+    sizes = np.bincount(groups)
+    size = int(sizes[0]) if (sizes == sizes[0]).all() else None
+    return (*_of_terms(data), len(sizes), size)
 
 
 def _of_terms(data: Dataset) -> tuple[object, ...]:
@@ -212,13 +239,8 @@ def _of_terms(data: Dataset) -> tuple[object, ...]:
 def batches(datasets: Sequence[Dataset]) -> Iterator[tuple[list[int], Batch]]:
     """The datasets by structure: their places in the sequence, and their batch."""
     places: dict[tuple[object, ...], list[int]] = {}
-    known: dict[int, bytes] = {}  # datasets of one layout share their arrays
     for place, data in enumerate(datasets):
-        for codes in data.factors.values():
-            if id(codes) not in known:
-                known[id(codes)] = codes.tobytes()
-        structure = (*_of_terms(data), *(known[id(codes)] for codes in data.factors.values()))
-        places.setdefault(structure, []).append(place)
+        places.setdefault(structure(data), []).append(place)
     for own in places.values():
         yield own, Batch([datasets[place] for place in own])
 

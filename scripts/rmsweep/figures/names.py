@@ -16,12 +16,11 @@ from rmsweep.sweep.tables import METRICS
 NAMES = (
     *METRICS,
     *("ratios", "bias", "standard_errors", "coverage", "zip", "size"),
+    *("power", "size_adjusted_power"),
     *("agreement", "cost", "convergence", "nested_loop", "claims"),
     *("coefficients", "grid"),
 )
-"""The figures of every study."""
-ASKED = ("power",)
-"""Those of studies that ask for a power."""
+"""All figures."""
 WHOLE = ("nested_loop",)
 """Those of a whole study; the others are drawn for each of its slices."""
 POST = (*METRICS, "convergence", "coefficients", "grid")
@@ -76,14 +75,9 @@ class Layout:
         return self.rows, self.columns, self.x
 
 
-def of(study: Study) -> tuple[str, ...]:
-    """The figures of a study."""
-    return (*NAMES, *(ASKED if study.power else ()))
-
-
 def layout(study: Study, name: str) -> Layout:
     """How the panels of a figure are laid out, unless somebody wants another way."""
-    return Layout.of(study, x=MAIN[0] if name in ASKED else "")
+    return Layout.of(study, x=MAIN[0] if name == "power" and study.power else "")
 
 
 def slices(study: Study, name: str) -> dict[str, list[Condition]]:

@@ -27,7 +27,10 @@ from rmsweep.figures.points import (
 
 FIGURES = ("size", "ratios")
 """Of `rmsweep.figures.points`; what is above each other here."""
-MEASURES = [SPECS[name].measure for name in FIGURES]
+OF_EFFECTS = (*FIGURES, "power")
+"""The same where the study has several effects."""
+POWER = "Below it: rejections of zero, which are power where there is an effect. "
+MEASURES = [SPECS[name].measure for name in OF_EFFECTS]
 STRIP = 0.42
 HEIGHT = 2.4
 LETTERS = 8.6 * 72 / (0.6 * 6.5)
@@ -50,6 +53,7 @@ def draw(rows: Rows) -> Figure:
     view = rows.view
     axes_in_order = loops(view)
     names = [of_axis(axis).label for axis in axes_in_order]
+    figures = OF_EFFECTS if "beta" in axes_in_order else FIGURES
     frame, place = in_loops(rows.frame, axes_in_order, view)
     own = frame[frame["measure"].isin(MEASURES)]
     terms = chosen_terms(rows, list(dict.fromkeys(own["term"])))
@@ -63,14 +67,15 @@ def draw(rows: Rows) -> Figure:
         f"Coefficient {term}. Above: size, the rate of "
         "false positives, with bands within 2.5 and 0.5 percentage points of 5% (Bradley 1978). "
         f"Middle: RMSE over that of {reference}; gaps where it is not defined. "
-        f"{counted(own['n_used'], 'fit')} per step. {outside}"
+        f"{POWER * (figures == OF_EFFECTS)}"
+        f"{counted(own['n_used'], 'fit')} per step.{outside}"
     )
     width, right, gap = style.MAX_WIDTH, 0.25, 0.18
     left = max(1.15, 0.25 + style.inches(names, style.SMALL))
     foot = 0.1 + STRIP * len(axes_in_order)
     figure, top = style.page(
         width,
-        foot + len(FIGURES) * (HEIGHT + gap),
+        foot + len(figures) * (HEIGHT + gap),
         f"All conditions – {view.study.title}",
         subtitle + view.omission,
         entries=legend(view),
@@ -86,7 +91,7 @@ def draw(rows: Rows) -> Figure:
         axes.tick_params(axis="x", length=0, labelbottom=False)
         return axes
 
-    for k, name in enumerate(FIGURES):
+    for k, name in enumerate(figures):
         spec = SPECS[name]
         axes = add(top - (k + 1) * (HEIGHT + gap) + gap, HEIGHT)
         values = own[own["measure"] == spec.measure]

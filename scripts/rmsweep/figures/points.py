@@ -82,6 +82,26 @@ SPECS = {
         WILSON,
         bands=True,
     ),
+    "power": Spec(
+        "rejection",
+        "Power of the tests",
+        "How often a strategy's test rejects zero at 5%, as it is reported. Where the true "
+        "coefficient is zero, these are false positives, and the dashed line is at 5%. More is "
+        "better only where the size of the test is right.",
+        "Rejections of zero",
+        ALPHA,
+        "share",
+        WILSON,
+    ),
+    "size_adjusted_power": Spec(
+        "size_adjusted_power",
+        "Power at a size of 5%",
+        "How often a test would reject zero if its critical value made 5% false positives in such "
+        "data. It tells how much a strategy knows from how freely it rejects.",
+        "Rejections of zero at equal size",
+        ALPHA,
+        "share",
+    ),
     "coverage": Spec(
         "coverage",
         "Coverage of the intervals",
@@ -178,6 +198,8 @@ def draw(rows: Rows, name: str) -> Figure:
     if spec.of_pairs and len(view.shown) > 1:
         rows = rows.without([view.reference])
     own = rows.frame[rows.frame["measure"] == spec.measure]
+    defined = own.groupby("term")["defined"].transform("any")
+    own = own[defined] if defined.any() else own
     every = list(dict.fromkeys(own["term"]))
     terms = chosen_terms(rows, every)
     own = own[own["term"].isin(terms)]
@@ -189,7 +211,7 @@ def draw(rows: Rows, name: str) -> Figure:
     subtitle = (
         f"{spec.subtitle.format(reference=reference)}{IN_BANDS * spec.bands} "
         f"{counted(own['n_used'][own['value'].notna()], 'fit')} per point; "
-        f"{in_words(terms, len(every))}; lines are {spec.interval}{without}. "
+        f"{in_words(terms, len(every))}; lines are {spec.interval}{without}."
         f"{farthest(own, spec, view)}{view.omission}"
     )
     title, label = (text.format(reference=reference) for text in (spec.title, spec.label))
@@ -205,10 +227,12 @@ def draw(rows: Rows, name: str) -> Figure:
             panel.axes.axhspan(spec.target - width, spec.target + width, color=shade, zorder=0)
         panel.axes.axhline(spec.target, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)))
         draw_points(panel, inside, rows, terms, spec)
-        panel.say(absent(inside, rows))
+        undefined = not inside.empty and not inside["defined"].any()
+        panel.say("" if undefined else absent(inside, rows))
         if inside["value"].isna().all():
             alone = spec.of_pairs and len(view.shown) == 1
-            say_empty(panel.axes, "nothing to compare" if alone else NO_RESULT)
+            text = "not defined here" if undefined else NO_RESULT
+            say_empty(panel.axes, "nothing to compare" if alone else text)
     return figure
 
 
@@ -245,11 +269,9 @@ def counted(counts: pd.Series, what: str) -> str:
 
 
 def farthest(own: pd.DataFrame, spec: Spec, view: View) -> str:
-    """The value that is farthest from the target, in words; empty for so few fits."""
-    if spec.scale == "share":
-        return ""
+    """The value that is farthest from the target, as a sentence; empty for so few fits."""
     known = own[own["mcse"].notna() & own["value"].notna() & (own["n_used"] >= MEANINGFUL)]
-    if known.empty:
+    if known.empty or spec.scale == "share":
         return ""
     if spec.scale == "ratio":
         known = known[known["value"] > 0]
@@ -266,12 +288,12 @@ def farthest(own: pd.DataFrame, spec: Spec, view: View) -> str:
     place = where(view, row)
     of = "Most MCSEs from zero" if spec.scale == "signed" else "Farthest from the line"
     place = f" with {place}" if place else ""
-    return f"{of}: {row['strategy']}, {row['term']}{place}: {value} (MCSE {mcse})."
+    return f" {of}: {row['strategy']}, {row['term']}{place}: {value} (MCSE {mcse})."
 
 
 def spelled_value(row: pd.Series, spec: Spec) -> tuple[str, str]:
     """A value and its Monte Carlo standard error, as texts."""
-    if spec.scale in ("rate", "rate from the top"):
+    if spec.scale in ("rate", "rate from the top", "share"):
         return f"{row['value']:.1%}", f"{100 * row['mcse']:.1f}"
     mcse = row["mcse"] / 100 if spec.measure == "relative_error_of_model_se" else row["mcse"]
     return f"{row['value']:.2g}", f"{mcse:.1g}"
@@ -353,11 +375,6 @@ def of_rates_from_the_top(own: pd.DataFrame, target: float) -> tuple[float, floa
     return max(0.0, min(1.0 - 2.5 * max(ALPHA, 1.0 - target), 1.0 - 1.05 * (1.0 - lowest))), 1.0
 
 
-def of_shares(own: pd.DataFrame, target: float) -> tuple[float, float]:
-    """Limits for rates of any size."""
-    return 0.0, 1.0
-
-
 def of_signed(own: pd.DataFrame, target: float) -> tuple[float, float]:
     """Limits as far to either side as intervals reach, or points without one."""
     reach = float(np.nanmax(np.abs([*own["low"], *own["high"], *own["value"], 1e-9])))
@@ -373,10 +390,10 @@ def of_ratios(own: pd.DataFrame, target: float) -> tuple[float, float]:
     return np.nanmin([least / 1.05, low]), np.nanmax([most * 1.05, high])
 
 
-LIMITS = {
+LIMITS: dict[Scale, Callable[[pd.DataFrame, float], tuple[float, float]]] = {
     "rate": of_rates,
     "rate from the top": of_rates_from_the_top,
-    "share": of_shares,
+    "share": lambda own, target: (0.0, 1.02),
     "signed": of_signed,
     "ratio": of_ratios,
 }
@@ -402,8 +419,8 @@ def scale_rates_from_the_top(axes: Axes, limits: tuple[float, float]) -> None:
 
 
 def scale_shares(axes: Axes, limits: tuple[float, float]) -> None:
-    """An even scale."""
-    axes.set_yticks(np.linspace(0, 1, 6))
+    """A plain scale from 0 to 100%."""
+    axes.set_yticks(np.linspace(0.0, 1.0, 6))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
 
 

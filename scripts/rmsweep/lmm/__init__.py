@@ -40,6 +40,7 @@ from rmsweep.lmm.crossproducts import (
     CrossProducts,
     centred,
     crossproducts,
+    joined,
     uncentred,
     units,
 )
@@ -111,6 +112,7 @@ __all__ = [
     "fit_crossed",
     "gee_exchangeable",
     "inference_at",
+    "joined",
     "kenward_roger",
     "lme4_check",
     "lme4_checks",

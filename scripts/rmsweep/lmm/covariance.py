@@ -30,8 +30,6 @@ class Model(NamedTuple):
 
     Attributes
     ----------
-    n_obs : int
-        Rows of each dataset.
     reml : bool
         Whether by REML, or else by maximum likelihood.
     covariance : {"full", "diagonal", "scalar"}
@@ -41,7 +39,6 @@ class Model(NamedTuple):
         The criterion is that of the likelihood less this times log|G|.
     """
 
-    n_obs: int
     reml: bool
     covariance: Covariance
     balanced: bool = True
@@ -108,7 +105,11 @@ class Root:
         return parameters
 
     def derivatives(
-        self, at: Criterion, roots: Array, nu: int | Array, frame: Array | None = None
+        self,
+        at: Criterion,
+        roots: Array,
+        nu: Array | NDArray[np.intp],
+        frame: Array | None = None,
     ) -> Derivatives:
         """Carry the derivatives with respect to G to the parameters, by the chain rule.
 
@@ -117,7 +118,7 @@ class Root:
         at : Criterion
             In the units of `roots`.
         roots : (R, q, q) array
-        nu : int or (R,) array
+        nu : (R,) array
             n − p for REML, n for ML.
         frame : (R, q, q) array, optional
             Where `at` is that of the covariance FGF', not of G itself, F.

@@ -159,6 +159,7 @@ class _Solved(NamedTuple):
 
     value: Array
     rho: Array
+    nu: Index
     beta: Array
     inverse: Array
     K: Array
@@ -179,7 +180,7 @@ def _gram(A: Array, name: str, work: Workspace) -> Array:
     return packed
 
 
-def _solve(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace) -> _Solved:
+def _solve(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> _Solved:
     """Value of the criterion, by generalised least squares within and over groups."""
     q, shape = len(blocks.r), blocks.r.shape[1:]
     p = blocks.xr_rest.shape[1]
@@ -233,22 +234,22 @@ def _solve(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace) ->
     for i in range(p):
         rho = rho - t[i] * t[i]
         beta[: i + 1] += inverse[i, : i + 1] * t[i]
-    nu = n_obs - p if reml else n_obs
+    nu = blocks.spare_rows(reml)
     value = np.log(determinant).sum(axis=-1) + nu * (1.0 + np.log(2.0 * np.pi / nu * rho))
     if reml:
         value = value + np.log(XVX_determinant)
-    return _Solved(value, rho, beta, inverse, K, D, d, DD)
+    return _Solved(value, rho, nu, beta, inverse, K, D, d, DD)
 
 
-def criterion_value(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace) -> Array:
+def criterion_value(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> Array:
     """Value of the criterion alone, for about a third of the work.
 
     Parameters and units are those of `criterion`.
     """
-    return _solve(blocks, G, n_obs, reml, work).value
+    return _solve(blocks, G, reml, work).value
 
 
-def criterion(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace) -> Criterion:
+def criterion(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> Criterion:
     """Criterion with its derivatives with respect to the entries of G.
 
     Parameters
@@ -257,8 +258,6 @@ def criterion(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace)
         R datasets.
     G : (R, q, q) array
         Covariance of the random effects relative to σ², in working units.
-    n_obs : int
-        Rows of each dataset.
     reml : bool
         The REML criterion, else the ML one.
     work : Workspace
@@ -269,15 +268,14 @@ def criterion(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace)
         In working units; NaN where a matrix that must be positive definite isn't. Some of its
         arrays are the workspace's, which the next call with it overwrites.
     """
-    solved = _solve(blocks, G, n_obs, reml, work)
-    crossed = _cross(solved, n_obs, reml, work)
+    solved = _solve(blocks, G, reml, work)
+    crossed = _cross(solved, reml, work)
     rho, W, cross = solved.rho, crossed.W, crossed.cross
     n_datasets, p = len(rho), len(solved.beta)
     q = len(solved.K)
     k = len(W)
-    nu = n_obs - p if reml else n_obs
     at = _places(q, p)
-    weight = np.sqrt(nu / rho)[:, None]
+    weight = np.sqrt(solved.nu / rho)[:, None]
     factors = work.array("factors", p + 1 if reml else 1, q, *W.shape[1:])
     np.multiply(weight, crossed.s, out=factors[0])
     if reml:
@@ -327,16 +325,14 @@ def penalised(at: Criterion, G: Array, penalty: float) -> Criterion:
     )
 
 
-def expected_hessian(
-    blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace
-) -> tuple[Array, Array]:
+def expected_hessian(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> tuple[Array, Array]:
     """Gradient (R, k) and expected Hessian (R, k, k) with respect to the entries of G.
 
     The expectation Σ tr WEWF is that for known β and σ² (Longford 1987, section 3). Parameters
     and units are those of `criterion`.
     """
-    solved = _solve(blocks, G, n_obs, reml, work)
-    crossed = _cross(solved, n_obs, reml, work)
+    solved = _solve(blocks, G, reml, work)
+    crossed = _cross(solved, reml, work)
     at = _places(len(solved.K), len(solved.beta))
     expected = _traces(crossed.W, crossed.W, at, work)
     return crossed.gradient, (expected + expected.transpose(0, 2, 1)) / 2.0
@@ -372,10 +368,10 @@ class Information:
     UF: Array
 
 
-def information(blocks: Blocks, G: Array, n_obs: int, work: Workspace) -> Information:
+def information(blocks: Blocks, G: Array, work: Workspace) -> Information:
     """Expected information of the REML criterion; parameters and units are those of `criterion`."""
-    solved = _solve(blocks, G, n_obs, True, work)
-    crossed = _cross(solved, n_obs, True, work)
+    solved = _solve(blocks, G, True, work)
+    crossed = _cross(solved, True, work)
     W, UF = crossed.W, crossed.UF
     n_datasets, p, q, k = len(solved.rho), len(solved.beta), len(solved.K), len(W)
     at = _places(q, p)
@@ -391,7 +387,7 @@ def information(blocks: Blocks, G: Array, n_obs: int, work: Workspace) -> Inform
     matrix[:, :k, :k] = (both + both.transpose(0, 2, 1)) / 2.0
     matrix[:, :k, :k] += np.matmul(changes, changes.transpose(0, 2, 1))
     matrix[:, :k, k] = matrix[:, k, :k] = scale
-    matrix[:, k, k] = n_obs - p
+    matrix[:, k, k] = solved.nu
     return Information(
         matrix=matrix,
         rho=solved.rho,
@@ -413,10 +409,9 @@ class _Crossed(NamedTuple):
     gradient: Array
 
 
-def _cross(solved: _Solved, n_obs: int, reml: bool, work: Workspace) -> _Crossed:
-    _, rho, beta, inverse, K, D, d, DD = solved
+def _cross(solved: _Solved, reml: bool, work: Workspace) -> _Crossed:
+    _, rho, nu, beta, inverse, K, D, d, DD = solved
     q, p, n_datasets = len(K), len(beta), len(rho)
-    nu = n_obs - p if reml else n_obs
     shape = d.shape[1:]
     _, _, place = triangle(q)
     at = _places(q, p)
@@ -479,12 +474,12 @@ def _traces(A: Array, W: Array, at: _Places, work: Workspace) -> Array:
     return traces
 
 
-def conditional_modes(blocks: Blocks, G: Array, n_obs: int, reml: bool, work: Workspace) -> Array:
+def conditional_modes(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> Array:
     """Conditional modes Gs_i of the random effects, (R, n_groups, q), in working units.
 
     Parameters are those of `criterion`.
     """
-    at = _solve(blocks, G, n_obs, reml, work)
+    at = _solve(blocks, G, reml, work)
     q, p, shape = len(at.K), len(at.beta), at.d.shape[1:]
     scratch = work.array("scratch", max(p, q), *shape)
     pairs = [(at.D[:, j], at.beta[j, :, None]) for j in range(p)]

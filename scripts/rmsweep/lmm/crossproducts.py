@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,8 @@ EXACT = (
 # Elements (datasets × rows) that are worked on at once; more would fall out of the cache.
 _ELEMENTS_AT_ONCE = 60_000
 
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
 
 @lru_cache
 def triangle(q: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
@@ -81,6 +83,8 @@ class Blocks:
     xr_rest : (R, p) array
     rr_rest : (R,) array
         Cross-products of the parts of X and r that are orthogonal to Z within the groups.
+    n_obs : (R,) array of int
+        Rows of each dataset.
     """
 
     z: Array
@@ -89,6 +93,11 @@ class Blocks:
     xx_rest: Array
     xr_rest: Array
     rr_rest: Array
+    n_obs: NDArray[np.intp]
+
+    def spare_rows(self, reml: bool) -> NDArray[np.intp]:
+        """The ν of the criterion, (R,): n − p for REML, n for maximum likelihood."""
+        return self.n_obs - self.xr_rest.shape[1] if reml else self.n_obs
 
     @property
     def determined(self) -> NDArray[np.bool_]:
@@ -116,12 +125,13 @@ class Blocks:
             xx_rest=self.xx_rest.take(index, axis=0),
             xr_rest=self.xr_rest.take(index, axis=0),
             rr_rest=self.rr_rest.take(index, axis=0),
+            n_obs=self.n_obs.take(index, axis=0),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class CrossProducts:
-    """Cross-products of R datasets with the same groups: all that the fits need.
+    """Cross-products of R datasets with as many groups each: all that the fits need.
 
     Columns of X and Z and the response are held in working units, which are powers of two near
     their root mean square, so that scaling costs no rounding. Where the first column is constant,
@@ -130,10 +140,9 @@ class CrossProducts:
 
     Attributes
     ----------
-    n_obs : int
-        Rows of each dataset.
-    group_sizes : (G,) array of int
-        Rows of each group, in the order of the sorted group codes.
+    group_sizes : (R, G) array of int
+        Rows of each group, in the order of the sorted group codes. Those of a dataset are either
+        all the same, and then in each dataset as many, or they differ in all datasets.
     x_is_z : bool
         Whether every fixed effect has its random effect: X = Z.
     blocks : Blocks
@@ -156,7 +165,6 @@ class CrossProducts:
         For each dataset why it can't be fitted, or an empty string.
     """
 
-    n_obs: int
     group_sizes: NDArray[np.intp]
     x_is_z: bool
     blocks: Blocks
@@ -179,7 +187,17 @@ class CrossProducts:
     @property
     def n_groups(self) -> int:
         """Number of groups, G."""
-        return len(self.group_sizes)
+        return int(self.group_sizes.shape[1])
+
+    @property
+    def n_obs(self) -> NDArray[np.intp]:
+        """Rows of each dataset, (R,)."""
+        return self.blocks.n_obs
+
+    @property
+    def balanced(self) -> bool:
+        """Whether all groups have as many rows."""
+        return bool((self.group_sizes == self.group_sizes[:, :1]).all())
 
     @property
     def n_fixed(self) -> int:
@@ -233,6 +251,7 @@ class CrossProducts:
             xx_rest=xx_rest,
             xr_rest=xr_rest,
             rr_rest=rr_rest,
+            n_obs=old.n_obs,
         )
         return replace(
             self,
@@ -287,6 +306,7 @@ class CrossProducts:
             xx_rest=rests[0],
             xr_rest=rests[1],
             rr_rest=np.maximum(rests[2], 0.0),
+            n_obs=old.n_obs,
         )
         return replace(
             given,
@@ -357,8 +377,7 @@ class CrossProducts:
             "xr": self.xr.take(index, axis=1),
             "problems": tuple(self.problems[place] for place in index),
         }
-        common = {"n_obs", "group_sizes", "x_is_z"}
-        by_dataset = {field.name for field in fields(self)} - own.keys() - common
+        by_dataset = {field.name for field in fields(self)} - own.keys() - {"x_is_z"}
         return replace(self, **own, **{name: getattr(self, name)[index] for name in by_dataset})
 
     def with_random_effects_as_given(self) -> CrossProducts:
@@ -453,7 +472,7 @@ def crossproducts(
         y_columns, X_columns = _columns(y[some, :, None], order), _columns(X[some], order)
         Z_columns = None if Z_given is None else _columns(Z_given[some], order)
         parts.append(_reduce(y_columns, X_columns, Z_columns, starts, sizes))
-    return parts[0] if len(parts) == 1 else _join(parts)
+    return joined(parts)
 
 
 def _check_shapes(y: Array, X: Array, Z: Array | None, groups: NDArray[np.generic]) -> None:
@@ -599,8 +618,7 @@ def _reduce(
         else:
             problems.append("")
     return CrossProducts(
-        n_obs=n,
-        group_sizes=sizes,
+        group_sizes=np.tile(sizes, (n_datasets, 1)),
         x_is_z=Z is None,
         blocks=Blocks(
             z=T[np.tril_indices(q)],
@@ -609,6 +627,7 @@ def _reduce(
             xx_rest=xx_rest,
             xr_rest=xr_rest,
             rr_rest=np.maximum(rr_rest, 0.0),
+            n_obs=np.full(n_datasets, n),
         ),
         x_unit=x_unit.T.copy(),
         z_unit=z_unit.T.copy(),
@@ -650,13 +669,25 @@ def _rest_products(x: Array, r: Array) -> tuple[Array, Array, Array]:
     return xx, xr, rr
 
 
-def _join(parts: list[CrossProducts]) -> CrossProducts:
-    """Cross-products of successive passes as one."""
+def joined(parts: Sequence[CrossProducts]) -> CrossProducts:
+    """Cross-products of datasets that were reduced apart, one part after the other.
 
-    def along(axis: int, arrays: Iterator[Array]) -> Array:
+    Raises
+    ------
+    ValueError
+        If the parts differ in more than their rows: a fit of one dataset would depend on others.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    alike = {(part.n_groups, part.n_fixed, part.n_random, part.x_is_z) for part in parts}
+    sizes = {tuple(part.group_sizes[0]) if part.balanced else None for part in parts}
+    if len(alike) > 1 or len(sizes) > 1:
+        raise ValueError("parts must have as many groups and columns, all of one size or none")
+
+    def along(axis: int, arrays: Iterator[NDArray[_Scalar]]) -> NDArray[_Scalar]:
         return np.concatenate(list(arrays), axis=axis)
 
-    first = parts[0]
     xs = [part.blocks.x for part in parts if part.blocks.x is not None]
     blocks = Blocks(
         z=along(1, (part.blocks.z for part in parts)),
@@ -665,10 +696,10 @@ def _join(parts: list[CrossProducts]) -> CrossProducts:
         xx_rest=along(0, (part.blocks.xx_rest for part in parts)),
         xr_rest=along(0, (part.blocks.xr_rest for part in parts)),
         rr_rest=along(0, (part.blocks.rr_rest for part in parts)),
+        n_obs=along(0, (part.blocks.n_obs for part in parts)),
     )
     return CrossProducts(
-        n_obs=first.n_obs,
-        group_sizes=first.group_sizes,
+        group_sizes=along(0, (part.group_sizes for part in parts)),
         x_is_z=first.x_is_z,
         blocks=blocks,
         x_unit=along(0, (part.x_unit for part in parts)),
@@ -680,5 +711,5 @@ def _join(parts: list[CrossProducts]) -> CrossProducts:
         xx=along(0, (part.xx for part in parts)),
         xr=along(1, (part.xr for part in parts)),
         rr=along(0, (part.rr for part in parts)),
-        problems=sum((part.problems for part in parts), ()),
+        problems=tuple(problem for part in parts for problem in part.problems),
     )

@@ -176,11 +176,10 @@ def fit(
     if covariance == "scalar":
         unit = data.z_unit / data.z_unit.max(axis=1, initial=0.0)[:, None]
     blocks = data.blocks.take(index)
-    balanced = bool((data.group_sizes == data.group_sizes[0]).all())
-    model = Model(data.n_obs, reml, covariance, balanced, penalty)
-    lme4_start = None if balanced else _lme4_start(data, index, unit[index])
+    model = Model(reml, covariance, data.balanced, penalty)
+    lme4_start = None if data.balanced else _lme4_start(data, index, unit[index])
     optimum = minimise(blocks, model, unit[index], lme4_start)
-    noisy = _noisy(blocks, data.n_obs, optimum.at.rho)
+    noisy = _noisy(blocks, optimum.at.rho)
     messages = list(data.problems)
     for row in index[~noisy]:
         messages[row] = EXACT_BY_GROUP
@@ -195,7 +194,10 @@ def fit(
     theta = theta_of(np.matmul(root, root.transpose(0, 2, 1)), covariance)
     # At an optimum all parameters of G give the same degrees of freedom, these with least rounding.
     in_Y = symmetric_root(data.n_random, covariance).derivatives(
-        optimum.at, optimum.root, _nu(data, reml), unit[:, :, None] * np.eye(data.n_random)
+        optimum.at,
+        optimum.root,
+        data.blocks.spare_rows(reml)[index],
+        unit[:, :, None] * np.eye(data.n_random),
     )
     found = _infer(data, index, optimum.at, theta, model, in_Y)
     values = {field.name: getattr(found, field.name) for field in fields(found)}
@@ -245,10 +247,10 @@ def inference_at(
     frame = working_frame(data, index)
     root = np.matmul(frame, form.matrices(theta[index]))
     G = np.matmul(root, root.transpose(0, 2, 1))
-    at = criterion(data.blocks.take(index), G, data.n_obs, reml, Workspace())
+    at = criterion(data.blocks.take(index), G, reml, Workspace())
     if penalty:
         at = penalised(at, G, penalty)
-    model = Model(data.n_obs, reml, covariance, penalty=penalty)
+    model = Model(reml, covariance, penalty=penalty)
     return _infer(data, index, at, theta[index], model)
 
 
@@ -273,7 +275,7 @@ def blups(data: CrossProducts, fitted: Estimates) -> Array:
     form = lower_root(data.n_random, fitted.covariance)
     root = np.matmul(working_frame(data, index), form.matrices(fitted.theta[index]))
     G = np.matmul(root, root.transpose(0, 2, 1))
-    modes = conditional_modes(data.blocks.take(index), G, data.n_obs, fitted.reml, Workspace())
+    modes = conditional_modes(data.blocks.take(index), G, fitted.reml, Workspace())
     modes = uncentred(modes.transpose(0, 2, 1), data.z_centre[index]).transpose(0, 2, 1)
     modes = modes * (data.y_unit[index, None] / data.z_unit[index])[:, None, :]
     return spread(modes, index, data.n_datasets)
@@ -285,9 +287,10 @@ def _check(data: CrossProducts, covariance: Covariance, on_error: OnError) -> No
         raise ValueError(f"on_error={on_error!r}: allowed are raise, report")
     # lme4 counts per term, and each random effect of a diagonal covariance is a term.
     effects = data.n_groups * (1 if covariance == "diagonal" else data.n_random)
-    if data.n_obs <= effects:
+    fewest = int(data.n_obs.min())
+    if fewest <= effects:
         raise ValueError(
-            f"number of observations (={data.n_obs}) <= number of random effects (={effects}); "
+            f"number of observations (={fewest}) <= number of random effects (={effects}); "
             "the random-effects parameters and the residual variance are unidentifiable"
         )
     if on_error == "raise":
@@ -320,10 +323,6 @@ def no_optimum(optimum: Optimum, row: int | np.integer) -> str:
     )
 
 
-def _nu(data: CrossProducts, reml: bool) -> int:
-    return data.n_obs - data.n_fixed if reml else data.n_obs
-
-
 def _infer(
     data: CrossProducts,
     index: NDArray[np.intp],
@@ -337,7 +336,7 @@ def _infer(
     `for_df` has the derivatives that the degrees of freedom rest on, if not those in θ.
     """
     reml, covariance = model.reml, model.covariance
-    n_datasets, q, nu = data.n_datasets, data.n_random, _nu(data, reml)
+    n_datasets, q, nu = data.n_datasets, data.n_random, data.blocks.spare_rows(reml)[index]
     y_unit, x_unit, x_centre = data.y_unit[index], data.x_unit[index], data.x_centre[index]
     form, frame = lower_root(q, covariance), working_frame(data, index)
     roots = form.matrices(theta)
@@ -384,7 +383,7 @@ def _infer(
     )
 
 
-def with_sigma(derivatives: Derivatives, sigma: Array, nu: int | Array) -> Array:
+def with_sigma(derivatives: Derivatives, sigma: Array, nu: Array | NDArray[np.intp]) -> Array:
     """Hessian (R, m + 1, m + 1) with σ as a last parameter, no longer profiled over."""
     n_datasets, m = derivatives.gradient.shape
     hessian = np.empty((n_datasets, m + 1, m + 1))
@@ -395,7 +394,7 @@ def with_sigma(derivatives: Derivatives, sigma: Array, nu: int | Array) -> Array
     return hessian
 
 
-def satterthwaite(at: Criterion, derivatives: Derivatives, nu: int | Array) -> Array:
+def satterthwaite(at: Criterion, derivatives: Derivatives, nu: Array | NDArray[np.intp]) -> Array:
     """Degrees of freedom (R, p), by Giesbrecht & Burns (1985).
 
     With v = σ²C_jj they are 2 v² / (J'AJ), A = 2H⁻¹, H and J the derivatives of the criterion and
@@ -434,7 +433,7 @@ def satterthwaite(at: Criterion, derivatives: Derivatives, nu: int | Array) -> A
     return np.where(finite[:, None], 2.0 * variance * variance / spread, np.nan)
 
 
-def _noisy(blocks: Blocks, n_obs: int, rho: Array) -> NDArray[np.bool_]:
+def _noisy(blocks: Blocks, rho: Array) -> NDArray[np.bool_]:
     """Datasets with residuals above rounding, at ρ and also if random effects of any size are free.
 
     Where these would explain every row, ρ alone tells.
@@ -442,7 +441,7 @@ def _noisy(blocks: Blocks, n_obs: int, rho: Array) -> NDArray[np.bool_]:
     of_ols = blocks.rr_rest
     for part in np.square(blocks.r).sum(axis=-1):
         of_ols = of_ols + part
-    spare = n_obs > blocks.determined.sum(axis=(0, 2))
+    spare = blocks.n_obs > blocks.determined.sum(axis=(0, 2))
     least = np.where(spare, np.minimum(blocks.rr_rest, rho), rho)
     noisy: NDArray[np.bool_] = least > NO_RESIDUALS * of_ols
     return noisy

@@ -71,11 +71,12 @@ def gee_exchangeable(data: CrossProducts, kind: Literal["CR0", "CR3"], divisor: 
     ValueError
         If the groups have too few pairs of rows.
     """
-    index, n, G, K = data.usable, data.n_obs, data.n_groups, data.n_fixed
-    sizes = data.group_sizes
+    index, G, K = data.usable, data.n_groups, data.n_fixed
+    n, sizes = data.n_obs[index], data.group_sizes[index]
     less = K if divisor == "N-K" else 0
-    pairs = float((sizes * (sizes - 1)).sum()) / 2.0 - less
-    if pairs <= 0.0 or n <= less:
+    pairs = (sizes * (sizes - 1)).sum(axis=1) / 2.0 - less
+    largest = sizes.max(axis=1)
+    if (pairs <= 0.0).any() or (n <= less).any():
         raise ValueError("too few pairs of rows in one group for a correlation")
     own, rest = bases(data), data.blocks.rr_rest[index]
     alpha, beta = np.zeros(len(index)), np.zeros((len(index), K))
@@ -84,7 +85,8 @@ def gee_exchangeable(data: CrossProducts, kind: Literal["CR0", "CR3"], divisor: 
     for _ in range(_STEPS):
         root, residual = own.root[going], own.residual[going]
         # the means of the groups are the first vector of the basis
-        scale = (1.0 - alpha[going, None]) / (1.0 + alpha[going, None] * (sizes - 1))
+        n_g = sizes[going]
+        scale = (1.0 - alpha[going, None]) / (1.0 + alpha[going, None] * (n_g - 1))
         weighted = root.swapaxes(-1, -2).copy()
         weighted[..., 0] *= scale[..., None]
         A = np.matmul(weighted, root).sum(axis=1)
@@ -92,11 +94,11 @@ def gee_exchangeable(data: CrossProducts, kind: Literal["CR0", "CR3"], divisor: 
         beta[going] = np.linalg.solve(A, rhs)[..., 0]
         left = residual - np.matmul(root, beta[going, None, :, None])[..., 0]
         square = rest[going] + np.square(left).sum(axis=(1, 2))
-        product = ((sizes * np.square(left[..., 0])).sum(axis=1) - square) / 2.0
-        new = (product / pairs) / (square / (n - less))
+        product = ((n_g * np.square(left[..., 0])).sum(axis=1) - square) / 2.0
+        new = (product / pairs[going]) / (square / (n[going] - less))
         change = np.abs(new - alpha[going])
         alpha[going] = new
-        fits = (new < 1.0) & (1.0 + new * (sizes.max() - 1) > 0.0)
+        fits = (new < 1.0) & (1.0 + new * (largest[going] - 1) > 0.0)
         possible[going] = fits
         converged[going] = fits & (change <= _TOLERANCE)
         going = going[fits & (change > _TOLERANCE)]
@@ -104,7 +106,7 @@ def gee_exchangeable(data: CrossProducts, kind: Literal["CR0", "CR3"], divisor: 
             break
     messages = list(data.problems)
     for row in np.flatnonzero(~possible):
-        messages[index[row]] = NO_COVARIANCE.format(alpha[row], sizes.max())
+        messages[index[row]] = NO_COVARIANCE.format(alpha[row], largest[row])
     alpha[~possible] = 0.0
     ends = Bases(own.root, own.residual - np.matmul(own.root, beta[:, None, :, None])[..., 0])
     within = rest + np.square(ends.residual[..., 1:]).sum(axis=(1, 2))

@@ -82,10 +82,10 @@ def kenward_roger(data: CrossProducts, fitted: Estimates) -> Adjusted:
         index = found[first : first + at_once]
         root = np.matmul(working_frame(data, index), form.matrices(fitted.theta[index]))
         G = np.matmul(root, root.transpose(0, 2, 1))
-        at = information(data.blocks.take(index), G, data.n_obs, work)
+        at = information(data.blocks.take(index), G, work)
         free = _free(data.n_random, fitted)
         variance, df[index] = adjusted(at, partial(_quadratic, at), data.x_centre[index], free)
-        scale = np.sqrt(at.rho / (data.n_obs - data.n_fixed)) * data.y_unit[index]
+        scale = np.sqrt(at.rho / (data.n_obs[index] - data.n_fixed)) * data.y_unit[index]
         se[index] = np.sqrt(variance) * scale[:, None] / data.x_unit[index]
     return Adjusted(se, df)
 

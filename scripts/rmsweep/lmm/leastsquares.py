@@ -111,12 +111,14 @@ def ols(data: CrossProducts) -> LeastSquaresFit:
     data : CrossProducts
         R datasets.
     """
-    index, nu = data.usable, data.n_obs - data.n_fixed
+    index = data.usable
+    nu = data.n_obs[index] - data.n_fixed
     pooled = _Pooled.of(data)
     contrasts = coefficient_contrasts(data.x_centre[index])
     variance = (np.matmul(contrasts, pooled.inverse) * contrasts).sum(axis=-1)
     s2 = data.rr[index].sum(axis=-1) / nu
-    return in_units(data, pooled.beta, variance * s2[:, None], float(nu))
+    df = np.tile(nu[:, None].astype(np.float64), data.n_fixed)
+    return in_units(data, pooled.beta, variance * s2[:, None], df)
 
 
 def cluster_robust_ols(data: CrossProducts, correction: Correction = "N/(N-K)") -> LeastSquaresFit:
@@ -131,9 +133,10 @@ def cluster_robust_ols(data: CrossProducts, correction: Correction = "N/(N-K)") 
         R datasets.
     correction : {"N/(N-K)", "(N-1)/(N-K)"}
     """
-    n, G, p = data.n_obs, data.n_groups, data.n_fixed
+    index, G, p = data.usable, data.n_groups, data.n_fixed
+    n = data.n_obs[index, None]
     pooled = _Pooled.of(data)
-    half = uncentred(np.matmul(pooled.inverse, pooled.scores), data.x_centre[data.usable])
+    half = uncentred(np.matmul(pooled.inverse, pooled.scores), data.x_centre[index])
     rows, df = (n, G - p) if correction == "N/(N-K)" else (n - 1, G - 1)
     variance = (half * half).sum(axis=-1) * (G / (G - 1) * rows / (n - p))
     return in_units(data, pooled.beta, variance, float(df))
@@ -176,7 +179,7 @@ def within_ols(data: CrossProducts, kind: Literal["CR1", "CR2"]) -> LeastSquares
     LeastSquaresFit
         Of the p slopes.
     """
-    index, n, G, p = data.usable, data.n_obs, data.n_groups, data.n_fixed - 1
+    index, G, p = data.usable, data.n_groups, data.n_fixed - 1
     own = bases(data, first=1)
     root_t = own.root.swapaxes(-1, -2)
     A = np.matmul(root_t, own.root).sum(axis=1)
@@ -198,6 +201,7 @@ def within_ols(data: CrossProducts, kind: Literal["CR1", "CR2"]) -> LeastSquares
     robust = sandwich(Bases(good, own.residual), contrasts, "CR0" if kind == "CR1" else kind)
     beta = data.pooled[index, 1:] + beta
     if kind == "CR1":
+        n = data.n_obs[index, None]
         factor = G / (G - 1) * (n - 1) / (n - p)
         return in_units(data, beta, robust.variance * factor, G - 1.0, messages)
     return in_units(data, beta, robust.variance, robust.df, messages)
@@ -213,12 +217,12 @@ def between_ols(data: CrossProducts) -> LeastSquaresFit:
     """
     index, G, K = data.usable, data.n_groups, data.n_fixed
     _, columns, _ = triangle(K)
-    root_n = np.sqrt(data.group_sizes)
+    root_n = np.sqrt(data.group_sizes[index])
     # the first row of R_g over the square root of n_g
-    X = data.blocks.z[columns == 0][:, index].transpose(1, 2, 0) / root_n[:, None]
+    X = data.blocks.z[columns == 0][:, index].transpose(1, 2, 0) / root_n[..., None]
     y = data.blocks.r[0, index] / root_n
     A = np.matmul(X.swapaxes(-1, -2), X)
-    fits = _full_rank(A, data.xx[index] * (G / data.n_obs))
+    fits = _full_rank(A, data.xx[index] * (G / data.n_obs[index])[:, None, None])
     A = np.where(fits[:, None, None], A, np.eye(K))
     beta = np.linalg.solve(A, np.matmul(X.swapaxes(-1, -2), y[..., None]))
     rest = y - np.matmul(X, beta)[..., 0]
@@ -239,7 +243,8 @@ def _full_rank(A: Array, whole: Array) -> NDArray[np.bool_]:
     """Which cross-products (U, p, p) have full rank, beside the columns' (U, p, p) own size."""
     size = np.diagonal(whole, axis1=1, axis2=2)
     own = np.diagonal(A, axis1=1, axis2=2)
-    tolerance = np.divide(size, own, out=np.full_like(own, np.inf), where=own > 0.0)
+    # a column of zeros has no pivot, whatever the tolerance
+    tolerance = np.divide(size, own, out=np.ones_like(own), where=own > 0.0)
     reciprocals, _ = cholesky(entries_first(A), entries_first(RANK_TOLERANCE * tolerance))
     full: NDArray[np.bool_] = np.logical_and.reduce(datasets_first(reciprocals) > 0.0, axis=1)
     return full
@@ -309,13 +314,13 @@ def coefficients_by_group(data: CrossProducts) -> tuple[Array, tuple[str, ...]]:
     if not data.x_is_z:
         raise ValueError("the two-stage fit needs cross-products with Z = X")
     p, G = data.n_fixed, data.n_groups
-    short = int((data.group_sizes < p).sum())
+    n_short = (data.group_sizes < p).sum(axis=1)
     full_rank = np.all(data.blocks.determined, axis=0)
     by_group = np.ascontiguousarray(data.blocks.group_coefficients.transpose(1, 0, 2))
     same = (by_group.std(axis=-1) <= _ROUNDING).any(axis=1)
     messages = []
-    for problem, full, first, alike in zip(
-        data.problems, full_rank.all(axis=1), full_rank.argmin(axis=1), same, strict=True
+    for problem, short, full, first, alike in zip(
+        data.problems, n_short, full_rank.all(axis=1), full_rank.argmin(axis=1), same, strict=True
     ):
         if short:
             problem = f"{short} of {G} groups have fewer observations than the {p} coefficients"

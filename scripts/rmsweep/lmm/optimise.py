@@ -212,8 +212,7 @@ class OneFactor:
         self._blocks, self._model, self._unit = blocks, model, unit
         self._outer = unit[:, :, None] * unit[:, None, :]
         self._work = Workspace()
-        p = blocks.xr_rest.shape[1]
-        self._nu = model.n_obs - p if model.reml else model.n_obs
+        self._nu = blocks.spare_rows(model.reml)
         self.form = symmetric_root(unit.shape[1], model.covariance)
         self.at_once = datasets_at_once(blocks)
 
@@ -224,13 +223,13 @@ class OneFactor:
 
     def evaluate(self, index: NDArray[np.intp], root: Array) -> tuple[Criterion, Derivatives]:
         """As `Problem`."""
-        n_obs, reml, covariance, _, penalty = self._model
+        reml, covariance, _, penalty = self._model
         G = self._outer[index] * np.matmul(root, root)
-        at = criterion(self._blocks.take(index), G, n_obs, reml, self._work)
+        at = criterion(self._blocks.take(index), G, reml, self._work)
         if penalty:
             at = penalised(at, G, penalty)
         scaled = at.in_units(self._unit[index]) if covariance == "scalar" else at
-        return at, self.form.derivatives(scaled, root, self._nu)
+        return at, self.form.derivatives(scaled, root, self._nu[index])
 
     def rounding(self, index: NDArray[np.intp], value: Array, root: Array) -> Array:
         """As `Problem`."""

@@ -49,11 +49,12 @@ def weighted_two_stage(data: CrossProducts) -> LeastSquaresFit:
         If there are no more rows than coefficients of all groups.
     """
     index, G, K = data.usable, data.n_groups, data.n_fixed
-    if data.n_obs <= G * K:
-        raise ValueError(f"{data.n_obs} rows for {G * K} coefficients of the groups")
+    fewest = int(data.n_obs.min())
+    if fewest <= G * K:
+        raise ValueError(f"{fewest} rows for {G * K} coefficients of the groups")
     messages, b, inverse_root = _first_stage(data)
     messages = _without_residuals(messages, data.blocks.rr_rest[:, None], data.rr.sum(axis=1))
-    s2 = data.blocks.rr_rest[index] / (data.n_obs - G * K)
+    s2 = data.blocks.rr_rest[index] / (data.n_obs[index] - G * K)
     # columns as given: (U, K, G)
     centre = data.x_centre[index]
     b = uncentred(b.transpose(0, 2, 1), centre)
@@ -150,7 +151,7 @@ def swamy(data: CrossProducts) -> tuple[LeastSquaresFit, NDArray[np.bool_]]:
     messages, b, inverse_root = _first_stage(data)
     rss = data.rr - np.square(data.blocks.r).sum(axis=0)
     messages = _without_residuals(messages, rss, data.rr.sum(axis=1))
-    s2 = rss[index] / (data.group_sizes - K)
+    s2 = rss[index] / (data.group_sizes[index] - K)
     sampling = s2[..., None, None] * np.matmul(inverse_root, inverse_root.swapaxes(-1, -2))
     off = b - b.mean(axis=1, keepdims=True)
     covariance = np.matmul(off.swapaxes(-1, -2), off) / (G - 1)

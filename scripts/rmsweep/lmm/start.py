@@ -53,7 +53,7 @@ def first_roots(blocks: Blocks, model: Model, unit: Array) -> Array:
     for index in _portions(blocks):
         some, outer = blocks.take(index), unit[index, :, None] * unit[index, None, :]
         values = [
-            criterion_value(some, outer * (tau * tau * eye), model.n_obs, model.reml, work)
+            criterion_value(some, outer * (tau * tau * eye), model.reml, work)
             for tau in FIRST_GUESSES
         ]
         best = np.where(np.isnan(values), np.inf, values).argmin(axis=0)
@@ -64,7 +64,11 @@ def first_roots(blocks: Blocks, model: Model, unit: Array) -> Array:
 def several_minima(blocks: Blocks, model: Model) -> bool:
     """Whether the criterion of such data can be expected to have several minima at times."""
     q, _, n_groups = blocks.r.shape
-    return not model.balanced or bool(n_groups * (model.n_obs - n_groups * q) <= FEW * q)
+    if not model.balanced:
+        return True
+    # equal groups, so all datasets have as many rows
+    n_obs = int(blocks.n_obs.max(initial=0))
+    return bool(n_groups * (n_obs - n_groups * q) <= FEW * q)
 
 
 @np.errstate(all="ignore")
@@ -110,7 +114,7 @@ def _between_groups(blocks: Blocks, model: Model, unit: Array) -> Array:
     q, _, n_groups = blocks.r.shape
     b = blocks.group_coefficients
     b -= b.mean(axis=-1, keepdims=True)
-    within = blocks.rr_rest / np.maximum(1, model.n_obs - blocks.determined.sum(axis=(0, 2)))
+    within = blocks.rr_rest / np.maximum(1, blocks.n_obs - blocks.determined.sum(axis=(0, 2)))
     b /= np.sqrt(within)[:, None] * unit.T[..., None]
     form = symmetric_root(q, model.covariance)
     by_dataset = b.transpose(1, 0, 2)
@@ -157,7 +161,7 @@ def _score(blocks: Blocks, model: Model, unit: Array, root: Array, work: Workspa
     form = symmetric_root(q, model.covariance)
     free = form.basis[:, rows, columns].T  # G has the structure of Y, so Y's basis serves
     G = np.matmul(root, root)
-    gradient, expected = expected_hessian(blocks, outer * G, model.n_obs, model.reml, work)
+    gradient, expected = expected_hessian(blocks, outer * G, model.reml, work)
     expected = expected * scale[:, :, None] * scale[:, None, :]
     downhill = -np.matmul((gradient * scale)[:, None, :], free)[:, 0]
     step, _ = solve_each(np.matmul(np.matmul(free.T, expected), free), downhill)

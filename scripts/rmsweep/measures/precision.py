@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from rmsweep import plan, strategies
 from rmsweep.data.dataset import Array
-from rmsweep.data.scenario import fixed_truth, simulate, term_names
+from rmsweep.data.scenario import fixed_truth, term_names
 from rmsweep.design import Condition, Precision, Study
 from rmsweep.errors import ConfigError
 from rmsweep.measures.performance import MEASURES, Fits, Flags, Measure
@@ -87,8 +87,7 @@ def check(study: Study) -> None:
             )
     for strategy in named(study).strategies:
         for condition in study.conditions:
-            data = simulate(study.seed, condition, 0).data
-            if reason := strategies.refuses(data, strategy):
+            if reason := strategies.refuses_layout(condition, strategy):
                 raise ConfigError(
                     f"precision: strategies: {strategy.name} can't fit {condition} ({reason}); "
                     "allowed: strategies that can fit every condition"

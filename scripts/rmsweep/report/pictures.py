@@ -19,11 +19,7 @@ class Text(NamedTuple):
 
 
 TEXTS = {
-    "power": Text(
-        "Power against the number of groups",
-        "Where a curve reaches the dashed line, the study is large enough for that analysis. Only "
-        "an analysis that keeps its size has earned its power.",
-    ),
+    "power": Text("Power", "Only an analysis that keeps its size has earned its power."),
     "coverage": Text(
         "Coverage of 95% intervals", "The intervals of a good analysis contain the truth in 95%."
     ),
@@ -33,6 +29,9 @@ TEXTS = {
     ),
     "convergence": Text(
         "Fits with and without a complaint", "Complaints by their gravest cause, and missed optima."
+    ),
+    "size_adjusted_power": Text(
+        "Power at equal size", "What is left of power where all tests make 5% false positives."
     ),
     "coef_abs_err": Text(
         "Coefficient recovery: sums of absolute errors", "Smaller is better. As in the post."

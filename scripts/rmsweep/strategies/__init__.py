@@ -20,7 +20,8 @@ A family is a module of this package, or a Python or R file of the user's own. I
 - optionally ``ORDERED``, which is true if the order of a group's rows matters to it;
 - optionally ``warm_up()``, which loads what ``fit`` needs and so keeps it out of its time;
 - optionally ``fit_batch(batch, options)``, the same for many datasets at once by the project's own
-  engine: a list with what ``fit`` would give, or a `FitError`, for each; with it,
+  engine: a list with what ``fit`` would give, or a `FitError`, for each. They have as many groups,
+  in a file of the user's own also the same rows. With it,
   ``refuses_natively(data, options)`` where that engine can't fit all that the other one can, and
   ``MEANINGLESS_NATIVELY``, the names of options that mean nothing to it;
 - optionally ``infer_batch(batch, fitted, inference)``, which gives that list from whatever
@@ -359,6 +360,17 @@ def warm_up(family: str) -> None:
         if not is_file(family):
             raise
         raise StrategyError(f"{family}: warm_up: {in_words(error)}") from None
+
+
+def refuses_layout(condition: Condition, strategy: Strategy) -> str:
+    """Why a strategy can't fit a condition's datasets even with no row missing; empty if it can.
+
+    The layout of the data decides, whatever the replication. Rows that are missing at random leave
+    some datasets that can be fitted if those with all rows can; and where sizes of groups differ
+    between datasets, some may be fitted.
+    """
+    data = scenario.simulate(0, scenario.complete(condition), 0).data
+    return "" if scenario.sizes_differ(condition) else refuses(data, strategy)
 
 
 def refuses(data: Dataset, strategy: Strategy) -> str:

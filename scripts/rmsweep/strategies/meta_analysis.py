@@ -12,7 +12,6 @@ from rmsweep.strategies import (
     FitError,
     NoOptions,
     Preset,
-    from_least_squares,
     r_file,
     says_nothing_of,
     two_stage,
@@ -68,13 +67,10 @@ def fit(data: Dataset, options: NoOptions) -> Fit:
 
 def fit_batch(batch: Batch, options: NoOptions) -> list[Fit | FitError]:
     """Fit the same by closed forms, and a search for each variance between groups."""
-    data = batch.datasets[0]
-    unsaid = says_nothing_of(data.group_level)
-    return from_least_squares(_native(batch), CONVENTIONS, len(data.terms), unsaid=unsaid)
+    return two_stage.fits_within(batch, _native(batch), CONVENTIONS)
 
 
 def _native(batch: Batch) -> LeastSquaresFit:
     from rmsweep import lmm
 
-    within = batch.within
-    return lmm.weighted_two_stage(within.crossproducts(within.datasets[0].terms))
+    return lmm.weighted_two_stage(two_stage.products_within(batch))

@@ -676,7 +676,7 @@ def infer_batch(batch: Batch, fits: Natively, inference: Inference) -> list[Fit 
     """
     from rmsweep import lmm
 
-    fitted, options, data = fits.fitted, fits.options, batch.datasets[0]
+    fitted, options = fits.fitted, fits.options
     adjusted = None
     if inference.small_sample == "kenward_roger":
         if isinstance(fitted, lmm.CrossedFit):
@@ -687,13 +687,13 @@ def infer_batch(batch: Batch, fits: Natively, inference: Inference) -> list[Fit 
     elif inference.small_sample == "cr2":
         if isinstance(fitted, lmm.CrossedFit):
             raise FitError("CR2 is for one random-effects term of the groups alone")
-        (term,) = options.random
+        (term,), data = options.random, batch.datasets[0]
         if reason := beyond_fixed_effects(data, term):
             raise FitError(reason)
         random = [data.terms.index(name) for name in term.names(data)]
         adjusted = lmm.robust_inference(batch.crossproducts(data.terms), fitted, random)
     concluded_fits: list[Fit | FitError] = []
-    for row, convergence in enumerate(fits.convergence):
+    for row, (data, convergence) in enumerate(zip(batch.datasets, fits.convergence, strict=True)):
         if np.isnan(fitted.criterion[row]):
             concluded_fits.append(FitError(f"fit: {fitted.messages[row]}"))
             continue

@@ -159,7 +159,9 @@ def fit(data: Dataset, options: Options) -> Fit:
 def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
     """Do the same by the native engine, at its optima."""
     found: list[Fit | FitError] = [FitError("")] * len(batch.datasets)
-    waiting = {first(batch.datasets[0], options): list(range(len(batch.datasets)))}
+    waiting: dict[Structure, list[int]] = {}
+    for place, data in enumerate(batch.datasets):
+        waiting.setdefault(first(data, options), []).append(place)
     n_steps = 0
     while waiting:
         following: dict[Structure, list[int]] = {}

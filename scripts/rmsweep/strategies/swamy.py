@@ -14,9 +14,7 @@ from rmsweep.strategies import (
     FitError,
     NoOptions,
     Preset,
-    from_least_squares,
     r_file,
-    says_nothing_of,
     two_stage,
 )
 
@@ -80,11 +78,10 @@ def fit_batch(batch: Batch, options: NoOptions) -> list[Fit | FitError]:
     """Fit the same by closed forms, from the groups' cross-products."""
     from rmsweep import lmm
 
-    data, within = batch.datasets[0], batch.within
-    fitted, alone = lmm.swamy(within.crossproducts(within.datasets[0].terms))
-    unsaid = says_nothing_of(data.group_level)
-    fits = from_least_squares(fitted, CONVENTIONS, len(data.terms), unsaid=unsaid)
+    fitted, alone = lmm.swamy(two_stage.products_within(batch))
     return [
         replace(fit, se_type=ALONE) if without and isinstance(fit, Fit) else fit
-        for fit, without in zip(fits, alone, strict=True)
+        for fit, without in zip(
+            two_stage.fits_within(batch, fitted, CONVENTIONS), alone, strict=True
+        )
     ]

@@ -23,7 +23,7 @@ from rmsweep.strategies import (
 )
 
 if TYPE_CHECKING:
-    from rmsweep.lmm import LeastSquaresFit
+    from rmsweep.lmm import CrossProducts, LeastSquaresFit
 
 ENGINE = "statsmodels"
 PACKAGES = ("statsmodels",)
@@ -188,8 +188,22 @@ def fit_batch(batch: Batch, options: NoOptions) -> LeastSquaresFit:
     """Fit the groups by closed forms, from their cross-products."""
     from rmsweep import lmm
 
+    return lmm.two_stage(products_within(batch))
+
+
+def products_within(batch: Batch) -> CrossProducts:
+    """Cross-products of the regressions of the groups, which have no predictors of the groups."""
     within = batch.within
-    return lmm.two_stage(within.crossproducts(within.datasets[0].terms))
+    return within.crossproducts(within.datasets[0].terms)
+
+
+def fits_within(
+    batch: Batch, fitted: LeastSquaresFit, conventions: Conventions
+) -> list[Fit | FitError]:
+    """Those of the data's terms from second stages that have no predictors of the groups."""
+    data = batch.datasets[0]
+    unsaid = says_nothing_of(data.group_level)
+    return from_least_squares(fitted, conventions, len(data.terms), unsaid=unsaid)
 
 
 def infer_batch(
@@ -210,8 +224,7 @@ def infer_batch(
     conventions = CONVENTIONS
     if inference.second_stage == "HC3":
         fitted, conventions = replace(fitted, se=fitted.se * np.sqrt(G / (G - 1))), HC3
-    unsaid = says_nothing_of(data.group_level)
-    fits = from_least_squares(fitted, conventions, n_terms, unsaid=unsaid)
+    fits = fits_within(batch, fitted, conventions)
     if inference.second_stage != "sign flips":
         return fits
     assert fitted.by_group is not None

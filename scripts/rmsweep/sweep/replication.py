@@ -212,19 +212,40 @@ def fit_datasets(
         shared.setdefault(strategy.fit_key, []).append(strategy)
     found: dict[str, list[Any]] = {strategy.name: [None] * size for strategy in chosen}
     for alike, (places, batch) in itertools.product(shared.values(), structures):
-        for strategy, attempts in fit_alike(alike, batch):
-            for place, data, tried in zip(places, batch.datasets, attempts, strict=True):
-                found[strategy.name][place] = tried.outcome(len(data.terms))
+        for own_places, part, reasons in by_refusals(alike, batch):
+            for strategy, attempts in fit_alike(alike, part, reasons):
+                for place, tried in zip(own_places, attempts, strict=True):
+                    n_terms = len(batch.datasets[place].terms)
+                    found[strategy.name][places[place]] = tried.outcome(n_terms)
     return found
 
 
-def fit_alike(
+def by_refusals(
     alike: Sequence[Strategy], batch: Batch
+) -> Iterator[tuple[Sequence[int], Batch, Sequence[str]]]:
+    """The datasets by which of the strategies refuse them, and why.
+
+    What is in a file of the user's own gets those together that have the same rows.
+    """
+    sorted_places: dict[tuple[tuple[str, ...], int | None], list[int]] = {}
+    for places in batch.same_rows:
+        reasons = tuple(strategies.refuses(batch.datasets[places[0]], one) for one in alike)
+        apart = places[0] if strategies.is_file(alike[0].family) else None
+        sorted_places.setdefault((reasons, apart), []).extend(places)
+    for (reasons, _), places in sorted_places.items():
+        whole = len(places) == len(batch.datasets)
+        yield (
+            (range(len(places)), batch, reasons) if whole else (places, batch.take(places), reasons)
+        )
+
+
+def fit_alike(
+    alike: Sequence[Strategy], batch: Batch, reasons: Sequence[str]
 ) -> Iterator[tuple[Strategy, Sequence[Attempt]]]:
-    """Fit strategies that share their fits; the first one bears the time."""
+    """Fit strategies that share their fits, but for those that refuse; the first bears the time."""
     able = []
-    for strategy in alike:
-        if reason := strategies.refuses(batch.datasets[0], strategy):
+    for strategy, reason in zip(alike, reasons, strict=True):
+        if reason:
             refused = Attempt(strategies.FitError(reason), (), 0.0, 0.0)
             yield strategy, [refused] * len(batch.datasets)
         else:
