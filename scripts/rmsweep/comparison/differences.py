@@ -10,9 +10,9 @@ a term being absent where the dataset is. In common datasets this is the paired 
 Morris, White & Crowther (2019), else the root of the sum of both squares.
 
 The test takes the errors under the null hypothesis, that is about the mean of both. Of rates it is
-McNemar's where the datasets are the same, and the pooled test of two shares where they are not. Its
-z is at most the root of the number of datasets that differ, so that a few of them never make a
-difference certain.
+McNemar's where the datasets are the same, and the pooled test of two shares where they are not but
+as many; if one study has more of them, it is more cautious than that test. Its z is at most the
+root of the number of datasets that differ, so that a few of them never make a difference certain.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from rmsweep.config import read_study
 from rmsweep.data import pieces
-from rmsweep.design import Axis, Condition, Strategy, Study
+from rmsweep.design import Axis, Condition, Level, Strategy, Study
 from rmsweep.errors import UsageError
 from rmsweep.measures.causes import COLUMNS, causes
 from rmsweep.measures.table import Cell, n_terms, names_of_axes, runs_of
@@ -119,7 +119,7 @@ class Side:
         """
         fits, coefs = folder / "fits.parquet", folder / "coefs.parquet"
         if not fits.exists():
-            raise UsageError(f"{folder}: not the results of a study: it has no {fits.name}")
+            raise UsageError(f"{folder}: not a folder of a study's results: it has no {fits.name}")
         made_with = tables.made_with(fits, "fits", [*OF_FITS])
         if tables.made_with(coefs, "coefs", ["term", *OF_COEFS]) != made_with:
             raise UsageError(f"{coefs}: not of the same study as {fits}")
@@ -264,6 +264,13 @@ class Studies:
     def same_seed(self) -> bool:
         """Whether conditions that both have are the same datasets."""
         return self.a.study.seed == self.b.study.seed
+
+    def levels(self, key: str) -> dict[str, Level]:
+        """A condition's values in the columns, by the names that A has for them, else B."""
+        found: dict[str, Level] = {}
+        for side in (self.b, self.a):
+            found |= tables.levels(side.study.axes, side.runs[key].condition)
+        return {axis.name: found[axis.name] for axis in self.axes}
 
     def only(self, side: Side, other: Side) -> int:
         """Number of conditions that one study has and the other has not."""

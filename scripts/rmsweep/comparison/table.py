@@ -27,7 +27,6 @@ from rmsweep.comparison.studies import Part, Studies
 from rmsweep.data.dataset import Array
 from rmsweep.measures.performance import AVERAGES, Flags, mean_over_terms
 from rmsweep.measures.table import RATES, USES, Cell, n_terms, term_names
-from rmsweep.sweep import tables
 
 Places = NDArray[np.int64]
 
@@ -107,7 +106,7 @@ def compare(studies: Studies) -> Comparison:
     n_paired = 0
     for key, one, two, same in studies.parts():
         n_paired += same
-        levels = tables.levels(studies.axes, one.cell.condition)
+        levels = studies.levels(key)
         with np.errstate(all="ignore"):  # of a single dataset there is no spread
             measures += [levels | row for row in of_condition(studies, one, two, same)]
         for pair in studies.pairs if same else ():

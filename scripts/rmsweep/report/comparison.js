@@ -113,6 +113,7 @@
       columns.push({
         title: `Fit ${study}’s again`,
         orderable: false,
+        className: "noprint",
         render: (command, kind, row) => {
           if (kind !== "display") return command;
           const button = element("button", { type: "button", textContent: `Copy ${study}’s command` });

@@ -278,6 +278,9 @@ def of_fits(pair: Pair, rows: pd.DataFrame) -> str:
         number = int(total[f"n_{name}_apart"])
         by = f"{largest:.2g} standard errors" if name == "estimate" else percent(largest)
         limit = f"{APART:g} standard errors" if name == "estimate" else percent(APART)
+        if not largest:
+            apart.append(f"{text} do not differ")
+            continue
         apart.append(
             f"{text} differ by more than {limit} in {words.counted(number, 'fit')}, at most by {by}"
             if number
@@ -353,9 +356,7 @@ def fits_that_differ(compared: Comparison) -> Iterator[list[Any]]:
     """The fits that differ most: where, how, and the commands that make them again."""
     studies = compared.studies
     for fit in compared.apart.found():
-        condition = studies.a.runs[fit["key"]].condition
-        levels = tables.levels(studies.axes, condition)
-        where = ", ".join(condition_in_words(studies, levels))
+        where = ", ".join(condition_in_words(studies, studies.levels(fit["key"])))
         verdicts = [
             CAUSES[fit[f"cause_{it}"]] + ("" if fit[f"converged_{it}"] else ", not converged")
             for it in "ab"
