@@ -25,8 +25,9 @@ from rmsweep.comparison.differences import (
 from rmsweep.comparison.fits import Apart, Compared
 from rmsweep.comparison.studies import Part, Studies
 from rmsweep.data.dataset import Array
+from rmsweep.data.scenario import term_names
 from rmsweep.measures.performance import AVERAGES, Flags, mean_over_terms
-from rmsweep.measures.table import RATES, USES, Cell, n_terms, term_names
+from rmsweep.measures.table import RATES, USES, Cell, n_terms
 
 Places = NDArray[np.int64]
 
