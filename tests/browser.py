@@ -134,6 +134,6 @@ class Page:
         assert self.driver.execute_async_script(script) == []
         wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert self.run(wide) <= 0
-        smallest = """return Math.min(...[...document.querySelectorAll(".chart text")]
+        smallest = """return Math.min(12, ...[...document.querySelectorAll(".chart text")]
             .map((it) => parseFloat(getComputedStyle(it).fontSize)))"""
         assert self.run(smallest) >= 12

@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,7 @@ from statsmodels.stats.proportion import proportions_ztest
 import compare
 import document_comparison
 import rerun_replication
+from browser import APPEARANCES, STRANGE, Page
 from measured import made
 from rmsweep.comparison import differences, table
 from rmsweep.comparison.differences import (
@@ -40,7 +40,6 @@ from rmsweep.measures.table import RATES, Cell
 from rmsweep.report.comparison import fits_that_differ, sentences
 from rmsweep.sweep import tables
 from rmsweep.sweep.provenance import made_with
-from test_page import AXE, STRANGE, Page
 
 CONFIG = {
     **{"n_groups": [8], "n_obs": [6], "sigma": [0.1, 1], "n_predictors": 1, "n_sims": 40},
@@ -508,21 +507,12 @@ def browser(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
-def test_the_page_is_accessible(browser: Page, scheme: str, width: int) -> None:
-    media = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.cdp("Emulation.setEmulatedMedia", features=media)
-    size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
-    browser.cdp("Emulation.setDeviceMetricsOverride", **size)
-    browser.open()
-    browser.run(AXE.read_text())
-    found: Any = browser.driver.execute_async_script(
-        "axe.run().then((it) => arguments[0](it.violations.map((one) => [one.id, one.impact])))"
-    )
-    assert [it for it in found if it[1] in ("serious", "critical")] == []
-    text = browser.run("return document.body.innerText")
-    assert not STRANGE.search(text)
-    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+@pytest.mark.parametrize("appearance", APPEARANCES)
+def test_everybody_can_use_the_page(browser: Page, appearance: str) -> None:
+    with browser.appearing(appearance):
+        browser.open()
+        browser.can_be_used_by_all()
+        assert not STRANGE.search(browser.run("return document.body.innerText"))
 
 
 @pytest.mark.slow

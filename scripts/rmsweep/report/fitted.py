@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rmsweep import lmm
 from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.design import Strategy
 from rmsweep.lmm.covariance import lower_root
@@ -123,7 +122,7 @@ class Fitted:
         groups'.
         """
         options = self.strategies[place].options
-        if not isinstance(options, mixed.Options) or mixed.refuses_natively(self.data, options):
+        if not isinstance(options, mixed.Options) or mixed.is_crossed(self.data, options):
             return None
         return options.random[0].names(self.data)
 
@@ -144,10 +143,10 @@ class Fitted:
         options = self.strategies[place].options
         if self.random_terms(place) is None or place not in self.fitted:
             return None
-        products, covariance = mixed.crossproducts(Batch([self.data]), options)
-        model = mixed.Model(reml=options.reml, covariance=covariance, penalty=options.penalty)
+        covariance = options.random[0].covariance
         try:
-            fit = lmm.fit(products, **model, on_error="report")
+            products = mixed.known(Batch([self.data]), options)
+            fit = mixed.fitted_natively(products, options)
         except ValueError:  # the strategy's row says why
             return None
         if not fit.converged[0]:
