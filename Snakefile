@@ -9,6 +9,9 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/cells.smk"
 include: "workflow/rules/merge.smk"
@@ -31,14 +34,26 @@ onsuccess:
 
 
 rule all:
-    default_target: True
+    default_target: not STORAGE
     input:
-        replications(),
-        merged_tables(),
-        agreement(),
-        performance(),
-        claims(),
-        claims("claims_by_condition"),
-        sample_sizes(),
-        figures(),
-        page(),
+        everything(),
+
+
+if STORAGE:  # at the end of a run, none of its files is here to be looked at
+
+    rule verify:
+        default_target: True
+        input:
+            fits=f"{RESULTS}/fits.parquet",
+            others=everything(),
+        log:
+            f"logs/{NAME}/verify.log",
+        localrule: True
+        conda:
+            environment("report.yaml")
+        params:
+            run=script("verify.py"),
+        message:
+            f"Verify what there is of {NAME}"
+        shell:
+            "{params.run:q} {input.fits:q} {input.others:q} --other-programs > {log:q} 2>&1"

@@ -2,10 +2,12 @@
 
     python benchmarks/minima.py [--sims 2000] [--starts 24]
     python benchmarks/minima.py --unbalanced [--sims 96] [--starts 24] [--lme4 24]
+    python benchmarks/minima.py --crossed [--sims 500] [--starts 24]
 
 Searches for the minima of the full model's REML criterion from many random starts, on datasets of
-small designs or of groups of unequal size, and prints a Markdown table of what that finds beside
-the engine's own search. Of unbalanced designs some datasets are also fitted by lme4.
+small designs, of groups of unequal size or of two crossed factors, and prints a Markdown table of
+what that finds beside the engine's own search. Of unbalanced designs some datasets are also fitted
+by lme4.
 """
 
 from __future__ import annotations
@@ -26,8 +28,18 @@ from rmsweep import lme4
 from rmsweep.config import condition
 from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.data.scenario import simulate, terms
-from rmsweep.lmm import CrossProducts, fit, optimise, start
-from rmsweep.lmm.covariance import Model
+from rmsweep.lmm import (
+    Crossings,
+    CrossProducts,
+    Term,
+    crossings,
+    fit,
+    fit_crossed,
+    optimise,
+    start,
+)
+from rmsweep.lmm.covariance import Model, direct_sum
+from rmsweep.lmm.crossedfit import SeveralTerms
 
 SIZES = [(10, 5), (5, 8), (8, 6), (10, 6), (20, 5), (10, 8), (10, 10), (20, 6), (30, 5), (10, 25)]
 # what they are, and sizes for q random effects
@@ -40,6 +52,8 @@ UNEVEN = {
     "15 of q and 15 of q + 1": lambda q: [q, q + 1] * 15,
     "6 of 3 to 12": lambda q: [3, 3, 4, 6, 10, 12],
 }
+# levels of two factors, and the share of rows that datasets lack
+CROSSED = [((8, 6), 0.0), ((12, 8), 0.0), ((12, 8), 0.3), ((12, 12), 0.0), ((24, 12), 0.0)]
 SIGMAS = (0.1, 0.25, 1.0, 2.0, 4.0)
 SEED = 0
 # Where two values of the criterion are two minima.
@@ -84,6 +98,44 @@ def minima(products: CrossProducts, n_starts: int, key: list[int]) -> tuple[Arra
         one = optimise.search(optimise.OneFactor(products.blocks, model, np.ones(shape)), roots)
         found.append(np.where(one.converged, one.at.value + units, np.nan))
     return np.where(ours.converged, ours.criterion, np.nan), np.array(found)
+
+
+def crossed(sizes: tuple[int, int], missing: float, sigma: float, n_datasets: int) -> Crossings:
+    """Datasets of a crossed design with intercepts and a slope for both factors."""
+    rng = np.random.default_rng([1_000_000, *sizes, int(100 * missing), int(100 * sigma)])
+    rows = np.arange(sizes[0] * sizes[1])
+    factors = rows // sizes[1], rows % sizes[1]
+    X = np.ones((n_datasets, len(rows), 2))
+    X[:, :, 1] = np.where((factors[0] + factors[1]) % 2 == 0, 0.5, -0.5)
+    y = rng.normal(size=X.shape[:2])
+    for codes in factors:
+        b = sigma * rng.uniform(0.0, 1.0, (n_datasets, 1, 2))
+        b = b * rng.normal(size=(n_datasets, codes.max() + 1, 2))
+        y += (X * b[:, codes]).sum(axis=2)
+    present = rng.uniform(size=y.shape) >= missing if missing else None
+    return crossings(y, X, [Term(codes, X) for codes in factors], present)
+
+
+def crossed_minima(data: Crossings, n_starts: int, key: list[int]) -> tuple[Array, Array]:
+    """As `minima`, for several terms."""
+    ours = fit_crossed(data)
+    form = direct_sum(data.terms, symmetric=True)
+    nu = (data.n_obs - data.n_fixed).astype(float)
+    units = 2.0 * (nu * np.log(data.y_unit) + np.log(data.x_unit).sum(axis=1))
+    rng = np.random.default_rng(key)
+    found = np.full((n_starts, data.n_datasets), np.nan)
+    for index, blocks in data.portions(np.arange(data.n_datasets)):
+        problem = SeveralTerms(blocks, form, data, nu[index], True)
+        for values in found:
+            roots = np.zeros((len(index), *form.basis.shape[1:]))
+            place = 0
+            for q in data.layout.sizes:
+                own = slice(place, place + q)
+                roots[:, own, own] = start.random_roots(len(index), q, rng)
+                place += q
+            one = optimise.search(problem, roots)
+            values[index] = np.where(one.converged, one.at.value, np.nan) + units[index]
+    return np.where(ours.converged, ours.criterion, np.nan), found
 
 
 class Count:
@@ -144,11 +196,22 @@ def uneven_rows(n_sims: int, n_starts: int, n_lme4: int) -> Iterator[str]:
             )
 
 
+def crossed_rows(n_sims: int, n_starts: int) -> Iterator[str]:
+    """Rows of the table of crossed factors."""
+    for sizes, missing in CROSSED:
+        count = Count()
+        for sigma in SIGMAS[1:3]:
+            key = [*sizes, int(100 * missing)]
+            count.add(*crossed_minima(crossed(sizes, missing, sigma, n_sims), n_starts, key))
+        yield f"{sizes[0]} × {sizes[1]} | {missing:.0%} | {count}"
+
+
 def main() -> None:
     """Search and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--unbalanced", action="store_true", help="groups of unequal size")
-    parser.add_argument("--sims", type=int, help="datasets per design and sigma (2000; 96)")
+    parser.add_argument("--crossed", action="store_true", help="two crossed factors")
+    parser.add_argument("--sims", type=int, help="datasets per design and sigma (2000; 96; 500)")
     parser.add_argument("--starts", type=int, default=24, help="random starts per dataset")
     parser.add_argument("--lme4", type=int, default=24, help="of these fitted by lme4")
     options = parser.parse_args()
@@ -159,6 +222,9 @@ def main() -> None:
             "| lme4 above by over 0.01"
         )
         rows = uneven_rows(options.sims or 96, options.starts, options.lme4)
+    elif options.crossed:
+        header = f"levels of both factors | missing rows | {found}"
+        rows = crossed_rows(options.sims or 500, options.starts)
     else:
         header = f"groups × observations | groups × df within / 4 | searches | {found}"
         rows = balanced_rows(options.sims or 2000, options.starts)

@@ -99,8 +99,10 @@ def main() -> None:
     presets = strategies.presets()
     known = [
         name
-        for name, (family, _) in presets.items()
-        if strategies.engines(family)[-1] == "native" and "lme4" not in strategies.engines(family)
+        for name, (family, preset) in presets.items()
+        if strategies.engines(family)[-1] == "native"
+        and "lme4" not in strategies.engines(family)
+        and not preset.needs_items
     ]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sims", type=int, default=10, help="datasets of each kind and size")

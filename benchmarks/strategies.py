@@ -48,8 +48,8 @@ def main() -> None:
     parser.add_argument("--sims", type=int, default=1000, help="datasets per condition")
     native = [
         name
-        for name, (family, _) in strategies.presets().items()
-        if "native" in strategies.engines(family)
+        for name, (family, preset) in strategies.presets().items()
+        if "native" in strategies.engines(family) and not preset.needs_items
     ]
     parser.add_argument("--strategies", nargs="+", default=native, choices=native)
     options = parser.parse_args()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -121,8 +121,8 @@ def draw_grid(wish: Wish, name: str) -> Drawn:
 
 def draw_claims(wish: Wish, name: str) -> Drawn:
     """The claims, slice by slice."""
-    for one in claims.read_claims(wish.table.parent).slices():
-        yield one.slice, claims.draw(one)
+    for part, one in claims.read_claims(wish.table.parent).slices(wish.view.layout.axes).items():
+        yield part, claims.draw(one)
 
 
 FIGURES: dict[str, Callable[[Wish, str], Drawn]] = {
@@ -195,14 +195,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     table, post = options.fits, options.style == "post"
+    check_names(options.only or (), [*names.NAMES, *names.ASKED])
     usual = "figures-of-the-post" if post else "figures"
     folder = options.output or cli.output_folder(table.parent / usual)
     fits = read_fits(table, "fit_success")
     there = names.of(fits.study)
     wanted = options.only or (names.POST if post else there)
-    for name in wanted:
-        if name not in there:
-            raise UsageError(f"--only: {name!r}; allowed: {', '.join(there)}")
+    check_names(wanted, there)
     layout = names.Layout.of(fits.study, options.rows, options.columns, options.x)
     chosen = options.strategies, options.reference, layout, options.terms, options.at, post
     wish = Wish(table, View.of(fits.study, *chosen), options.scale or ("linear" if post else "log"))
@@ -221,6 +220,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.only and folder.resolve() == (table.parent / "figures").resolve():
         remove_others(folder, drawn)
     return 0
+
+
+def check_names(wanted: Iterable[str], allowed: Sequence[str]) -> None:
+    """Refuse figures that there are not.
+
+    Raises
+    ------
+    UsageError
+        At the first one.
+    """
+    for name in wanted:
+        if name not in allowed:
+            raise UsageError(f"--only: {name!r}; allowed: {', '.join(allowed)}")
 
 
 def draw_one(

@@ -40,6 +40,8 @@ from rmsweep.sweep.replication import fit_datasets, rows
 RESULT = ["strategy", *tables.FIT.names, "coefs"]
 PRESETS = ["lm", "lm2", "lmer", "lmer_mis"]
 NOTES = ("unsaid", "grad_msg", "hess_msg", "df_msg", "messages")
+NAMING = (*NOTES, "se_type")
+"""Texts in which terms may be named."""
 
 
 @cli.one_line_errors
@@ -121,7 +123,7 @@ def fit(strategy: Strategy, model: formula.Model, truth: Array) -> dict[str, Any
     row["coefs"] = sorted(row["coefs"] or (), key=lambda coef: model.order.index(coef["term"]))
     for coef in row["coefs"]:
         coef["term"] = model.in_words(coef["term"])
-    texts = {key: model.in_notes(text) for key, text in row.items() if key in NOTES and text}
+    texts = {key: model.in_notes(text) for key, text in row.items() if key in NAMING and text}
     written = model.as_formula(strategies.as_formula(data, strategy))
     return row | texts | {"fit_success": success[0].as_py(), "formula": written}
 

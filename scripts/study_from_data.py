@@ -40,8 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="coefficient whose power you ask for, and its true value if that is not to be its "
         "estimate; default, the formula's last one",
     )
-    for option, what in {"--n-groups": "groups", "--n-obs": "rows of each group"}.items():
-        text = f"numbers of {what}; default, multiples of the data's"
+    defaults = {
+        "--n-groups": "numbers of groups; default, around the one that is expected to be enough",
+        "--n-obs": "numbers of rows of each group; default, multiples of the data's",
+    }
+    for option, text in defaults.items():
         parser.add_argument(option, type=cli.whole(2), nargs="+", default=[], help=text)
     parser.add_argument(
         "--strategies", nargs="+", default=[], metavar="NAME", help="analyses; default, six"

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import assess_claims
 import measure_performance
@@ -25,6 +26,11 @@ CONFIG = {
     "n_sims": 60,
     "engine": "native",
 }
+
+
+SAID = "Farthest from the line: nobody."
+DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" width="600" height="400">
+<metadata>who made it</metadata><!-- a circle --><circle cx="300" cy="200" r="100"/></svg>"""
 
 
 class Odd(NamedTuple):
@@ -86,8 +92,14 @@ def write_page(study: Study, folder: Path, failed: bool = False) -> Path:
         assert measure_performance.main(list(map(str, arguments))) == 0
     claims = [folder / "claims.parquet", "--by-condition", folder / "claims_by_condition.parquet"]
     assert assess_claims.main(list(map(str, [measured, "--output", *claims]))) == 0
-    (folder / "figures").mkdir(exist_ok=True)
-    Image.radial_gradient("L").resize((1200, 800)).save(folder / "figures" / "se_sum.png")
+    figures = folder / "figures"
+    figures.mkdir(exist_ok=True)
+    picture = Image.radial_gradient("L").resize((1200, 800))
+    picture.save(figures / "se_sum.png")
+    said = PngInfo()
+    said.add_itxt("Description", SAID)
+    picture.save(figures / "coverage.png", pnginfo=said)
+    (figures / "coverage.svg").write_text(DRAWING)
     assert render_report.main([str(fits)]) == 0
     return folder / "report.html"
 

@@ -327,7 +327,7 @@ class TestStudy:
         assert (sides == claims["n_numbers"]).all()
 
     def test_the_figure_has_every_claim(self, folder: Path) -> None:
-        (one,) = figure.read_claims(folder).slices()
+        (one,) = figure.read_claims(folder).slices().values()
         drawn = [text.get_text() for text in figure.draw(one).findobj(Text)]
         joined = " ".join(" ".join(drawn).split())
         for row in one.claims.itertuples():
@@ -427,8 +427,16 @@ def test_odd_studies(keys: dict[str, object], tmp_path: Path) -> None:
         assert set(claims["verdict"]) <= {"undecided", "not testable"}
     if n_slices > 1:
         assert claims.groupby("noise_sd")["id"].nunique().tolist() == [33, 33]
-    for one in figure.read_claims(tmp_path).slices():
+    whole = figure.read_claims(tmp_path)
+    for one in whole.slices().values():
         figure.draw(one)
+    (together,) = whole.slices(["noise_sd"]).values()
+    assert len(together.parts) == n_slices
+    signs = [text.get_text() for text in figure.draw(together).findobj(Text)]
+    if n_slices > 1:
+        verdicts = claims.drop_duplicates(["noise_sd", "id"])["verdict"]
+        assert {"noise SD 1", "noise SD 2"} <= {*signs}
+        assert signs.count("?") == (verdicts == "undecided").sum()
 
 
 def test_a_complement_is_that_of_the_rest() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from rmsweep import strategies
 from rmsweep.config import load_study
@@ -50,12 +52,20 @@ def imported(paths: list[Path]) -> set[str]:
     return found - own - set(sys.stdlib_module_names) - OPTIONAL
 
 
+def locked() -> dict[str, Version]:
+    """Package to version of the lock file."""
+    lines = (ENVS / "requirements.lock").read_text().splitlines()
+    parts = (line.split("==") for line in lines if not line.startswith("#"))
+    return {name: Version(version) for name, version in parts}
+
+
 def conda_packages(name: str) -> dict[str, str]:
     """Package to version constraint of a conda environment."""
     loaded = yaml.safe_load((ENVS / name).read_text())
     assert loaded["channels"][0] == "conda-forge"
     assert loaded["channels"][-1] == "nodefaults"
-    parts = (re.fullmatch(r"([\w.-]+) ?(.*)", line) for line in loaded["dependencies"])
+    lines = [line for line in loaded["dependencies"] if isinstance(line, str)]
+    parts = (re.fullmatch(r"([\w.-]+) ?(.*)", line) for line in lines)
     return {part[1]: part[2] for part in parts if part}
 
 
@@ -71,7 +81,7 @@ def r_packages() -> set[str]:
     engines = {
         name: strategies.engines(family)[0] for name, (family, _) in strategies.presets().items()
     }
-    keys = {"n_groups": [10], "n_obs": [9], "sigma": [1], "n_sims": 1}
+    keys = {"n_groups": [10], "n_obs": [9], "n_items": 9, "sigma": [1], "n_sims": 1}
     study = load_study(keys | {"strategies": list(engines), "engine": engines}, "s")
     needed = (strategies.packages(strategy)[1] or () for strategy in study.strategies)
     return {name.lower() for names in needed for name in names}
@@ -116,6 +126,12 @@ def test_the_requirements_have_all_that_is_imported() -> None:
     assert needed <= set(requirements())
 
 
+def test_the_lock_has_versions_that_are_required() -> None:
+    found = locked()
+    for package, version in requirements().items():
+        assert found[package.lower()] in SpecifierSet(version), package
+
+
 @pytest.mark.parametrize("name", ["fit.yaml", "report.yaml", "environment.yaml"])
 def test_versions_are_the_same_everywhere(name: str) -> None:
     pinned = requirements()
@@ -130,7 +146,9 @@ def test_every_rule_names_an_environment_that_exists() -> None:
     for rules in (ROOT / "workflow" / "rules").glob("*.smk"):
         text = rules.read_text()
         named = re.findall(r'conda:\s+environment\("([^"]+)"\)', text)
-        assert len(named) == len(re.findall(r"^(?:rule|checkpoint) ", text, flags=re.MULTILINE))
-        assert len(named) == len(re.findall(r"^    log:", text, flags=re.MULTILINE))
+        assert len(named) == len(
+            re.findall(r"^ *(?:rule|checkpoint)\b[^\n]*:$", text, flags=re.MULTILINE)
+        )
+        assert len(named) == len(re.findall(r"^ +log:", text, flags=re.MULTILINE))
         for name in named:
             assert (ENVS / name).is_file()

@@ -35,10 +35,11 @@ from rmsweep.figures import (
     grid,
     metrics,
     names,
+    nested_loop,
     points,
     style,
 )
-from rmsweep.figures.facets import KEYS, Rows, View, read_fits
+from rmsweep.figures.facets import KEYS, Rows, View, read_fits, read_measures
 from rmsweep.figures.names import Layout
 from rmsweep.measures.causes import CAUSES, causes
 from rmsweep.measures.distributions import box_statistics
@@ -67,10 +68,12 @@ def write_fits(
     incomplete: str = "",
     values: pd.Series | None = None,
     failed: bool = False,
+    references: list[str] = [],  # noqa: B006
 ) -> Path:
     """The tables of made-up fits; `values` replaces the metrics, and all fits may have failed."""
     config = {"n_groups": n_groups, "n_obs": n_obs, "sigma": sigma, "n_sims": n_sims}
     config |= {"strategies": strategies, "engine": engine, "verdict": verdict}
+    config |= {"references": references}
     study = load_study(config | {"grid": grid or {"noise_sd": [1]}}, "made-up")
     axes = [axis.name for axis in study.axes]
     rows = [
@@ -409,6 +412,14 @@ def test_comparisons_are_with_the_reference(tmp_path: Path, name: str, reference
     assert f"Same decision as {reference}" in texts(figure) or name == "ratios"
 
 
+def test_a_study_with_references_has_no_other_rows(tmp_path: Path) -> None:
+    path = write_fits(tmp_path / "fits.parquet", references=["lmer"], n_groups=[10, 30])
+    rows = read_measures(path.with_name("performance.parquet"), ["size", "rmse_ratio"])
+    assert rows.frame[["n_groups", "x", "strategy"]].notna().all(axis=None)
+    _, places = nested_loop.in_loops(rows.frame, nested_loop.loops(rows.view), rows.view)
+    assert len(places) == 4
+
+
 def test_what_is_not_defined_is_said_and_not_drawn(tmp_path: Path) -> None:
     path = write_fits(tmp_path / "fits.parquet", n_obs=[5])
     (figure,) = drawn(path, "standard_errors")
@@ -630,7 +641,7 @@ def test_pdf_files_are_drawn_if_asked_and_never_older_than_the_others(tmp_path: 
 
 
 def test_names_are_known_without_what_draws() -> None:
-    assert set(draw.FIGURES) == set(names.NAMES)
+    assert set(draw.FIGURES) == {*names.NAMES, *names.ASKED}
     code = "import sys, rmsweep.figures.names; print('matplotlib' in sys.modules)"
     command = [sys.executable, "-c", code]
     ended = subprocess.run(

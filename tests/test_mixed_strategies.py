@@ -31,7 +31,11 @@ RTOL = 1e-8
 # lme4's nloptwrap stops so near its optimum: standard errors, and degrees of freedom
 LME4_RTOL = 3e-4, 2e-3
 FAMILIES = ("mixed", "mundlak", "selection", "likelihood_ratio")
-NATIVE = [name for name, (family, _) in strategies.presets().items() if family in FAMILIES]
+NATIVE = [
+    name
+    for name, (family, preset) in strategies.presets().items()
+    if family in FAMILIES and not preset.needs_items
+]
 inf, nan = math.inf, math.nan
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 from pathlib import Path
@@ -303,6 +304,14 @@ class TestCrossLevel:
             assert f"y ~ trial + {term} + age + (trial | id)" in shown
             assert f"Without a random slope of its own: {term}" in shown
             assert f"failed: other terms determine {term} within each group" in shown
+            own = ["--strategies", "lmer_bw", "lmer_mundlak", "--engine", "native", "--json"]
+            assert fit_table.main([*command, *own]) == 0
+            for result in json.loads(capsys.readouterr().out):
+                assert result["status"] != "failed"
+                (coef,) = (it for it in result["coefs"] if it["term"] == term)
+                # of 6 persons, 2 coefficients of theirs: balanced, so that all conventions agree
+                assert coef["df"] == pytest.approx(4, rel=1e-3)
+                assert term in result["se_type"] or result["strategy"] == "lmer_bw"
 
 
 @pytest.mark.slow
@@ -353,7 +362,12 @@ class TestScript:
                 "lmer_zcp",
             ),
             ("rt ~ trial + (1 | person)", ("trial",), 0, "lm2"),
-            ("rt ~ trial + dose + (trial || person)", ("trial", "doseLow", "doseNone"), 0, "lm2"),
+            (
+                "rt ~ dose + log(trial + 1) + (log(trial + 1) || person)",
+                ("doseLow", "doseNone", "log(trial + 1)"),
+                0,
+                "lmer_formula",
+            ),
         ],
     )
     def test_data_of_all_kinds(

@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from browser import APPEARANCES, STRANGE, Page
-from pages import ODD, a_study, write_page
+from pages import ODD, SAID, a_study, write_page
 from rmsweep.report import page, words
 
 pytestmark = pytest.mark.slow
@@ -270,6 +270,17 @@ def test_one_dataset_has_the_estimates_of_the_table(opened: Page, folder: Path) 
         value = re.search(r": (\S+), interval", said[row.strategy])
         assert value
         assert float(value[1].replace("−", "-")) == pytest.approx(row.estimate, rel=1e-3)
+
+
+def test_figures_are_drawings_where_these_take_less_room(opened: Page) -> None:
+    script = """return [...document.querySelectorAll(".static img")].map((it) => [
+        it.src.slice(0, 5), it.naturalWidth, it.width / it.height,
+        it.closest("figure").innerText])"""
+    drawing, picture = opened.run(script)
+    assert drawing[:3] == ["blob:", 600, pytest.approx(1.5, rel=0.01)]
+    assert SAID in drawing[3]
+    assert picture[:3] == ["data:", page.PIXELS, pytest.approx(1.5, rel=0.01)]
+    assert "Smaller is better only where the intervals also cover." in picture[3]
 
 
 def test_fits_that_complained_have_their_command(opened: Page, folder: Path) -> None:

@@ -58,3 +58,43 @@ def test_other_tables_are_refused(
     for table, message in ((other, "allowed: complete ones of"), (folder, "without the marks")):
         assert document_published.main([str(page), str(table / "performance.parquet")]) == 2
         assert message in capsys.readouterr().err
+
+
+BARR = "barr-2013"
+
+
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study of people and items with few replications, its mixed models left out."""
+    config = settings.load(ROOT / "config" / "published" / f"{BARR}.yaml")
+    names = [it if isinstance(it, str) else it["name"] for it in config["strategies"]]
+    natively = [
+        it if it in ("f1", "min_f") else {"name": it, "from": "lm_twoway", "test": "z"}
+        for it in names
+    ]
+    folder: Path = tmp_path_factory.mktemp(BARR)
+    keys = {"n_sims": 100, "strategies": natively, "engine": "native", "sims_per_job": 100}
+    made(load_study(config | keys, BARR), folder)
+    return folder
+
+
+def test_people_and_items_come_near_the_published_table(crossed: Path) -> None:
+    name, frame = document_published.compared(crossed / "coefs.parquet")
+    assert (name, len(frame)) == (BARR, 28)
+    of_means = frame[frame["strategy"].isin(["f1", "min_f"])]
+    assert (of_means["difference"].abs() < 4.0).all()
+    assert frame["their_mcse"].max() < 0.002
+    assert "| `f1` | 0.497 / 0." in document_published.in_markdown(name, frame)
+    table = document_published.of_coefs(
+        crossed / "coefs.parquet", document_published.PUBLISHED[BARR]
+    )
+    assert set(table["n"]) == {100}
+
+
+def test_a_level_of_10_percent_needs_the_coefficients(
+    crossed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("nothing")
+    assert document_published.main([str(page), str(crossed / "performance.parquet")]) == 2
+    assert "not a table of coefs: it has no column" in capsys.readouterr().err

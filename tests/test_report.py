@@ -9,10 +9,16 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from docutils.core import publish_doctree
 
 import render_report
-from pages import ONE, a_study, write_page
+from pages import DRAWING, ONE, a_study, write_page
+from rmsweep import axes
+from rmsweep.config import axis_defaults
+from rmsweep.design import MAIN
+from rmsweep.figures.names import NAMES
 from rmsweep.report import data, findings, looks, methods, page, specs, words
+from rmsweep.report.pictures import TEXTS
 from rmsweep.sweep import provenance, tables
 
 
@@ -54,7 +60,8 @@ def test_its_size_does_not_grow_with_the_replications(
     for n_sims in (20, 80):
         path = write_page(a_study(**ONE, n_sims=n_sims), tmp_path / str(n_sims))
         study = data.page_data(a_study(**ONE, n_sims=n_sims), path.parent)
-        sizes.append(sum(map(len, study["columns"])))
+        raw = (one["raw"] for one in study["replications"].values())
+        sizes.append(sum(map(len, [*study["columns"], *raw])))
         assert study["raw"] == 20
     assert sizes[1] < 1.1 * sizes[0]
 
@@ -110,6 +117,26 @@ def test_an_axis_with_one_level_leaves_its_place_to_a_further_one() -> None:
     assert data.held(a_study(grid={"noise_sd": [1]}, conditions=listed))["noise_sd"] == "1"
     alone = data.places(a_study(n_groups=[8], n_obs=[6], sigma=[1]))
     assert alone == {"x": "sigma", "columns": None, "rows": None}
+
+
+def test_every_axis_has_words() -> None:
+    assert {*MAIN, *axis_defaults(), "scenario"} == axes.AXES.keys()
+    assert axes.of_level("n_groups", 1) == "1 group"
+    assert axes.of_level("n_obs", 1000) == axes.of_level("n_obs", np.int64(1000))
+    assert axes.of_level("n_obs", 1000) == "1,000 observations"
+    assert axes.of_level("sigma", 1 / 3) == "SD 0.3333"
+    assert axes.of_level("scenario", "heavy-tails") == "heavy-tails"
+    # of a key that is not known here
+    assert axes.of_axis("n_items").title == "Number of items"
+    assert axes.of_level("n_items", 12) == "12 items"
+    assert axes.of_level("item_sd", 0.5) == "item SD 0.5"
+
+
+def test_drawings_in_the_page_are_bare() -> None:
+    assert page.bare(DRAWING).startswith("<svg")
+    for part in ("metadata", "who made it", "<!--"):
+        assert part in DRAWING
+        assert part not in page.bare(DRAWING)
 
 
 def test_every_measure_of_the_table_has_words(made: Path) -> None:
@@ -184,6 +211,16 @@ def test_replications_that_would_decide() -> None:
     # half widths of 0.02 and 0.01 for distances of 0.01 and 0.02
     assert findings.replications_needed(rows) == int((400 + 25) / 2 // 10 * 10)
     assert findings.replications_needed(rows[2:]) == 0
+
+
+def test_snakemakes_report_has_a_caption_for_each_figure_and_table() -> None:
+    folder = Path(__file__).parents[1] / "workflow" / "report"
+    assert {path.stem for path in (folder / "figures").iterdir()} == set(NAMES) == set(TEXTS)
+    known = {*provenance.MEASURES, "replications"}
+    assert {path.stem for path in (folder / "tables").iterdir()} == known
+    for path in folder.glob("*/*.rst"):
+        read = publish_doctree(path.read_text(), settings_overrides={"halt_level": 2})
+        assert read.astext(), path
 
 
 def test_other_tables_are_refused(made: Path, tmp_path: Path, capsys: object) -> None:

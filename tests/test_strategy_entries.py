@@ -211,7 +211,7 @@ class TestRefusals:
         ("random", "message"),
         [
             ([{}, {"columns": ["Intercept"]}], "the native engine fits one random-effects term, n"),
-            ([{"factor": "Item"}], "no factor Item; the data have Group"),
+            ([{"factor": "Item"}], r"no factor Item \(see n_items\); the data"),
             ([{"columns": ["IV9"]}], "no term IV9; the data have Intercept, IV1, IV2, IV3"),
         ],
     )
@@ -536,7 +536,7 @@ def test_groups_that_differ_between_datasets_are_fitted_apart() -> None:
     keep = np.ones(len(one.y), dtype=bool)
     keep[[3, 17, 40]] = False
     other = Dataset(one.y[keep], one.X[keep], {"Group": one.groups[keep]}, one.terms)
-    with pytest.raises(ValueError, match="must have the same terms and groups"):
+    with pytest.raises(ValueError, match="must have the same terms and factors"):
         Batch([one, other])
     (lmer,) = study(strategies=["lmer"], engine="native").strategies
     data = [one, other, one]

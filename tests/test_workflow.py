@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
@@ -117,6 +118,29 @@ def test_base_r_reads_every_csv_file(reference: Checkout) -> None:
                 kind = "integer" if whole else "numeric"
             expected.append(f"{file.name} {len(table)} {field.name} {kind} {true}")
     assert said.splitlines() == expected
+
+
+def test_snakemakes_report_shows_page_figures_and_tables(
+    reference: Checkout, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    reference.snakemake("--report", str(path), "--configfile", "config/tiny.yaml")
+    text = path.read_text()
+    pattern = r'<script id="(results|categories)">\s*var \1 = (.*);\n'
+    parts = {name: json.loads(value) for name, value in re.findall(pattern, text)}
+    found, categories = parts["results"], parts["categories"]
+    assert set(categories) == {"Page", "Figures", "Tables"}
+    names = [Path(file).stem for file in categories["Figures"]["Other"]]
+    assert sorted(names) == sorted(NAMES)
+    titles = {found[file]["labels"]["Figure"] for file in categories["Figures"]["Other"]}
+    assert len(titles) == len(NAMES)
+    for file, result in found.items():
+        assert result["caption"].startswith("<p>"), file
+        encoded = result["data_uri"].partition("base64,")[2]
+        assert base64.b64decode(encoded) == (reference.root / file).read_bytes()
+    page = found["results/tiny/report.html"]
+    assert page["labels"] == {"Page": "report.html", "Opens from": "report.html and report.zip"}
+    assert len(page["data_uri"]) < 2**21
 
 
 @pytest.mark.parametrize(

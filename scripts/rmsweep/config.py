@@ -23,6 +23,7 @@ import numpy as np
 from rmsweep import plan, settings, strategies
 from rmsweep.data import pieces
 from rmsweep.data.consistency import contradiction
+from rmsweep.data.items import ALL
 from rmsweep.data.options import NotAllowedError
 from rmsweep.data.scenario import complete, fixed_truth, simulate, sizes_differ, term_names
 from rmsweep.design import (
@@ -50,6 +51,9 @@ SCENARIO = "scenario"
 NUMBERS = ("nan", "NaN", "NAN", "inf", "Inf", "INF", "infinity", "Infinity")
 """What readers of CSV take for numbers."""
 LARGEST = 1e100
+WHOLE = ("n_groups", "n_obs", "n_items")
+PER_COEFFICIENT = ("beta", "sigma_ratio", "item_sigma_ratio")
+"""Keys whose lists have a value for the intercept, too."""
 DEFINITE = 1e-12
 """Smallest eigenvalue of a correlation matrix that is not taken for zero."""
 MOST_CONDITIONS = 100_000
@@ -496,21 +500,29 @@ def _condition(chosen: Mapping[str, Named], scenario: str = "") -> Condition:
         values contradict each other.
     """
     size = int(chosen["n_predictors"].value)
-    n_numbers = int(chosen["n_groups"].value) * int(chosen["n_obs"].value) * (size + 1)
+    in_group = int(chosen["n_obs"].value)
+    if chosen["n_items"].value != ALL:
+        in_group = max(in_group, int(chosen["n_items"].value))
+    n_numbers = int(chosen["n_groups"].value) * in_group * (size + 1)
     if n_numbers > MOST_NUMBERS:
         n_groups = chosen["n_groups"].value
         refuse("n_groups", n_groups, f"datasets of at most {MOST_NUMBERS:,} numbers in all")
-    sizes_of_matrices = {"predictor_correlation": size, "effect_correlation": size + 1}
+    sizes_of_matrices = {
+        "predictor_correlation": size,
+        "effect_correlation": size + 1,
+        "item_correlation": size + 1,
+    }
     values: dict[str, Value] = {}
     for key in axis_keys():
         value = chosen[key].value
         if key in sizes_of_matrices:
             if not _is_correlation(value, sizes_of_matrices[key]):
                 refuse(key, value, _allowed_value(key))
-        elif isinstance(value, list) and len(value) != size + (key in ("sigma_ratio", "beta")):
+        elif isinstance(value, list) and len(value) != size + (key in PER_COEFFICIENT):
             refuse(key, value, _allowed_value(key))
         values[key] = canonical(key, value)
-        if schema()["properties"][key].get("type") == "integer" or key in ("n_groups", "n_obs"):
+        whole = key in WHOLE or schema()["properties"][key].get("type") == "integer"
+        if whole and isinstance(value, int | float):
             values[key] = int(value)
     names = {key: named.name for key, named in chosen.items() if named.name}
     one = Condition.of(values, axis_defaults(), names)

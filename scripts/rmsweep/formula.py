@@ -262,7 +262,10 @@ def _assembled(answer: Mapping[str, Any], group: str, n_rows: int) -> Model:
 
     groups = codes[group]
     varying = [place for place, word in enumerate(words) if word != "Intercept"]
-    between = {it for it in varying if is_constant(X[:, it], groups)}
+    same = {
+        factor: {it for it in varying if is_constant(X[:, it], of)} for factor, of in codes.items()
+    }
+    between = same.pop(group)
     within = [it for it in varying if it not in between]
     crossed = {it for it, so in zip(within, cross_level(X[:, within], groups), strict=True) if so}
     order = sorted(range(len(words)), key=lambda place: (place in between, place in crossed))
@@ -275,6 +278,10 @@ def _assembled(answer: Mapping[str, Any], group: str, n_rows: int) -> Model:
         group_level=tuple(words[place] for place in order if place in between),
         cross_level=tuple(words[place] for place in order if place in crossed),
         further=further,
+        constant={
+            factors[factor]: tuple(words[place] for place in order if place in own)
+            for factor, own in same.items()
+        },
     )
     lost = zip(answer["lost_in"], answer["lost"], strict=True)
     return Model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import ndtri
 
 from rmsweep import formula
 from rmsweep.data.dataset import Array, Batch
+from rmsweep.data.template import words_of
 from rmsweep.errors import UsageError, UserError
+from rmsweep.measures.rates import Z95
 from rmsweep.strategies import mixed
 from rmsweep.strategies.mixed import RandomTerm
 
@@ -25,8 +29,10 @@ DIGITS = 6
 DEFINITE = 1e-3
 """Least eigenvalue of a correlation matrix in a study."""
 SHARES = (0.5, 0.75, 1.0, 1.5, 2.0)
-"""Numbers of groups by default, in units of the data's."""
-TIMES = (0.5, 1.0, 2.0, 4.0)
+"""Numbers of groups by default, in units of the one that is expected to be enough."""
+FARTHEST = 10
+"""How many times the data's groups that number is at most."""
+TIMES = (0.5, 1.0, 2.0)
 """Numbers of rows by default, in units of the data's."""
 CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 LONGEST_TITLE = 200
@@ -178,7 +184,8 @@ class Wish:
     truth : float or None
         Its true value; None for its estimate.
     n_groups, n_obs : sequence of int
-        Designs; empty for multiples of the data's.
+        Designs; empty for groups around the number that is expected to be enough, and multiples of
+        the data's rows.
     strategies : sequence of str
         Empty for six that such data suit.
     target : float
@@ -229,7 +236,11 @@ def _lines(
     data, group = model.data, model.in_words(model.data.group)
     sizes = np.bincount(data.groups)
     most = int(sizes.max())
-    n_groups = wish.n_groups or sorted({max(4, round(it * data.n_groups)) for it in SHARES})
+    expected = enough(found, effect, wish)
+    least = len(terms) + 2
+    middle = max(expected, 2 * least)
+    n_groups = wish.n_groups or [round(share * middle) for share in SHARES]
+    around = "" if wish.n_groups else f"the estimate's SE promises that {expected} are enough; "
     n_obs = wish.n_obs or sorted({max(2, round(it * most)) for it in TIMES})
     name, truth = terms[effect], wish.truth
     yield f"# Data like those of {path.name}: {len(data.y):,} rows, {data.n_groups:,} groups by"
@@ -237,14 +248,14 @@ def _lines(
     yield f"#   {command}"
     yield f"# from the estimates of {found.as_formula}"
     yield "# by REML. All numbers can be edited. docs/power.md explains the study."
-    title = CONTROL.sub(" ", f"How many groups by {group} does it take to find {name}?")
+    title = CONTROL.sub(" ", f"How many groups ({group}) does it take to find {name}?")
     yield f"title: {quoted(title[:LONGEST_TITLE])}"
     yield "description: >-"
     yield f"  Datasets like {path.name}, analysed in several ways: their coefficients, variances"
     yield "  and predictors are those of the data."
     yield "seed: 0"
     yield ""
-    yield f"n_groups: {listed(n_groups)}  # the data have {data.n_groups}"
+    yield f"n_groups: {listed(n_groups)}  # {around}the data have {data.n_groups}"
     if sizes.min() == most:
         yield f"n_obs: {listed(n_obs)}  # rows of a group; the data have {most} in each"
     else:
@@ -281,17 +292,46 @@ def _lines(
     yield ""
     yield f"power: {{effect: {quoted(name)}, target: {number(wish.target)}}}"
     yield "engine: native"
-    yield f"strategies: [{', '.join(wish.strategies or suitable(found))}]"
-    yield "references: [lmer]" if "lmer" in (wish.strategies or suitable(found)) else ""
+    chosen = list(wish.strategies) or suitable(found)
+    yield f"strategies: [{', '.join(chosen)}]"
+    if "lmer" in chosen:
+        yield "references: [lmer]"
+
+
+def enough(found: Estimates, effect: int, wish: Wish) -> int:
+    """About how many groups give an effect that power, with as many rows of each as in the data.
+
+    The standard error falls with the square root of their number; a z test needs an effect of
+    Φ⁻¹(power) + 1.96 standard errors.
+    """
+    n_groups = found.model.data.n_groups
+    truth = found.beta[effect] if wish.truth is None else wish.truth
+    most = FARTHEST * n_groups
+    if not truth:
+        return most
+    errors = float(found.se[effect] / abs(truth) * (ndtri(wish.target) + Z95))
+    return min(max(math.ceil(n_groups * errors**2), 1), most)
 
 
 def suitable(found: Estimates) -> list[str]:
-    """Six strategies that can say something of such data."""
+    """Six strategies that can say something of such data, and the formula's own mixed model.
+
+    That is added if it is neither `lmer` nor `lmer_mis`.
+    """
     data = found.model.data
     two_stage = "lm2_level2" if data.group_level else "lm2"
     if data.cross_level:  # no group's regression can tell the terms apart
         two_stage = "lmer_zcp"
-    return ["lm", "lm_cr2", two_stage, "lmer", "lmer_kr", "lmer_mis"]
+    six = ["lm", "lm_cr2", two_stage, "lmer", "lmer_kr", "lmer_mis"]
+    columns, covariance = found.random.names(data), found.random.covariance
+    if columns == ("Intercept",) or (
+        {*columns} == {*RandomTerm().names(data)} and covariance == "full"
+    ):
+        return six
+    words = dict(zip(data.terms, words_of(found.terms[1:]), strict=True))
+    names = ", ".join(quoted(words[name]) for name in columns)
+    random = f"{{columns: [{names}], covariance: {covariance}}}"
+    return [*six, f"{{name: lmer_formula, from: lmer, random: [{random}]}}"]
 
 
 def _alike(found: Estimates) -> bool:

@@ -134,6 +134,21 @@ cr2 <- function(columns, factors, formula, reml, theta) {
   })
 }
 
+# Deviances of two models for each of `n` responses, one after the other in `ys`, by maximum
+# likelihood
+deviances <- function(columns, factors, whole, null, optimizer, ys, n) {
+  reporting(at = function() "refit", {
+    data <- as_frame(columns, factors)
+    control <- lme4::lmerControl(optimizer = optimizer, calc.derivs = FALSE)
+    responses <- matrix(ys, ncol = n)
+    of <- function(formula) {
+      fit <- lme4::lmer(as.formula(formula), data, REML = FALSE, control = control)
+      apply(responses, 2, function(y) lme4::refit(fit, y)@devcomp$cmp[["dev"]])
+    }
+    list(whole = of(whole), null = of(null))
+  })
+}
+
 # what R says of the same fit to a person at its prompt
 show_lmer <- function(columns, factors, formula, reml, optimizer) {
   data <- as_frame(columns, factors)

@@ -8,8 +8,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from rmsweep import r
-from rmsweep.data.dataset import Dataset, quoted
+from rmsweep.data.dataset import Array, Dataset, quoted
 
 PACKAGES = ("lme4", "lmerTest")
 SMALL_SAMPLE = {"kenward_roger": "pbkrtest", "cr2": "clubSandwich"}
@@ -144,6 +146,49 @@ def small_sample(
     r.load(SMALL_SAMPLE[kind])
     function = r.functions(SOURCE)[kind]
     return _answer(function(*_model(data, bars, reml), r.numbers(*theta)))
+
+
+def deviances(
+    data: Dataset, bars: Sequence[str], optimizer: str, ys: Array, without: str
+) -> tuple[Array, Array]:
+    """Deviances of other responses by maximum likelihood, with lme4's ``refit``.
+
+    Parameters
+    ----------
+    data, bars, optimizer
+        As for `lmer`.
+    ys : (B, n) array
+        The responses.
+    without : str
+        A term of the fixed effects.
+
+    Returns
+    -------
+    null, whole : (B,) arrays
+        Of the model without the term, and with it.
+
+    Raises
+    ------
+    LmerError
+        With R's own words, if a model can't be fitted.
+    BrokenEnvironmentError
+        If there is no R to fit it.
+    """
+    start()
+    columns, factors, null, _ = _model(data, bars, False, without)
+    whole = _model(data, bars, False)[2]
+    result = _answer(
+        r.functions(SOURCE)["deviances"](
+            columns,
+            factors,
+            whole,
+            null,
+            r.strings(optimizer),
+            r.doubles(ys.ravel()),
+            r.numbers(len(ys)),
+        )
+    )
+    return np.array(result["null"]), np.array(result["whole"])
 
 
 def _model(

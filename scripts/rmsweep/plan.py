@@ -30,6 +30,8 @@ class Cost(NamedTuple):
 
 # full models that differ in what is made of them, or in little else
 FULL = ("lmer", "lmer_bw", "lmer_ml", "lmer_mundlak", "lmer_t", "lmer_z", "lmer_zcp")
+OF_ITEMS = ("lmer_items", "lmer_items_mis", "lmer_items_z", "lmer_items_zcp")
+BY_ITEMS = ("f1", "f2", "min_f")
 COSTS = {
     "statsmodels": {
         "lm": Cost(3.3e-3, 5.3e-6, 4.9e-7),
@@ -39,6 +41,8 @@ COSTS = {
         "lm2_signflip": Cost(3e-3, 5.4e-4, 9.5e-7),
         "between": Cost(2e-3, 0.0, 5e-7),
         "gee_exch_md": Cost(5e-3, 3e-4, 1.5e-5),
+        "lm_twoway": Cost(4e-3, 5.3e-6, 1e-6),
+        **dict.fromkeys(BY_ITEMS, Cost(2e-3, 5.4e-4, 2e-5)),
     },
     "clubSandwich": dict.fromkeys(("lm_cr2", "lm_cr3"), Cost(1e-2, 1e-4, 1e-4)),
     "plm": {
@@ -58,6 +62,11 @@ COSTS = {
         "lmer_mis": Cost(0.086, 8.6e-6, 9.6e-6),
         "lmer_mis_cr2": Cost(0.13, 0.0, 1e-4),
         "lmer_select": Cost(0.4, 0.0, 1.7e-4),
+        **dict.fromkeys(OF_ITEMS, Cost(0.16, 0.0, 2.2e-4)),
+        "lmer_items_boot": Cost(10.0, 0.0, 0.3),
+        "lmer_items_kr": Cost(0.3, 0.0, 2e-3),
+        "lmer_items_lrt": Cost(0.4, 0.0, 1e-3),
+        "lmer_items_select": Cost(0.4, 0.0, 4e-4),
     },
     "nlme": {"lmer_ar1": Cost(0.05, 0.0, 7e-5)},
     "python": {"rm_anova": Cost(3e-4, 0.0, 1e-7)},
@@ -81,6 +90,8 @@ COSTS = {
         "gee_exch": Cost(1e-4, 3e-6, 0.0),
         "gee_exch_md": Cost(1e-4, 5e-6, 0.0),
         "lmer_mis": Cost(2e-4, 2e-6, 0.0),
+        "lm_twoway": Cost(3e-4, 0.0, 2e-7),
+        **dict.fromkeys(BY_ITEMS, Cost(3e-4, 5e-6, 0.0)),
     },
 }
 DEAREST = COSTS["lme4"]["lmer"]

@@ -16,7 +16,13 @@ RESUME = ("scripts/resume.py",)
 
 SMALL = {"seed": 1, "n_obs": [5], "sigma": [1], "n_predictors": 3}
 STUDIES = {
-    "plain": {"n_groups": [8, 9], "n_sims": 3, "strategies": ["lm", "lm2", "lmer"]},
+    # with a further key in the names of its cells
+    "plain": {
+        "n_groups": [8, 9],
+        "n_predictors": 2,
+        "n_sims": 3,
+        "strategies": ["lm", "lm2", "lmer"],
+    },
     "gated": {
         "n_groups": [6, 7, 8, 9],
         "n_sims": 2,

@@ -3,35 +3,65 @@
 Needs the configuration files; makes `STUDY`, `NAME`, `RESULTS`, `JUDGE` and the functions below.
 """
 
+import hashlib
+import io
 import itertools
+import json
 import os
 import shlex
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from functools import cache
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+if not isinstance(workflow.current_basedir, os.PathLike):
+    sys.exit(
+        "error: a Snakefile from a URL lacks its scripts; allowed: that of a clone"
+    )
+# of this very file: `workflow.basedir` is that of a workflow that imports this one
+PROJECT = Path(workflow.current_basedir).parents[1]
+sys.path.insert(0, str(PROJECT / "scripts"))
 
 from rmsweep import plan
 from rmsweep.cli import in_words
-from rmsweep.config import DEFAULT_STUDY, load_study, one_line, read_settings
+from rmsweep.config import DEFAULT_STUDY, load_study, one_line, read_settings, refuse
 from rmsweep.design import Block, parse_sims
 from rmsweep.errors import UserError
 from rmsweep.figures import names as figure_names
+from rmsweep.report.pictures import TEXTS
 from rmsweep.strategies import is_file
 from rmsweep.sweep import lock, looks, results
 from rmsweep.sweep.judge import Judge
 from rmsweep.sweep.provenance import needed_programs, table_identity
+from snakemake.cli import parse_args
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod, Quietness
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+
+# what becomes known only while this file is read
+IMPORTED = not workflow.modifier.is_main_snakefile()
+MODULE = workflow.modifier.namespace
+PATHS = workflow.modifier.path_modifier
+STORAGE = workflow.storage_settings.default_storage_provider is not None
+
+
+@cache
+def executor():
+    """The executor that runs jobs on other machines; none on this one, or in such a job."""
+    # only those that are no local ones have a number of jobs, and dry runs that were given one
+    if workflow.remote_exec or workflow.resource_settings.nodes is None:
+        return None
+    # Snakemake tells a workflow no more than that; it says which profiles it uses, once is enough
+    with redirect_stderr(io.StringIO()):
+        name = parse_args(sys.argv[1:])[1].executor or "local"
+    plugin = ExecutorPluginRegistry().get_plugin(name)
+    return None if plugin.common_settings.local_exec else name
 
 
 def on_cluster():
     """Whether jobs run on other machines, or this is one of them."""
-    # nothing but a cluster's profile says how many cores of this machine are for local rules
-    return workflow.remote_exec or workflow.resource_settings.local_cores is not None
+    return workflow.remote_exec or executor() is not None
 
 
 def in_conda():
@@ -39,10 +69,20 @@ def in_conda():
     return DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 
+def other_programs():
+    """Whether jobs may have other programs than this process: they bring them, or share nothing."""
+    return in_conda() or STORAGE
+
+
+def moved(path):
+    """A path of a rule as it is once a workflow that imports this one has put its prefix before."""
+    return str(PATHS.replace_prefix(str(path)))
+
+
 def environment(name):
     """The conda environment of a rule, as a function for `conda`; none where jobs run in none."""
     # Snakemake looks for wildcards in the path
-    path = str(Path(workflow.basedir, "envs", name)).replace("{", "{{")
+    path = str(PROJECT / "envs" / name).replace("{", "{{")
     path = path.replace("}", "}}")
 
     def path_in_conda(wildcards):
@@ -70,6 +110,11 @@ def check_paths():
     Python without quotes.
     """
     folder = str(workflow.basedir)
+    if executor() != "slurm" and set('$`"\\\\') & set(str(Path.cwd())):
+        sys.exit(
+            f"error: {str(Path.cwd())!r}: on a cluster, the name of the working folder is not "
+            "allowed to have a dollar, a backquote, a double quote or a backslash"
+        )
     quoted = repr(folder)
     if quoted[1:-1] != folder or quoted[0] == '"' and set("$`") & set(folder):
         sys.exit(
@@ -87,37 +132,52 @@ def check_paths():
 def checked_study():
     """The study of this run: its files' settings, with those of the command line over them.
 
-    Snakemake's own `config` is YAML 1.1: it reads some values as others, and forgets equal keys.
+    Snakemake's own `config` is YAML 1.1: it reads some values as others, and forgets equal keys. A
+    workflow that imports this one has the study in its own configuration.
     """
-    # a study's file stands alone: it is not laid over the default one
-    files = workflow.overwrite_configfiles or [DEFAULT_STUDY]
+    if IMPORTED:
+        files, given, words = [], config, ()
+        where, name, folder = f"module {MODULE}: ", MODULE, Path()
+    else:
+        # a study's file stands alone: it is not laid over the default one
+        files = workflow.overwrite_configfiles or [DEFAULT_STUDY]
+        given, words = workflow.config_settings.config, sys.argv
+        where, name, folder = f"{files[-1]}: ", files[-1].stem, files[-1].parent
     with in_one_line():
-        settings = read_settings(files, workflow.config_settings.config, sys.argv)
+        settings = read_settings(files, given, words)
     if on_cluster():
         # a cluster spends more on starting a job than on fitting a cell
         settings.setdefault("sims_per_job", "auto")
-    with in_one_line(f"{files[-1]}: "):
-        study = load_study(settings, name=files[-1].stem, folder=files[-1].parent)
+    with in_one_line(where):
+        study = load_study(settings, name=name, folder=folder)
         if study.precision:
             # it imports much
             from rmsweep.measures.precision import check
 
             check(study)
+        if STORAGE and (study.precision or study.allow_incomplete):
+            key = "precision" if study.precision else "allow_incomplete"
+            refuse(
+                key,
+                settings[key],
+                "neither with a storage provider: it hides what is there",
+            )
     return study
 
 
-if on_cluster():
+if on_cluster() and not workflow.remote_exec:
     check_paths()
 STUDY = checked_study()
 NAME = STUDY.name
 RESULTS = f"results/{NAME}"
-JUDGE = Judge(STUDY, Path(RESULTS), programs=not in_conda())
-# the jobs' scripts take them from here: Snakemake prints the command of a job that fails, twice
-os.environ.update(
-    RMSWEEP_STUDY=one_line(STUDY),
+JUDGE = Judge(STUDY, Path(moved(RESULTS)), programs=not other_programs())
+FOR_SCRIPTS = {
+    "RMSWEEP_STUDY": one_line(STUDY),
     # a worker has loaded the code, also that of the study's own files: other code, other worker
-    RMSWEEP_CODE=table_identity(STUDY, {})["code"],
-)
+    "RMSWEEP_CODE": table_identity(STUDY, {})["code"],
+}
+# the jobs' scripts take them from here: Snakemake prints the command of a job that fails, twice
+os.environ.update({} if IMPORTED else FOR_SCRIPTS)
 
 
 def unwatched(value):
@@ -138,7 +198,13 @@ def script(name, warm=False):
     """The command that runs a script, a list, as a function for `params`."""
     # a conda environment brings its own python; else this very one, not a shim that looks for it
     command = ["python" if in_conda() else sys.executable]
-    scripts = Path(workflow.basedir) / "scripts"
+    if IMPORTED:  # perhaps more than once, by one workflow
+        command = [
+            "env",
+            *(f"{key}={text}" for key, text in FOR_SCRIPTS.items()),
+            *command,
+        ]
+    scripts = PROJECT / "scripts"
     # a remote job is long and comes alone: it has no use for a process that outlives it
     if warm and STUDY.persistent_worker and not on_cluster():
         command += ["-I", "-S", f"{scripts}/warm.py"]
@@ -155,8 +221,9 @@ def due(*patterns):
     """
 
     def outdated(wildcards):
-        if workflow.is_main_process:
-            paths = [pattern.format(**dict(wildcards)) for pattern in patterns]
+        # with a storage provider there is nothing here to look at: see `watched`
+        if workflow.is_main_process and not STORAGE:
+            paths = [moved(pattern.format(**dict(wildcards))) for pattern in patterns]
             with in_one_line():
                 workflow.dag.forcefiles.update(filter(JUDGE.outdated, paths))
         return []
@@ -164,9 +231,29 @@ def due(*patterns):
     return outdated
 
 
+def watched(pattern):
+    """What has to have made a file, as a function for `params` that Snakemake compares.
+
+    That is for storage providers, where `due` sees no file. Snakemake's record is then all there
+    is, and `rule verify` looks at the files themselves.
+    """
+
+    def made_by(wildcards):
+        path = moved(pattern.format(**dict(wildcards)))
+        text = json.dumps(JUDGE.expected(path), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    return made_by if STORAGE else unwatched("")
+
+
 def made_by_this_run():
-    """All that the jobs of this run make, or made earlier."""
-    return sorted({str(path) for job in workflow.dag.jobs for path in job.output})
+    """All of the study that the jobs of this run make, or made earlier."""
+    paths = {path for job in workflow.dag.jobs for path in job.output}
+    if STORAGE:  # local copies are gone with their jobs
+        queries = {path.storage_object.query for path in paths if path.is_storage}
+        return sorted(query for query in queries if f"{JUDGE.results}/" in query)
+    # an importer makes other things as well
+    return sorted(str(it) for it in paths if Path(it).is_relative_to(JUDGE.results))
 
 
 def begin():
@@ -174,13 +261,14 @@ def begin():
     lock.hold(NAME)
     check_programs()
     lift_job_rate_limit()
-    results.record(STUDY, Path(RESULTS))
+    results.record(STUDY, JUDGE.results)
 
 
 def end():
     """End a run that went well: verify what it made, and say where it is."""
-    verify()
-    if Quietness.ALL not in workflow.output_settings.quiet:
+    if not STORAGE:
+        verify()
+    if Quietness.ALL not in (workflow.output_settings.quiet or ()):
         print(*results.in_words(made_by_this_run()), sep="\n", file=sys.stderr)
 
 
@@ -202,9 +290,13 @@ def check_programs():
     own_files = any(is_file(strategy.family) for strategy in STUDY.strategies)
     to_check = own_files or "R" in needed_programs(STUDY)
     # what a look asks for is not planned before it
-    fitting = {"fit_cell", "check_precision"}
-    to_fit = any(job.rule.name in fitting for job in workflow.dag.needrun_jobs())
-    if in_conda() or not (to_check and to_fit):
+    # an importer's rules may have names around these
+    to_fit = any(
+        name in job.rule.name
+        for job in workflow.dag.needrun_jobs()
+        for name in ("fit_cell", "check_precision")
+    )
+    if other_programs() or not (to_check and to_fit):
         return
     command = script("fit_cell.py", warm=True)(None, None)
     if subprocess.run([*command, "--check"], stdout=subprocess.DEVNULL).returncode:
@@ -223,25 +315,64 @@ def lift_job_rate_limit():
 
 
 wildcard_constraints:
-    cell="n_groups=[^/]+/n_obs=[^/]+/sigma=[^/]+/[^/]*sim=[0-9-]+",
     look="[0-9]+",
 
 
+def numbers_of_parts():
+    """Into how many parts commas part the names of the study's shards."""
+    commas = {one.further.count(",") + bool(one.further) for one in STUDY.conditions}
+    return [number + 1 for number in sorted(commas, reverse=True)]
+
+
+def in_parts(pattern, n_parts, constrained=False):
+    """A pattern of shards, or of what belongs to them, with a wildcard for each part of their names.
+
+    Snakemake tells a job on another machine its wildcards with commas between them, and one that has
+    commas itself in pieces.
+    """
+    allowed = [
+        ",n_groups=[^/]+/n_obs=[^/]+/sigma=[^/]+/[^/,]+",
+        *[",[^/,]+"] * (n_parts - 1),
+    ]
+    parts = (
+        f"{{part{number}{constraint if constrained else ''}}}"
+        for number, constraint in enumerate(allowed)
+    )
+    return pattern.replace("*", ",".join(parts))
+
+
 def block(wildcards):
-    """The block of replications that a cell's name stands for."""
-    key, _, sims = wildcards.cell.rpartition("sim=")
+    """The block of replications that the parts of a shard's name stand for."""
+    name = ",".join(wildcards)
+    key, _, sims = name.rpartition("sim=")
     try:
         return Block(JUDGE.conditions[key[:-1]], parse_sims(sims))
     except (KeyError, ValueError):
-        raise WorkflowError(f"{wildcards.cell}: no cell of {NAME}") from None
+        raise WorkflowError(f"{name}: no cell of {NAME}") from None
 
 
 def shards(wildcards):
     """Every shard of the study, or those that are there where that is enough."""
     if not STUDY.allow_incomplete:
         last_look(wildcards)
-    planned = [f"{RESULTS}/cells/{block.path}" for block in plan.blocks(JUDGE.planned)]
-    return list(filter(JUDGE.usable, planned)) if STUDY.allow_incomplete else planned
+    return [
+        f"{RESULTS}/cells/{block.path}"
+        for block in plan.blocks(JUDGE.planned)
+        if not STUDY.allow_incomplete or JUDGE.usable(JUDGE.shards.path(block))
+    ]
+
+
+def folder_of_cells(wildcards, input, output):
+    """The folder of the shards, or of their copies that a storage provider makes for a job."""
+    folders = itertools.chain.from_iterable(Path(path).parents for path in input)
+    return next(
+        (str(it) for it in folders if it.name == "cells"), str(JUDGE.shards.folder)
+    )
+
+
+def folder_of_figures(wildcards, output):
+    """The folder of the figures, or of what a storage provider takes for it."""
+    return next(str(it) for it in Path(output[0]).parents if it.name == "figures")
 
 
 def look(number):
@@ -251,8 +382,11 @@ def look(number):
 
 def last_look(wildcards):
     """The look that settles the replications of all conditions, if the study has looks."""
-    looked = map(look, itertools.count() if STUDY.precision else ())
-    return next((str(it) for it in looked if not looks.unsettled(STUDY, it)), [])
+    numbers = itertools.count() if STUDY.precision else ()
+    settling = (
+        number for number in numbers if not looks.unsettled(STUDY, look(number))
+    )
+    return next((str(looks.path(Path(RESULTS), number)) for number in settling), [])
 
 
 def batch(wildcards):
@@ -265,13 +399,13 @@ def batch(wildcards):
         for condition in looks.unsettled(STUDY, before)
         for block in plan.blocks_of(planned, condition)
     ]
-    return [*([str(before)] if before else []), *paths]
+    return [*([str(looks.path(Path(RESULTS), number - 1))] if before else []), *paths]
 
 
 def look_before(wildcards, output):
     """The option that names the look before one."""
     number = int(wildcards.look)
-    before = looks.path(Path(RESULTS), number - 1)
+    before = looks.path(JUDGE.results, number - 1)
     return ["--before", str(before)] if number else []
 
 
@@ -328,7 +462,7 @@ def slices(name):
         usable = {
             planned.condition.key
             for planned in plan.blocks(JUDGE.planned)
-            if JUDGE.usable(f"{RESULTS}/cells/{planned.path}")
+            if JUDGE.usable(JUDGE.shards.path(planned))
         }
         return sorted(
             part for part, own in parts.items() if any(c.key in usable for c in own)
@@ -354,3 +488,54 @@ def pictures():
 def page():
     """The page."""
     return [f"{RESULTS}/report.html"]
+
+
+CATEGORIES = {".html": "Page", ".png": "Figures", ".csv": "Tables"}
+"""Of Snakemake's own report; it has no other files."""
+LARGEST_LINK = 2**21
+"""Bytes of a link that holds a page, in base64, up to which browsers open it."""
+
+
+def in_report(paths):
+    """Outputs, marked for Snakemake's own report where it has a place for them."""
+    return [
+        reported(path) if Path(path).suffix in CATEGORIES else path for path in paths
+    ]
+
+
+def reported(path):
+    """An output for Snakemake's own report, with its caption and labels."""
+    file = Path(path)
+    category, name = CATEGORIES[file.suffix], file.stem
+
+    def labels(wildcards):
+        if category == "Figures":
+            part = file.parent.relative_to(f"{RESULTS}/figures").as_posix()
+            return {
+                "Figure": TEXTS[name].title,
+                "Part": part.strip(".") or "whole study",
+            }
+        if category == "Tables":
+            return {"Table": file.name}
+        # in a report of a single file it is a link that holds the whole page
+        alone = file.stat().st_size * 4 / 3 < LARGEST_LINK
+        formats = "report.html and report.zip" if alone else "report.zip only"
+        return {"Page": file.name, "Opens from": formats}
+
+    caption = f"../report/{category.lower()}/{name}.rst"
+    return report(path, category=category, caption=caption, labels=labels)
+
+
+def everything():
+    """All that a run of the study makes."""
+    return [
+        *replications(),
+        *merged_tables(),
+        *agreement(),
+        *performance(),
+        *claims(),
+        *claims("claims_by_condition"),
+        *sample_sizes(),
+        *figures(),
+        *page(),
+    ]

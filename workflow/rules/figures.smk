@@ -5,10 +5,6 @@ SVG of every figure, for each slice of the study.
 """
 
 
-localrules:
-    draw,
-
-
 rule draw:
     input:
         due(*figures()),
@@ -19,16 +15,18 @@ rule draw:
         claims=f"{RESULTS}/claims.parquet",
         by_condition=f"{RESULTS}/claims_by_condition.parquet",
     output:
-        figures(),
+        in_report(figures()),
     log:
         f"logs/{NAME}/draw.log",
+    localrule: True
     conda:
         environment("report.yaml")
     # as many as there are figures, or cores
     threads: 6
     params:
         run=script("draw.py"),
-        folder=unwatched(f"{RESULTS}/figures"),
+        folder=folder_of_figures,
+        made_by=watched(f"{RESULTS}/figures/grid.svg"),
     message:
         "Draw the figures"
     shell:

@@ -5,25 +5,21 @@ CSV. For an audited study, needs audit and makes agreement, the comparison of th
 """
 
 
-localrules:
-    measure_performance,
-    assess_claims,
-    compare_engines,
-
-
 rule measure_performance:
     input:
         f"{RESULTS}/fits.parquet",
         f"{RESULTS}/coefs.parquet",
         due(*performance()),
     output:
-        performance(),
+        in_report(performance()),
     log:
         f"logs/{NAME}/measure_performance.log",
+    localrule: True
     conda:
         environment("report.yaml")
     params:
         run=script("measure_performance.py"),
+        made_by=watched(performance()[-1]),
     message:
         "Measure the performance of the strategies"
     shell:
@@ -35,14 +31,16 @@ rule assess_claims:
         f"{RESULTS}/performance.parquet",
         due(*claims(), *claims("claims_by_condition")),
     output:
-        claims=claims(),
-        by_condition=claims("claims_by_condition"),
+        claims=in_report(claims()),
+        by_condition=in_report(claims("claims_by_condition")),
     log:
         f"logs/{NAME}/assess_claims.log",
+    localrule: True
     conda:
         environment("report.yaml")
     params:
         run=script("assess_claims.py"),
+        made_by=watched(claims()[-1]),
     message:
         "Put the post's claims to the test"
     shell:
@@ -74,13 +72,17 @@ rule compare_engines:
         f"{RESULTS}/audit.parquet",
         due(*agreement()),
     output:
-        agreement() or [f"{RESULTS}/agreement.csv", f"{RESULTS}/agreement.parquet"],
+        in_report(
+            agreement() or [f"{RESULTS}/agreement.csv", f"{RESULTS}/agreement.parquet"]
+        ),
     log:
         f"logs/{NAME}/compare_engines.log",
+    localrule: True
     conda:
         environment("report.yaml")
     params:
         run=script("compare_engines.py"),
+        made_by=watched(f"{RESULTS}/agreement.parquet"),
     message:
         "Compare the native engine with lme4 and statsmodels"
     shell:

@@ -5,10 +5,6 @@ compressed CSV; for an audited study the table audit, too.
 """
 
 
-localrules:
-    merge_shards,
-
-
 rule merge_shards:
     input:
         shards,
@@ -19,15 +15,17 @@ rule merge_shards:
         f"logs/{NAME}/merge_shards.log",
     # what it finds wrong, a second try would find gone
     retries: 0
+    localrule: True
     conda:
         environment("report.yaml")
     params:
         run=script("merge_shards.py"),
-        cells=unwatched(f"{RESULTS}/cells"),
+        cells=folder_of_cells,
         look=latest_look,
-        programs=unwatched("--other-programs" if in_conda() else ""),
+        programs=unwatched("--other-programs" if other_programs() else ""),
+        made_by=watched(f"{RESULTS}/fits.parquet"),
     message:
-        "Merge the shards of {NAME}"
+        f"Merge the shards of {NAME}"
     shell:
         "{params.run:q} --cells {params.cells:q} {params.look:q} {params.programs}"
         " --output {output:q} > {log:q} 2>&1"

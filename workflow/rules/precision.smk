@@ -5,11 +5,6 @@ of the last one the table replications, as Parquet and as CSV.
 """
 
 
-localrules:
-    check_precision,
-    settle_replications,
-
-
 checkpoint check_precision:
     input:
         batch,
@@ -20,13 +15,14 @@ checkpoint check_precision:
         f"logs/{NAME}/check_precision/{{look}}.log",
     # what it finds wrong, a second try would find gone
     retries: 0
+    localrule: True
     conda:
         environment("report.yaml")
     params:
         run=script("check_precision.py"),
-        cells=unwatched(f"{RESULTS}/cells"),
+        cells=folder_of_cells,
         before=look_before,
-        programs=unwatched("--other-programs" if in_conda() else ""),
+        programs=unwatched("--other-programs" if other_programs() else ""),
     message:
         "Look {wildcards.look}: are there enough replications?"
     shell:
@@ -39,16 +35,19 @@ rule settle_replications:
         last_look,
         due(*replications()),
     output:
-        replications()
-        or [f"{RESULTS}/replications.csv", f"{RESULTS}/replications.parquet"],
+        in_report(
+            replications()
+            or [f"{RESULTS}/replications.csv", f"{RESULTS}/replications.parquet"]
+        ),
     log:
         f"logs/{NAME}/settle_replications.log",
+    localrule: True
     conda:
         environment("report.yaml")
     params:
         run=script("check_precision.py"),
-        cells=unwatched(f"{RESULTS}/cells"),
-        programs=unwatched("--other-programs" if in_conda() else ""),
+        cells=folder_of_cells,
+        programs=unwatched("--other-programs" if other_programs() else ""),
     message:
         "Replications of each condition"
     # a look at conditions that are all settled reads no shard

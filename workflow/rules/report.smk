@@ -4,10 +4,6 @@ Needs fits, coefs, performance, the tables of claims and the figures; makes repo
 """
 
 
-localrules:
-    render_report,
-
-
 rule render_report:
     input:
         due(*page()),
@@ -18,15 +14,17 @@ rule render_report:
         by_condition=f"{RESULTS}/claims_by_condition.parquet",
         figures=pictures(),
     output:
-        page(),
+        in_report(page()),
     log:
         f"logs/{NAME}/render_report.log",
+    localrule: True
     conda:
         environment("report.yaml")
     params:
         run=script("render_report.py"),
+        made_by=watched(page()[0]),
     message:
-        "Make the page of {NAME}"
+        f"Make the page of {NAME}"
     shell:
         "{params.run:q} {input.fits:q} --output {output:q} --figures {input.figures:q}"
         " > {log:q} 2>&1"

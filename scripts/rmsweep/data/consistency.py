@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from rmsweep.data import pieces
+from rmsweep.data.items import Plan, between_items, designs
 from rmsweep.data.options import NotAllowedError
-from rmsweep.data.patterns import PATTERNS
-from rmsweep.data.predictors import between, levels, per_predictor
+from rmsweep.data.patterns import CATEGORICAL, PATTERNS
+from rmsweep.data.predictors import between, combinations, per_predictor
 from rmsweep.data.template import Template, template_of
 from rmsweep.data.vectors import scale, vector
-from rmsweep.design import Condition
+from rmsweep.design import MAIN, Condition
 
 ROUNDING = 1e-9
+OF_ITEMS = ("item_sigma", "item_sigma_ratio", "item_correlation", "item_design", "item_layout")
 
 
 def contradiction(condition: Condition) -> tuple[str, str] | None:
@@ -42,11 +42,17 @@ def contradiction(condition: Condition) -> tuple[str, str] | None:
     names = [pieces.name_of(one) for one in per_predictor(condition)]
     if any(name in PATTERNS for name, own in zip(names, level, strict=True) if own == 2):
         return "predictor_distribution", f"no {', '.join(PATTERNS)} for predictors of level 2"
-    needed = {"trend": 2, "factor": math.prod(map(levels, per_predictor(condition)))}
+    _, in_all = combinations(condition)
+    needed = {"trend": 2} | dict.fromkeys(CATEGORICAL, in_all["within"])
     for name, least in needed.items():
         if name in names and condition.n_obs < least:
             return "predictor_distribution", f"{name} with n_obs of {least} or more"
-    return of_confounding(condition) or of_sizes(condition)
+    return (
+        of_confounding(condition)
+        or of_sizes(condition)
+        or of_correlations(condition)
+        or of_items(condition)
+    )
 
 
 def of_design(condition: Condition, design: Template) -> tuple[str, str] | None:
@@ -86,4 +92,60 @@ def of_sizes(condition: Condition) -> tuple[str, str] | None:
         pieces.sizes(condition["group_sizes"], np.random.default_rng(0), none, condition.n_obs)
     except NotAllowedError as error:
         return "group_sizes", str(error)
+    return None
+
+
+def of_correlations(condition: Condition) -> tuple[str, str] | None:
+    """What is wrong with correlations that are drawn anew."""
+    reach = condition["correlation_range"]
+    if not reach:
+        return None
+    n_terms = int(condition["n_predictors"]) + 1
+    for key in ("effect_correlation", "item_correlation"):
+        if isinstance(condition[key], tuple):
+            return key, "one number, with correlation_range"
+        lowest, highest = condition[key] - reach, condition[key] + reach
+        if highest >= 1 or 1 + (n_terms - 1) * lowest <= ROUNDING:
+            allowed = "what leaves all correlations within it possible: see docs/scenarios.md"
+            return "correlation_range", allowed
+    return None
+
+
+def of_items(condition: Condition) -> tuple[str, str] | None:
+    """What is wrong with items."""
+    if not condition["n_items"]:
+        given = set(condition.identity).difference(MAIN).intersection(OF_ITEMS)
+        key = next((key for key in OF_ITEMS if key in given), None)
+        return (key, "no other than the default without items: see n_items") if key else None
+    if condition["group_sizes"] != "equal":
+        return "group_sizes", "equal, with items"
+    _, in_all = combinations(condition)
+    plan = Plan.of(condition, in_all)
+    if plan.n_met < 2:
+        return "n_items", f"with n_obs of {condition.n_obs} none: a group would meet one item"
+    ratio, across = condition["item_sigma_ratio"], between_items(condition)
+    if isinstance(ratio, tuple) and any(np.array(ratio[1:])[across]):
+        return "item_sigma_ratio", "0 for predictors that are constant within items, or one number"
+    for design in ("between", "latin_square"):
+        if in_all[design] > plan.n_met:
+            return "item_design", f"{design} with {in_all[design]} items or more for each group"
+    return of_item_design(condition)
+
+
+def of_item_design(condition: Condition) -> tuple[str, str] | None:
+    """What is wrong with how predictors go along with items."""
+    n_predictors = int(condition["n_predictors"])
+    groups = between(condition) > 0
+    series = vector(condition["predictor_autocorrelation"], n_predictors) != 0
+    for j, (piece, design) in enumerate(
+        zip(per_predictor(condition), designs(condition), strict=True)
+    ):
+        name = pieces.name_of(piece)
+        if design == "latin_square" and name not in CATEGORICAL:
+            return "item_design", f"latin_square for {', '.join(CATEGORICAL)}"
+        if design != "within" and (groups[j] or series[j]):
+            allowed = "within for predictors with predictor_level 2, _icc or _autocorrelation"
+            return "item_design", allowed
+        if design == "between" and name == "trend":
+            return "item_design", "within for trend"
     return None

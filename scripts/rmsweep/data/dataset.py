@@ -45,6 +45,9 @@ class Dataset:
         Seeds the random numbers of strategies that resample: ``default_rng([*entropy])``.
     further : mapping of str to (n,) array
         Columns beside those of X that random effects may have.
+    constant : mapping of str to tuple of str
+        Terms that are constant within the levels of factors other than the groups', the intercept
+        aside, by factor; none for a factor that isn't there.
     """
 
     y: Array
@@ -56,6 +59,7 @@ class Dataset:
     cross_level: tuple[str, ...] = ()
     entropy: tuple[int, ...] = (0,)
     further: Mapping[str, Array] = field(default_factory=dict)
+    constant: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def group(self) -> str:
@@ -81,6 +85,13 @@ class Dataset:
         if name in self.terms:
             return self.X[:, self.terms.index(name)]
         return np.ones(len(self.y)) if name == "Intercept" else self.further[name]
+
+    def varying(self, factor: str | None = None) -> tuple[str, ...]:
+        """The terms that vary within the levels of a factor, the groups' by default."""
+        same: tuple[str, ...] = (*self.group_level, *self.cross_level)
+        if factor not in (None, self.group):
+            same = self.constant.get(factor or "", ())
+        return tuple(term for term in self.terms if term not in same)
 
     @property
     def formula(self) -> str:
@@ -125,7 +136,7 @@ class Batch:
     Parameters
     ----------
     datasets : sequence of R Dataset
-        The same terms and the same groups, row by row, in each.
+        The same terms and the same levels of the factors, row by row, in each.
 
     Raises
     ------
@@ -136,7 +147,7 @@ class Batch:
     def __init__(self, datasets: Sequence[Dataset]) -> None:
         first = datasets[0]
         if not all(same_structure(first, data) for data in datasets):
-            raise ValueError("datasets of one batch must have the same terms and groups")
+            raise ValueError("datasets of one batch must have the same terms and factors")
         self.datasets = datasets
         self._products: dict[int, CrossProducts] = {}
 
@@ -185,25 +196,28 @@ class Batch:
 
 
 def same_structure(one: Dataset, other: Dataset) -> bool:
-    """Whether two datasets have the same terms and the same groups, row by row."""
-    return named(one) == named(other) and (
-        one.groups is other.groups or np.array_equal(one.groups, other.groups)
+    """Whether two datasets have the same terms and the same levels of factors, row by row."""
+    return _of_terms(one) == _of_terms(other) and all(
+        codes is other.factors[name] or np.array_equal(codes, other.factors[name])
+        for name, codes in one.factors.items()
     )
 
 
-def named(data: Dataset) -> tuple[tuple[str, ...], ...]:
-    """A dataset's terms, and which of them are of which level."""
-    return data.terms, data.group_level, data.cross_level
+def _of_terms(data: Dataset) -> tuple[object, ...]:
+    """What there is to compare besides the factors' levels."""
+    levels = data.group_level, data.cross_level, tuple(data.constant.items())
+    return data.terms, *levels, tuple(data.factors)
 
 
 def batches(datasets: Sequence[Dataset]) -> Iterator[tuple[list[int], Batch]]:
     """The datasets by structure: their places in the sequence, and their batch."""
     places: dict[tuple[object, ...], list[int]] = {}
-    known: dict[int, bytes] = {}  # datasets of one layout share their array
+    known: dict[int, bytes] = {}  # datasets of one layout share their arrays
     for place, data in enumerate(datasets):
-        if id(data.groups) not in known:
-            known[id(data.groups)] = data.groups.tobytes()
-        structure = *named(data), known[id(data.groups)]
+        for codes in data.factors.values():
+            if id(codes) not in known:
+                known[id(codes)] = codes.tobytes()
+        structure = (*_of_terms(data), *(known[id(codes)] for codes in data.factors.values()))
         places.setdefault(structure, []).append(place)
     for own in places.values():
         yield own, Batch([datasets[place] for place in own])

@@ -25,7 +25,12 @@ class Purpose(IntEnum):
     NOISE = 8
     HETEROGENEITY = 9
     MISSING = 10
+    VARIANCES = 11
+    ITEM_EFFECTS = 12
+    ITEM_SAMPLE = 13
+    ITEM_PREDICTORS = 14
     TEMPLATE = 15
+    ITEM_DISTRIBUTION = 16
 
 
 @dataclass(frozen=True, slots=True)

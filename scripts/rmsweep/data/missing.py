@@ -27,16 +27,27 @@ def none(rng: np.random.Generator, y: Array, groups: Index, times: Index) -> Obs
 
 
 def mcar(
-    rng: np.random.Generator, y: Array, groups: Index, times: Index, *, rate: float = 0.1
+    rng: np.random.Generator,
+    y: Array,
+    groups: Index,
+    times: Index,
+    *,
+    rate: float = 0.1,
+    spread: float = 0.0,
 ) -> Observed:
     """Missing completely at random: each row with probability π = rate.
 
-    A group that loses all of its rows drops out of the dataset.
+    With spread, π is drawn anew for each dataset from U(rate - spread, rate + spread). A group that
+    loses all of its rows drops out of the dataset.
 
     Misleads
         No strategy. Two-stage regression fails where a group has too few rows left.
     """
     require(0 <= rate < 1, "rate", "a number from 0 up, below 1")
+    largest = min(rate, 1 - rate)
+    require(0 <= spread <= largest, "spread", f"with rate {rate:g} a number from 0 to {largest:g}")
+    if spread:
+        rate += spread * rng.uniform(-1.0, 1.0)
     return rng.random(len(y)) >= rate
 
 

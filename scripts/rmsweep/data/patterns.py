@@ -1,7 +1,8 @@
 """Predictors that are no random draws: they have the same values in every group.
 
 A pattern is a function of each row's time (0, 1, ... within its group), of n_obs, of the number of
-combinations of the factors before it, and of its options.
+combinations of the factors before it, and of its options. Where items decide which levels a row
+has, the number of their combination takes the place of time.
 """
 
 from __future__ import annotations
@@ -38,10 +39,47 @@ def factor(times: NDArray[np.int64], n_obs: int, n_before: int, *, levels: int =
     return standardised(times // n_before % levels, levels)
 
 
+def treatment(
+    times: NDArray[np.int64], n_obs: int, n_before: int, *, levels: int = 2, level: int = 2
+) -> Array:
+    """Treatment coding of a within-group factor: 1 at this level, 0 at the others.
+
+    A factor of L levels has L - 1 predictors in a row, of the levels 2 ... L; level 1 is the
+    reference. The values stay as they are: leave ``predictor_mean`` and ``predictor_sd`` at their
+    defaults.
+
+    Misleads
+        No strategy. The intercept is that of the reference level.
+    """
+    require(levels >= 2, "levels", "a whole number from 2 up")
+    require(2 <= level <= levels, "level", f"a whole number from 2 to {levels}")
+    coded: Array = np.where(times // n_before % levels == level - 1, 1.0, 0.0)
+    return coded
+
+
+def sum_to_zero(
+    times: NDArray[np.int64], n_obs: int, n_before: int, *, levels: int = 2, level: int = 1
+) -> Array:
+    """Sum coding of a within-group factor: 1 at this level, -1 at the last one, 0 at the others.
+
+    A factor of L levels has L - 1 predictors in a row, of the levels 1 ... L - 1. The values stay
+    as they are: leave ``predictor_mean`` at its default; a ``predictor_sd`` of 0.5 makes them ±½.
+
+    Misleads
+        No strategy. The intercept is the mean of the levels.
+    """
+    require(levels >= 2, "levels", "a whole number from 2 up")
+    require(1 <= level < levels, "level", f"a whole number from 1 to {levels - 1}")
+    steps = times // n_before % levels
+    coded: Array = np.where(steps == level - 1, 1.0, np.where(steps == levels - 1, -1.0, 0.0))
+    return coded
+
+
 def standardised(steps: NDArray[np.int64], n: int) -> Array:
     """Steps 0 ... n - 1 with mean 0 and variance 1."""
     values: Array = (steps - (n - 1) / 2) / np.sqrt(max(n**2 - 1, 1) / 12)
     return values
 
 
-PATTERNS = {"trend": trend, "factor": factor}
+CATEGORICAL = {"factor": factor, "treatment": treatment, "sum": sum_to_zero}
+PATTERNS = {"trend": trend, **CATEGORICAL}

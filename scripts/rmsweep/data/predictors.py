@@ -13,7 +13,9 @@ cor(x_j, x_k) = R_jk (√(ρ_j ρ_k) + √((1 - ρ_j)(1 - ρ_k))).
 
 m and w follow ``predictor_distribution``. With ``predictor_autocorrelation`` w are the innovations
 of an AR(1) series within each group. For a predictor with a fixed pattern, such as a trend, that
-pattern takes the place of w. The draws w are the program's own; m are new ones.
+pattern takes the place of w. The draws w are the program's own; m are new ones. A predictor that is
+constant within items (`rmsweep.data.items`) has (Lw_h)_j for item h, w_h being new draws: its
+correlation is that with others of its kind.
 
 The truth is β_j in each case. Expected to mislead: `ols` about clustered predictors, whose squared
 standard errors are too small by a factor of 1 + (n - 1)ρ_x ρ_u (Moulton 1986, J. Econometrics
@@ -23,15 +25,17 @@ G - K; `lm2` and `fe` can't estimate level 2 from rows within groups.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmsweep.data import pieces
 from rmsweep.data.dataset import Array
 from rmsweep.data.draws import Draws, Purpose
-from rmsweep.data.patterns import PATTERNS
+from rmsweep.data.items import DESIGNS, Items, between_items, designs
+from rmsweep.data.patterns import CATEGORICAL, PATTERNS
 from rmsweep.data.rows import Rows, autoregressive
 from rmsweep.data.vectors import scale, vector
 from rmsweep.design import Condition, Piece, Value
@@ -46,7 +50,14 @@ def group_means(condition: Condition, draws: Draws) -> Array:
     return distributed(condition, m, draws, Purpose.MEANS_DISTRIBUTION)
 
 
-def predictors(condition: Condition, w: Array, means: Array, rows: Rows, draws: Draws) -> Array:
+def predictors(
+    condition: Condition,
+    w: Array,
+    means: Array,
+    rows: Rows,
+    draws: Draws,
+    items: Items | None = None,
+) -> Array:
     """The design matrix, (n, p); see `rmsweep.data.predictors`."""
     n_predictors = condition["n_predictors"]
     mean = vector(condition["predictor_mean"], n_predictors)
@@ -56,7 +67,10 @@ def predictors(condition: Condition, w: Array, means: Array, rows: Rows, draws: 
     if phis.any():
         series = [autoregressive(one, rows, phi) for one, phi in zip(w.T, phis, strict=True)]
         w = np.column_stack(series)
-    w = patterned(condition, w, rows)
+    steps = {"within": rows.times, "between": rows.times}
+    if items is not None:
+        steps["latin_square"] = items.latin
+    w = patterned(condition, w, steps)
     X = np.empty((len(w), n_predictors + 1))
     X[:, 0] = 1
     # as it was in the first version, to the bit
@@ -64,8 +78,18 @@ def predictors(condition: Condition, w: Array, means: Array, rows: Rows, draws: 
     share = between(condition)
     if share.any():
         x = np.sqrt(1 - share) * x + np.sqrt(share) * (means @ L.T)[rows.groups]
+    if items is not None and (across := between_items(condition)).any():
+        x[:, across] = (of_items(condition, items, draws) @ L.T)[items.codes][:, across]
     np.add(x, mean, out=X[:, 1:])
     return X
+
+
+def of_items(condition: Condition, items: Items, draws: Draws) -> Array:
+    """What takes the place of w for predictors that are constant within items, (I, ...)."""
+    shape = len(items.between), int(condition["n_predictors"])
+    w = draws.of(Purpose.ITEM_PREDICTORS).standard_normal(shape)
+    w = distributed(condition, w, draws, Purpose.ITEM_DISTRIBUTION)
+    return patterned(condition, w, dict.fromkeys(DESIGNS, items.between))
 
 
 def distributed(condition: Condition, z: Array, draws: Draws, purpose: Purpose) -> Array:
@@ -81,23 +105,66 @@ def distributed(condition: Condition, z: Array, draws: Draws, purpose: Purpose) 
     return columns
 
 
-def patterned(condition: Condition, w: Array, rows: Rows) -> Array:
-    """Columns with those in place that are the same in every group."""
+def patterned(condition: Condition, w: Array, steps: Mapping[str, NDArray[np.int64]]) -> Array:
+    """Columns with those in place that are no draws.
+
+    Parameters
+    ----------
+    condition : Condition
+    w : (n, n_predictors) array
+    steps : mapping of str to (n,) int array
+        By how a predictor goes along with items, the time or the combination of levels.
+    """
     if condition["predictor_distribution"] == "normal":
         return w
-    columns, n_before = w.copy(), 1
-    for j, piece in enumerate(per_predictor(condition)):
+    columns = w.copy()
+    n_before, _ = combinations(condition)
+    for j, (piece, design) in enumerate(
+        zip(per_predictor(condition), designs(condition), strict=True)
+    ):
         if pieces.name_of(piece) in PATTERNS:
-            columns[:, j] = pieces.patterned(piece, rows.times, condition.n_obs, n_before)
-            n_before *= levels(piece)
+            columns[:, j] = pieces.patterned(piece, steps[design], condition.n_obs, n_before[j])
     return columns
 
 
-def levels(piece: pieces.Named) -> int:
-    """Levels that a predictor adds to the combinations of factors; 1 if it is none."""
-    if pieces.name_of(piece) != "factor":
-        return 1
-    return int(pieces.options("predictor_distribution", piece)["levels"])
+def combinations(condition: Condition) -> tuple[Sequence[int], Mapping[str, int]]:
+    """How factors are crossed: those within items, between items and in a Latin square, each apart.
+
+    Returns
+    -------
+    n_before : sequence of int
+        For each predictor the number of combinations of the factors before its own.
+    in_all : mapping of str to int
+        That of all factors, by `item_design`.
+    """
+    return _combinations(tuple(per_predictor(condition)), designs(condition))
+
+
+@lru_cache
+def _combinations(
+    named: tuple[pieces.Named, ...], of_items: tuple[str, ...]
+) -> tuple[Sequence[int], Mapping[str, int]]:
+    n_before, in_all = [], dict.fromkeys(DESIGNS, 1)
+    last: dict[str, tuple[str, int, int]] = {}
+    for piece, design in zip(named, of_items, strict=True):
+        name, size, level = coded(piece)
+        # the next contrast of the same factor
+        goes_on = design in last and last[design][:2] == (name, size) and level > last[design][2]
+        n_before.append(in_all[design] // size if goes_on else in_all[design])
+        if not goes_on:
+            in_all[design] *= size
+        if size > 1:
+            last[design] = name, size, level
+    return n_before, in_all
+
+
+def coded(piece: pieces.Named) -> tuple[str, int, int]:
+    """A predictor's name, its factor's number of levels, and the one that it codes; 1 if none."""
+    name = pieces.name_of(piece)
+    if name not in CATEGORICAL:
+        return name, 1, 1
+    options = pieces.options("predictor_distribution", piece)
+    return name, int(options["levels"]), int(options.get("level", 1))
 
 
 def per_predictor(condition: Condition) -> Sequence[pieces.Named]:

@@ -13,10 +13,12 @@ from rmsweep.data import pieces
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.data.draws import Draws, Purpose
 from rmsweep.data.effects import effects, spread
+from rmsweep.data.items import FACTOR, Plan, between_items, item_effects, items_of
 from rmsweep.data.noise import noise
-from rmsweep.data.predictors import group_means, predictors
+from rmsweep.data.predictors import combinations, group_means, predictors
 from rmsweep.data.rows import Rows, rows_of
 from rmsweep.data.template import template_of
+from rmsweep.data.variances import as_drawn
 from rmsweep.data.vectors import vector
 from rmsweep.design import Condition, Value, seed_sequence, seed_words
 
@@ -36,11 +38,14 @@ class Simulated:
         True coefficients, the intercept first.
     coefficients : (n_groups, p) array
         Each group's own coefficients (the post's "BLUPs"), of the groups that have rows.
+    item_effects : (n_items, p) array or None
+        How the coefficients of each item that has rows differ from the truth.
     """
 
     data: Dataset
     betas: Array
     coefficients: Array
+    item_effects: Array | None = None
 
 
 def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
@@ -62,13 +67,14 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
     independent of each other, so that `lmer`, which estimates their correlations, is
     over-parameterised, and `lmer_mis`, which gives all groups the same slopes, is misspecified as
     soon as the slopes' sigma is above 0. What else there may be: `effects`, `noise`,
-    `rmsweep.data.distributions`, `layouts`, `missing`, and x from a file (`template`).
+    `rmsweep.data.distributions`, `layouts`, `missing`, `items`, `variances`, and x from a file
+    (`template`).
 
     Betas, u, w and ε come from one stream, in this order, whatever the scenario; what a scenario
     adds comes from children of the cell's seed. So scenarios are compared on the same numbers.
 
-    The truth is β, in all of them: the mean of the groups' coefficients, and the slope within
-    groups.
+    The truth is β, in all of them: the mean of the groups' coefficients, and of the items', and the
+    slope within groups.
 
     Parameters
     ----------
@@ -90,6 +96,7 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
     """
     rng = np.random.default_rng(seed_sequence(seed, condition, sim))
     draws = Draws(seed, condition, sim)
+    condition = as_drawn(condition, draws)
     n_groups, n_obs, n_predictors = condition.n_groups, condition.n_obs, condition["n_predictors"]
     n_terms = n_predictors + 1
 
@@ -102,38 +109,52 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
 
     means = group_means(condition, draws)
     coefficients = betas + spread(condition) * effects(condition, u, means, draws)
-    design = template_of(condition)
-    if design:
+    factors, of_items = {}, None
+    if design := template_of(condition):
         own = draws.of(Purpose.TEMPLATE)
         X, sizes = pieces.resampled(condition["predictors"], own, n_groups, n_obs)
         rows = rows_of(tuple(sizes.tolist()))
-        z = z[: len(X)]
+        y = signal(X, coefficients, rows) + noise(condition, z[: len(X)], rows, draws)
     else:
         order, rows = layout(condition, coefficients, draws)
         if order is not None:
             coefficients, means = coefficients[order], means[order]
-        X = predictors(condition, w, means, rows, draws)
-    y = signal(X, coefficients, rows) + noise(condition, z, rows, draws)
+        items = None
+        if condition["n_items"]:
+            items = items_of(Plan.of(condition, combinations(condition)[1]), draws)
+        X = predictors(condition, w, means, rows, draws, items)
+        y = signal(X, coefficients, rows)
+        if items is not None:
+            factors[FACTOR] = items.codes
+            of_items = item_effects(condition, len(items.between), draws)
+            y = y + np.einsum("nk,nk->n", X, of_items[items.codes])
+        y = y + noise(condition, z, rows, draws)
+    factors = {"Group": rows.groups, **factors}
 
-    groups = rows.groups
     if condition["missing"] != "none":
         observed = pieces.observed(condition["missing"], draws.of(Purpose.MISSING), y, rows)
-        y, X, groups = y[observed], X[observed], groups[observed]
+        y, X = y[observed], X[observed]
         # a group without rows is gone, and the others move up
-        there, groups = np.unique(groups, return_inverse=True)
+        there, factors["Group"] = np.unique(rows.groups[observed], return_inverse=True)
         coefficients = coefficients[there]
+        if of_items is not None:
+            factors[FACTOR] = factors[FACTOR][observed]
+    if of_items is not None and not np.bincount(factors[FACTOR], minlength=len(of_items)).all():
+        met, factors[FACTOR] = np.unique(factors[FACTOR], return_inverse=True)
+        of_items = of_items[met]
     for part in (y, X):  # a strategy that changed them would change them for all
         part.flags.writeable = False
     data = Dataset(
         y=y,
         X=X,
-        factors={"Group": groups},
+        factors=factors,
         terms=design.words if design else terms(n_predictors),
         group_level=group_level(condition),
         cross_level=tuple(design.words[k] for k in design.cross_level) if design else (),
+        constant=constant(condition),
         entropy=(*seed_words(seed, condition, sim), Purpose.RESAMPLING),
     )
-    return Simulated(data, betas, coefficients)
+    return Simulated(data, betas, coefficients, of_items)
 
 
 def signal(X: Array, coefficients: Array, rows: Rows) -> Array:
@@ -199,13 +220,15 @@ def smallest_group(condition: Condition) -> int:
         return 1
     from scipy.stats import binom
 
-    rate = pieces.options("missing", absent)["rate"]
+    chosen = pieces.options("missing", absent)
+    rate = chosen["rate"] + chosen["spread"]
     return max(1, int(binom.ppf(NEGLIGIBLE, least, 1 - rate)))
 
 
 def rows_differ(condition: Condition) -> bool:
-    """Whether the datasets of a condition may differ in which group has how many rows."""
-    return condition["missing"] != "none" or sizes_differ(condition)
+    """Whether the datasets of a condition may differ in which group and item has how many rows."""
+    items = condition["n_items"] and Plan.of(condition, combinations(condition)[1]).sampled
+    return condition["missing"] != "none" or bool(items) or sizes_differ(condition)
 
 
 def sizes_differ(condition: Condition) -> bool:
@@ -253,6 +276,14 @@ def term_names(condition: Condition) -> tuple[str, ...]:
 def terms_of(conditions: Iterable[Condition]) -> tuple[str, ...]:
     """All coefficients of some conditions, by the names that tables have."""
     return tuple(dict.fromkeys(term for one in conditions for term in term_names(one)))
+
+
+def constant(condition: Condition) -> dict[str, tuple[str, ...]]:
+    """The terms that are constant within the levels of factors other than the groups'."""
+    if not condition["n_items"]:
+        return {}
+    names = terms(condition["n_predictors"])[1:]
+    return {FACTOR: tuple(np.array(names)[between_items(condition)].tolist())}
 
 
 @lru_cache

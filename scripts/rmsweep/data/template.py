@@ -8,6 +8,7 @@ come last. ``study_from_data.py`` writes such files. Nothing in one is ever eval
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -161,9 +162,6 @@ def read(path: str) -> Template:
     refuse(not any(constant[:n_within]), "a column that is constant within groups before others")
     crossed = cross_level(X[:, 1 : n_within + 1], codes)
     refuse(crossed == sorted(crossed), "an interaction with a group's own column before others")
-    known = Names(names)
-    for taken in ("DV", "Group"):  # what simulated datasets call their other columns
-        known.plain(taken)
     digest = hashlib.sha256("\0".join(names).encode())
     digest.update(codes.astype("<i8").tobytes() + X.astype("<f8").tobytes())
     X.flags.writeable = False
@@ -171,11 +169,19 @@ def read(path: str) -> Template:
         X=X,
         sizes=np.bincount(codes),
         terms=("Intercept", *names),
-        words=("Intercept", *map(known.plain, names)),
+        words=words_of(names),
         group_level=tuple(range(n_within + 1, len(names) + 1)),
         cross_level=tuple(place for place, so in enumerate(crossed, 1) if so),
         digest=digest.hexdigest()[:16],
     )
+
+
+def words_of(names: Sequence[str]) -> tuple[str, ...]:
+    """What simulated datasets call terms of these names, the intercept first."""
+    known = Names(names)
+    for taken in ("DV", "Group"):  # their other columns
+        known.plain(taken)
+    return ("Intercept", *map(known.plain, names))
 
 
 def template_of(condition: Condition) -> Template | None:

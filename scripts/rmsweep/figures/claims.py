@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from rmsweep.axes import of_level
 from rmsweep.claims.post import ALIKE, CLOSE, LIBERAL
 from rmsweep.claims.table import ASSESSED, BY_CONDITION
 from rmsweep.config import read_study
 from rmsweep.data.dataset import Array
-from rmsweep.design import Study
+from rmsweep.design import MAIN, Level, Study
 from rmsweep.figures import style
 from rmsweep.measures.performance import ALPHA
 from rmsweep.sweep import tables
@@ -53,6 +54,9 @@ TINY = 6.5
 # inches from the left edge, and of the rows
 TEXT, CHIP, LABEL, STRIP, COUNTS, WIDTH = 0.15, 3.6, 4.52, 7.0, 9.45, 10.0
 LINE, LANE, GAP, FOOT = 0.135, 0.17, 0.1, 0.6
+CELL = 0.3
+SIGNS = {"holds": "+", "in part": "±", "does not hold": "−", "undecided": "?"}
+"""In the column of a part of a study."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Claims:
         Rows of ``claims`` and of ``claims_by_condition``.
     study : Study
     slice : str
-        Its levels of the axes beyond the main ones; empty where it has none.
+        Its levels of the axes that figures have no place for; empty where there are none.
     incomplete : str
         What is there, if not all is.
     """
@@ -76,18 +80,34 @@ class Claims:
     slice: str
     incomplete: str
 
-    def slices(self) -> Iterator[Claims]:
-        """One for each combination of the axes beyond the main ones."""
-        for name, conditions in self.study.slices().items():
-            levels = tables.levels(self.study.further_axes, conditions[0])
-            parts = []
-            for frame in (self.claims, self.numbers):
-                inside = np.ones(len(frame), dtype=bool)
-                for key, level in levels.items():
-                    inside &= (frame[key] == level).to_numpy()
-                parts.append(frame[inside])
-            claims, numbers = parts
-            yield replace(self, claims=claims, numbers=numbers, slice=name)
+    def slices(self, inside: Collection[str] = MAIN) -> dict[str, Claims]:
+        """One for each combination of the axes that figures have no place `inside` for."""
+        found = {}
+        for name, conditions in self.study.slices({*MAIN, *inside}).items():
+            levels = [tables.levels(self.study.further_axes, one) for one in conditions]
+            claims, numbers = (among(frame, levels) for frame in (self.claims, self.numbers))
+            found[name] = replace(self, claims=claims, numbers=numbers, slice=name)
+        return found
+
+    @property
+    def parts(self) -> dict[str, pd.DataFrame]:
+        """The rows of ``claims`` for each part with verdicts of its own, by its levels in words."""
+        names = [axis.name for axis in self.study.further_axes]
+        several = [name for name in names if len(self.claims[name].unique()) > 1]
+        if not several:
+            return {"": self.claims}
+        return {
+            ", ".join(map(of_level, several, levels)): rows
+            for levels, rows in self.claims.groupby(several, sort=False)
+        }
+
+
+def among(frame: pd.DataFrame, levels: Sequence[Mapping[str, Level]]) -> pd.DataFrame:
+    """The rows that have one of some combinations of levels."""
+    if not levels[0]:
+        return frame
+    keys = pd.MultiIndex.from_frame(frame[list(levels[0])])
+    return frame[keys.isin([tuple(one.values()) for one in levels])]
 
 
 def read_claims(folder: Path) -> Claims:
@@ -136,6 +156,8 @@ def root(values: Array) -> Array:
 def draw(claims: Claims) -> Figure:
     """Draw one row per claim: text, verdict, and each test's numbers with their intervals.
 
+    Where parts of the study have verdicts of their own, there is a column for each, and no number.
+
     Parameters
     ----------
     claims : Claims
@@ -144,17 +166,16 @@ def draw(claims: Claims) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    if len(claims.parts) > 1:
+        return draw_parts(claims)
     rows = [rows for _, rows in claims.claims.groupby("id", sort=True)]
-    width_of_text = int((CHIP - TEXT - 0.35) * 72 / (0.56 * style.SMALL))
-    texts = [
-        textwrap.fill(row["claim"].iloc[0], width_of_text, break_on_hyphens=False) for row in rows
-    ]
+    texts = [in_lines(row["claim"].iloc[0]) for row in rows]
     heights = [
         max(LINE * (text.count("\n") + 1), LANE * len(row)) + GAP
         for text, row in zip(texts, rows, strict=True)
     ]
     counts = claims.claims.drop_duplicates("id")["verdict"].value_counts()
-    summary = ", ".join(f"{counts[name]} {name}" for name in CHIPS if name in counts)
+    summary = ", ".join(f"{name}: {counts[name]}" for name in CHIPS if name in counts)
     figure, top = style.page(
         WIDTH,
         sum(heights) + FOOT,
@@ -184,20 +205,82 @@ def draw(claims: Claims) -> Figure:
     return figure
 
 
+def in_lines(claim: str) -> str:
+    """A claim in lines that there is room for."""
+    width = int((CHIP - TEXT - 0.35) * 72 / (0.56 * style.SMALL))
+    return textwrap.fill(claim, width, break_on_hyphens=False)
+
+
+def draw_parts(claims: Claims) -> Figure:
+    """Draw one row per claim that any part of the study can test, and the verdict of each part."""
+    parts = claims.parts
+    firsts = {name: rows.drop_duplicates("id").set_index("id") for name, rows in parts.items()}
+    verdicts = pd.DataFrame({name: rows["verdict"] for name, rows in firsts.items()})
+    tested = verdicts[(verdicts != "not testable").any(axis=1)]
+    texts = claims.claims.drop_duplicates("id").set_index("id")["claim"].loc[tested.index]
+    texts = texts.map(in_lines)
+    heights = LINE * (texts.str.count("\n") + 1) + GAP
+    head = style.inches(parts, style.SMALL) + 0.15
+    width = max(CHIP + CELL * len(parts) + 0.3, style.MIN_WIDTH)
+    counts = pd.Series(verdicts.to_numpy().ravel()).value_counts()
+    summary = ", ".join(f"{name}: {counts[name]}" for name in CHIPS if name in counts)
+    none = len(verdicts) - len(tested)
+    figure, top = style.page(
+        width,
+        float(heights.sum()) + head + 0.1,
+        f"The post's claims, put to the test – study “{claims.study.name}”",
+        f"The verdict on each claim in each part of the study ({summary}). "
+        + " ".join(f"{sign} {name}," for name, sign in SIGNS.items()).rstrip(",")
+        + "; where there is nothing, the part can't test the claim."
+        + (f" {none} of {len(verdicts)} claims can't be tested in any part." if none else ""),
+        entries={
+            f"{side} the claim" if side != "undecided" else side: c for side, c in SIDES.items()
+        },
+        slice_name=claims.slice,
+        incomplete=claims.incomplete,
+    )
+    page = Page(figure, figure.get_figheight(), width)
+    for k, name in enumerate(parts):
+        x = CHIP + (k + 0.5) * CELL
+        page.text(
+            x, top - head + 0.06, name, size=style.SMALL, rotation=90, ha="center", va="bottom"
+        )
+    below = top - head
+    for place, (number, text) in enumerate(texts.items()):
+        below -= heights[number]
+        middle = below + heights[number] / 2
+        if place % 2 == 0:
+            page.rectangle(0.08, below, width - 0.16, heights[number], "#F4F4F6")
+        page.text(TEXT + 0.22, middle, str(number), size=style.SMALL, weight="bold", ha="right")
+        page.text(TEXT + 0.32, middle, text, size=style.SMALL, linespacing=1.1)
+        for k, verdict in enumerate(tested.loc[number]):
+            if verdict == "not testable":
+                continue
+            x, half = CHIP + k * CELL + 0.02, CELL / 2 - 0.02
+            left, right = CHIPS[verdict]
+            page.rectangle(x, middle - 0.09, half, 0.18, left)
+            page.rectangle(x + half, middle - 0.09, half, 0.18, right)
+            colour = style.INK if verdict == "undecided" else "white"
+            page.text(x + half, middle, SIGNS[verdict], size=style.SMALL, color=colour, ha="center")
+    return figure
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A figure in inches from its lower left corner."""
 
     figure: Figure
     height: float
+    width: float = WIDTH
 
     def text(self, x: float, y: float, text: str, **look: Any) -> None:
         """Write a text."""
-        self.figure.text(x / WIDTH, y / self.height, text, va="center", **look)
+        look = {"va": "center"} | look
+        self.figure.text(x / self.width, y / self.height, text, **look)
 
     def rectangle(self, x: float, y: float, width: float, height: float, colour: str) -> None:
         """Fill a rectangle."""
-        box = (x / WIDTH, y / self.height), width / WIDTH, height / self.height
+        box = (x / self.width, y / self.height), width / self.width, height / self.height
         self.figure.add_artist(
             Rectangle(*box, color=colour, linewidth=0, transform=self.figure.transFigure, zorder=-1)
         )

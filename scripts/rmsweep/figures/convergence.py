@@ -24,8 +24,9 @@ from rmsweep.figures.facets import (
     legend,
     read_fits,
     read_measures,
+    where,
 )
-from rmsweep.figures.points import counted
+from rmsweep.figures.points import MEANINGFUL, counted
 from rmsweep.measures.causes import CAUSES, COLUMNS, counts
 from rmsweep.measures.performance import MISSED
 from rmsweep.measures.rates import success_rates
@@ -116,6 +117,13 @@ def draw(rows: Rows) -> Figure:
         subtitle += (
             f" White dots: share of fits that ended more than {MISSED:g} above the optimum, with "
             "95% Wilson intervals; most complaints are about fits that did not."
+        )
+    fewest = frame.assign(share=frame["none"] / frame["n"]).nsmallest(1, "share")
+    for _, row in fewest[(fewest["share"] < 1) & (fewest["n"] >= MEANINGFUL)].iterrows():
+        place = where(view, row)
+        subtitle += (
+            f" Fewest without a complaint: {row['strategy']}{' with ' + place if place else ''}: "
+            f"{row['share']:.0%}."
         )
     if silent and talking:
         subtitle += (

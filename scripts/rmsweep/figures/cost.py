@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from rmsweep.axes import of_axis
 from rmsweep.design import Study
 from rmsweep.figures import style
 from rmsweep.figures.facets import Panel, Rows, View, facet_grid, read_measures
@@ -99,8 +100,8 @@ def draw(rows: Rows) -> Figure:
     subtitle = (
         f"Median processor time of a fit against RMSE over that of {reference}, for the "
         f"coefficient {term}. Best is the lower left: fast and accurate. "
-        f"One mark per level of the axis {view.layout.x}, larger ones for higher levels; lines are "
-        f"95% intervals. {counted(own['n_used'], 'fit')} per mark. Programs: {engines}. "
+        f"One mark per level of {of_axis(view.layout.x).noun}, larger ones for higher levels; "
+        f"lines are 95% intervals. {counted(own['n_used'], 'fit')} per mark. Programs: {engines}. "
         "A fit that strategies share counts for each of them."
     )
     xlabel = "Processor time per fit (milliseconds)"

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rmsweep.axes import of_axis, of_level
 from rmsweep.config import read_study
 from rmsweep.data.scenario import terms_of
 from rmsweep.design import Axis, Level, Strategy, Study, plain
@@ -25,12 +26,6 @@ MOST = 8
 """How many strategies a figure shows where nobody has chosen any."""
 CROWDED = 0.035
 """Inches from one mark to the next below which marks can't be told apart."""
-
-AXES = {
-    "n_groups": "Number of groups",
-    "n_obs": "Observations per group",
-    "sigma": "Between-group SD of the coefficients",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +280,9 @@ def with_reference(frame: pd.DataFrame, reference: str) -> pd.DataFrame:
     alone = frame["reference"].isna()
     turned = (frame["strategy"] == reference) & ~alone
     kept = frame[alone | (frame["reference"] == reference)]
-    other = frame[turned].assign(strategy=frame["reference"], reference=reference)
+    other = frame[turned]
+    # of its own rows: without any, those of the whole frame would be added to it
+    other = other.assign(strategy=other["reference"], reference=reference)
     ratio = other["measure"] == "rmse_ratio"
     inverse = {
         "value": 1 / other["value"],
@@ -323,14 +320,12 @@ def levels_in_tables(study: Study, name: str) -> list[Level]:
 
 
 def spelled(axis: str, level: Level, short: bool = False) -> str:
-    """``10 groups``, ``5 observations per group``, ``SD 0.25``, ``noise_sd = 2``."""
-    number = level if isinstance(level, str) else f"{level:,.12g}"
-    texts = {
-        "n_groups": f"{number} groups",
-        "n_obs": f"{number} {'obs.' if short else 'observations per group'}",
-        "sigma": f"SD {number}",
-    }
-    return texts.get(axis, f"{axis} = {number}")
+    """``10 groups``, ``5 observations per group``, ``SD 0.25``, ``noise SD 2``."""
+    text = of_level(axis, level)
+    if axis == "n_obs":
+        number = text.partition(" ")[0]
+        text = f"{number} obs." if short else f"{text} per group"
+    return text
 
 
 def where(view: View, row: pd.Series) -> str:
@@ -511,7 +506,7 @@ def facet_grid(
 def x_title(view: View) -> str:
     """What the x axis shows; it says so where its distances are not those of the levels."""
     levels = view.study.levels(view.layout.x)
-    title = AXES.get(view.layout.x, view.layout.x)
+    title = of_axis(view.layout.x).title
     if len(levels) > 2 and not any(isinstance(level, str) for level in levels):
         steps = np.diff(np.array(levels, dtype=float))
         if not np.allclose(steps, steps[0]):

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from rmsweep.figures import style
-from rmsweep.figures.facets import KEYS, Panel, Rows, facet_grid
-from rmsweep.figures.points import NO_RESULT, counted, say_empty
+from rmsweep.figures.facets import KEYS, Panel, Rows, facet_grid, spelled
+from rmsweep.figures.points import MEANINGFUL, NO_RESULT, counted, say_empty
 from rmsweep.measures.distributions import box_statistics
 from rmsweep.measures.sums import TEXTS
 
@@ -55,8 +55,9 @@ def draw(rows: Rows, metric: str, scale: Scale = "log") -> Figure:
     thinned = len(boxes) and boxes["n"].max() > MAX_POINTS
     points = f"the first {MAX_POINTS} fits of each box" if thinned else "all fits"
     title, ylabel = TEXTS[metric]
+    fits = counted(rows.frame.groupby(KEYS, observed=True).size(), "fit")
     subtitle = (
-        f"{ADVICE[metric]} {counted(rows.frame.groupby(KEYS, observed=True).size(), 'fit')} per "
+        f"{ADVICE[metric]} {farthest(boxes, rows)}{fits} per "
         f"box. Points: {points}, also those that did not converge. Boxes, in the legend's order: "
         "quartiles, with whiskers to the last value within 1.5 interquartile ranges, and the mark "
         f"of the strategy at the median; with fewer than {FEW} values there are points alone. The "
@@ -77,6 +78,31 @@ def draw(rows: Rows, metric: str, scale: Scale = "log") -> Figure:
         if not np.isfinite(panel.frame["value"]).any():
             say_empty(panel.axes, NO_RESULT)
     return figure
+
+
+def farthest(boxes: pd.DataFrame, rows: Rows) -> str:
+    """The median that is farthest from the reference's, as a sentence; empty if there is none."""
+    view = rows.view
+    medians = boxes.loc[boxes["n"] >= MEANINGFUL, "med"]
+    conditions = medians.index.droplevel("strategy")
+    own = medians.index.get_level_values("strategy") == view.reference.name
+    reference = pd.Series(medians[own].to_numpy(), conditions[own]).reindex(conditions)
+    ratios = medians / reference.to_numpy()
+    ratios = ratios[(ratios > 0) & np.isfinite(ratios) & (ratios != 1)]
+    if ratios.empty:
+        return ""
+    *levels, strategy = ratios.index[np.argmax(np.abs(np.log(ratios)))]
+    layout = view.layout
+    at = [
+        spelled(axis, level)
+        for axis, level in zip((layout.rows, layout.columns, layout.x), levels, strict=True)
+        if len(view.study.levels(axis)) > 1
+    ]
+    place = f" with {', '.join(at)}" if at else ""
+    return (
+        f"Farthest from {view.reference.name}: {strategy}{place}, whose median is "
+        f"{ratios.loc[(*levels, strategy)]:.2g} times as large. "
+    )
 
 
 def y_limits(boxes: pd.DataFrame, scale: Scale) -> tuple[float, float]:

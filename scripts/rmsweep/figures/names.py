@@ -90,7 +90,7 @@ def slices(study: Study, name: str) -> dict[str, list[Condition]]:
     """The slices of a study that a figure is drawn for, by name."""
     if name in WHOLE:
         return {"": list(study.conditions)}
-    return study.slices() if name == "claims" else study.slices(layout(study, name).axes)
+    return study.slices(layout(study, name).axes)
 
 
 def paths(folder: Path, name: str, parts: Iterable[str]) -> list[Path]:

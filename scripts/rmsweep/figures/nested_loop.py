@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rmsweep.axes import of_axis
 from rmsweep.design import plain
 from rmsweep.figures import style
 from rmsweep.figures.facets import Rows, View, legend, levels_in_tables
@@ -48,6 +49,7 @@ def draw(rows: Rows) -> Figure:
     """
     view = rows.view
     axes_in_order = loops(view)
+    names = [of_axis(axis).label for axis in axes_in_order]
     frame, place = in_loops(rows.frame, axes_in_order, view)
     own = frame[frame["measure"].isin(MEASURES)]
     terms = chosen_terms(rows, list(dict.fromkeys(own["term"])))
@@ -57,14 +59,14 @@ def draw(rows: Rows) -> Figure:
     size = own[own["measure"] == "size"]
     outside = farthest(size, SPECS["size"], view).replace("Farthest from", "Size farthest from")
     subtitle = (
-        f"Every condition of the study, one after the other; the lines at the bottom say which: "
-        f"{' within '.join(reversed(axes_in_order))}. Coefficient {term}. Above: size, the rate of "
+        f"Every condition of the study, one after the other; the lines at the bottom say which. "
+        f"Coefficient {term}. Above: size, the rate of "
         "false positives, with bands within 2.5 and 0.5 percentage points of 5% (Bradley 1978). "
         f"Middle: RMSE over that of {reference}; gaps where it is not defined. "
         f"{counted(own['n_used'], 'fit')} per step. {outside}"
     )
     width, right, gap = style.MAX_WIDTH, 0.25, 0.18
-    left = max(1.15, 0.25 + style.inches(axes_in_order))
+    left = max(1.15, 0.25 + style.inches(names, style.SMALL))
     foot = 0.1 + STRIP * len(axes_in_order)
     figure, top = style.page(
         width,
@@ -154,7 +156,7 @@ def draw_strips(axes: Axes, places: pd.DataFrame, names: list[str], view: View) 
     n_places = len(places)
     edges = np.arange(n_places + 1) - 0.5
     axes.set_ylim(-len(names), 0)
-    axes.set_yticks([-k - 0.5 for k in range(len(names))], names)
+    axes.set_yticks([-k - 0.5 for k in range(len(names))], [of_axis(name).label for name in names])
     axes.tick_params(axis="y", length=0)
     axes.spines[["left", "bottom"]].set_visible(False)
     for k, name in enumerate(names):

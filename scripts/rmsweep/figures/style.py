@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from rmsweep.figures.colours import Look
 from rmsweep.sweep.tables import atomic
@@ -113,6 +114,7 @@ def page(
     """
     if slice_name:
         title += f", {slice_name.replace('=', ' = ').replace(',', ', ')}"
+    caption = subtitle
     title = wrap(title, width - 2 * MARGIN, 1.2 * LARGE)  # bold letters are wider
     subtitle = wrap(subtitle, width - 2 * MARGIN)
     # names come first in them: labels that are too long for two columns are cut
@@ -127,6 +129,7 @@ def page(
     heights = [banner + 0.15, title_height, subtitle_height, 0.19 * legend_rows + 0.1]
     height = body + sum(heights)
     figure = Figure(figsize=(width, height))
+    figure.set_label(caption)
 
     def text(x: float, below: float, content: str, **style: Any) -> None:
         figure.text(x / width, 1 - below / height, content, va="top", **style)
@@ -181,7 +184,11 @@ def save(figure: Figure, paths: Iterable[Path], made_with: Mapping[str, str]) ->
             if own := metadata.get(path.suffix):
                 figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=own)
             else:
-                in_palette(figure).save(temporary, format="png", dpi=(DPI, DPI), optimize=True)
+                # for who can't read the picture, and for pages that show it
+                said = PngInfo()
+                said.add_itxt("Description", str(figure.get_label()))
+                look: Any = {"dpi": (DPI, DPI), "optimize": True, "pnginfo": said}
+                in_palette(figure).save(temporary, format="png", **look)
 
 
 def in_palette(figure: Figure) -> Image.Image:

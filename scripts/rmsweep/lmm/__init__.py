@@ -71,6 +71,7 @@ from rmsweep.lmm.secondstage import (
     swamy,
     weighted_two_stage,
 )
+from rmsweep.lmm.twoway import positive, two_way_ols
 from rmsweep.lmm.wild import Resampled, sign_flips, wild_cluster_bootstrap
 
 __all__ = [
@@ -116,6 +117,7 @@ __all__ = [
     "lmertest_warnings",
     "mean_of_groups",
     "ols",
+    "positive",
     "regressed_two_stage",
     "reml_tau2",
     "robust_inference",
@@ -123,6 +125,7 @@ __all__ = [
     "sign_flips",
     "swamy",
     "two_stage",
+    "two_way_ols",
     "uncentred",
     "units",
     "weighted_two_stage",

@@ -131,10 +131,25 @@ class CrossedFit(CrossedEstimates):
     n_evaluations: NDArray[np.intp]
 
 
-class _Problem:
-    """The criterion of some datasets (`optimise.Problem`)."""
+class SeveralTerms:
+    """The criterion of datasets with several random-effects terms.
 
-    def __init__(self, blocks: CrossedBlocks, form: Root, data: Crossings, nu: Array, reml: bool):
+    Parameters
+    ----------
+    blocks : CrossedBlocks
+        The dataset of each of R searches.
+    form : Root
+        The structure of Y.
+    data : Crossings
+        All datasets, for the structure of each term.
+    nu : (R,) array
+        n − p for REML, n for ML.
+    reml : bool
+    """
+
+    def __init__(
+        self, blocks: CrossedBlocks, form: Root, data: Crossings, nu: Array, reml: bool
+    ) -> None:
         self._blocks, self._nu, self._reml = blocks, nu, reml
         self._covariances = data.covariances
         self.form = form
@@ -145,24 +160,24 @@ class _Problem:
         self._squares += np.square(blocks.Q[:, :, :k2]).sum(axis=(1, 2))
 
     def nothing(self, n_runs: int) -> Criterion:
-        """Where no point has been evaluated yet."""
+        """As `optimise.Problem`."""
         return no_criterion(n_runs, len(self.form.places[0]), self._blocks.n_fixed)
 
     def evaluate(self, index: Index, root: Array) -> tuple[Criterion, Derivatives]:
-        """The criterion and its derivatives."""
+        """As `optimise.Problem`."""
         blocks = self._blocks if len(index) == len(self._nu) else self._blocks.take(index)
         nu = self._nu[index]
         at = crossed_criterion(blocks, np.matmul(root, root), nu, self._reml)
         return at, self.form.derivatives(at, root, nu)
 
     def rounding(self, index: Index, value: Array, root: Array) -> Array:
-        """By how much a step may seem to go uphill."""
+        """As `optimise.Problem`."""
         largest = np.square(root).sum(axis=(1, 2))
         lost = np.finfo(float).eps * self._squares[index] * largest
         return ROUNDING[0] * np.abs(value) + ROUNDING[1] + np.where(lost > ROUNDING[1], lost, 0.0)
 
     def positive(self, Y: Array) -> Array:
-        """The positive semidefinite root of the same covariances."""
+        """As `optimise.Problem`."""
         for own, covariance in zip(_places(self._blocks), self._covariances, strict=True):
             Y[:, own, own] = positive_root(Y[:, own, own].copy(), covariance)
         return Y
@@ -178,8 +193,8 @@ def _places(blocks: CrossedBlocks) -> list[slice]:
 def fit_crossed(data: Crossings, *, reml: bool = True, on_error: OnError = "raise") -> CrossedFit:
     """Fit y ~ X + (Z_1 | factor 1) + ... to each dataset, by REML or maximum likelihood.
 
-    One search from one start: from 24 random starts on thousands of datasets, lower minima were
-    never found (docs/engine.md).
+    One search from one start: with two factors of 12 levels and more, the criterion all but never
+    has a second minimum (benchmarks/minima.py).
 
     Parameters
     ----------
@@ -208,7 +223,7 @@ def fit_crossed(data: Crossings, *, reml: bool = True, on_error: OnError = "rais
     parts, found = [], []
     for index, blocks in data.portions(usable):
         start, identified = _started(blocks, form, nu[index], reml)
-        optimum = search(_Problem(blocks, form, data, nu[index], reml), start)
+        optimum = search(SeveralTerms(blocks, form, data, nu[index], reml), start)
         left = _left(blocks, optimum.at.rho, data.n_obs[index], nu[index]) / data.rr[index]
         for row, share, told in zip(index, left, identified, strict=True):
             if not share > NO_RESIDUALS:

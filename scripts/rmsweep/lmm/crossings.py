@@ -9,8 +9,7 @@ levels of one factor have in common is taken out before: see `strata`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -279,22 +278,6 @@ class Crossings:
                 rr += left
         blocks = _assembled(rows, [centre[index[: len(rows.X)]] for centre in self.z_centre])
         return replace(blocks, rr_rest=blocks.rr_rest + rr, strata=tuple(strata))
-
-    def take(self, index: Index) -> Crossings:
-        """Return some of the datasets."""
-        place = np.full(self.n_datasets, -1)
-        place[index] = np.arange(len(index))
-        structures = [(place[own][place[own] >= 0], labels) for own, labels in self.structures]
-        own: dict[str, Any] = {
-            "rows": self.rows.take(index),
-            "structures": tuple((it, labels) for it, labels in structures if len(it)),
-            "z_unit": tuple(part[index] for part in self.z_unit),
-            "z_centre": tuple(part[index] for part in self.z_centre),
-            "problems": tuple(self.problems[row] for row in index),
-        }
-        common = {"layout", "covariances"}
-        by_dataset = {field.name for field in fields(self)} - own.keys() - common
-        return replace(self, **own, **{name: getattr(self, name)[index] for name in by_dataset})
 
 
 @np.errstate(all="ignore")  # what can't be fitted has a problem

@@ -6,6 +6,7 @@ follows from other numbers, such as the interval of a rate, the page computes it
 
 from __future__ import annotations
 
+import base64
 import datetime
 import itertools
 import json
@@ -33,7 +34,9 @@ from rmsweep.report import words
 from rmsweep.report.looks import looks
 from rmsweep.sweep import tables
 
-VALUE_DIGITS, ERROR_DIGITS, RAW_DIGITS, DATA_DIGITS = 5, 4, 3, 3
+VALUE_DIGITS, ERROR_DIGITS, DATA_DIGITS = 5, 4, 3
+STEPS = 254
+"""Into which the range of a box's single replications is divided: finer than can be drawn."""
 
 MOST_REPLICATIONS = 200
 MOST_RAW = 60_000
@@ -131,6 +134,7 @@ def axes(study: Study) -> list[Json]:
             {
                 "name": axis.name,
                 "label": words.of_axis(axis.name).label,
+                "title": words.of_axis(axis.name).title,
                 "kind": axis.kind,
                 "levels": [plain(level) for level in known],
                 "headers": [words.of_level(axis.name, level) for level in known],
@@ -191,6 +195,7 @@ FAMILIES = {
     "gee": "Generalised estimating equations",
     "between": "Regressions of group means",
     "repeated_anova": "Repeated measures ANOVA",
+    "by_subjects_and_items": "Analyses by subjects and by items",
 }
 
 
@@ -396,14 +401,20 @@ class Replications:
         self.raw.append(first)
 
     def columns(self, columns: Columns) -> Json:
-        """The places of their columns."""
+        """The places of their columns, and single ones as bytes: steps from ``low`` to ``high``."""
         boxes = pd.concat(self.boxes)
         found = {
             name: columns.add(boxes[name].to_numpy(float), ERROR_DIGITS)
             for name in ("n", "q1", "med", "q3", "whislo", "whishi")
         }
-        raw = np.concatenate([part.ravel() for part in self.raw])
-        return found | {"raw": columns.add(raw, RAW_DIGITS)}
+        raw = np.concatenate(self.raw)
+        low, high = (limit.reduce(raw, axis=1, initial=np.nan) for limit in (np.fmin, np.fmax))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            steps = (raw - low[:, None]) / (high - low)[:, None] * STEPS
+        # where all are the same, there is no range; what is missing is one step beyond it
+        steps = np.where(np.isnan(raw), STEPS + 1, np.where(np.isnan(steps), 0, np.rint(steps)))
+        found |= {"low": columns.add(low, VALUE_DIGITS), "high": columns.add(high, VALUE_DIGITS)}
+        return found | {"raw": base64.b64encode(steps.astype(np.uint8).tobytes()).decode()}
 
 
 def runs(study: Study, fits: Path, coefs: Path, columns: Columns) -> Json:
@@ -444,6 +455,7 @@ def runs(study: Study, fits: Path, coefs: Path, columns: Columns) -> Json:
             ses.add(values["se"], n_raw)
     return {
         "raw": n_raw,
+        "steps": STEPS,
         "longest": longest,
         "replications": {"error": errors.columns(columns), "se": ses.columns(columns)},
         "datasets": datasets,

@@ -67,7 +67,7 @@ class Finding:
     weight: float
 
 
-def findings(study: Study, folder: Path, page: Mapping[str, Any]) -> list[Finding]:
+def findings(study: Study, folder: Path, page: Mapping[str, Any] | None = None) -> list[Finding]:
     """What a study says of each claim; nothing if it has no table of claims.
 
     Parameters
@@ -75,8 +75,8 @@ def findings(study: Study, folder: Path, page: Mapping[str, Any]) -> list[Findin
     study : Study
     folder : Path
         Of its tables.
-    page : mapping
-        What the page shows (`rmsweep.report.data.page_data`).
+    page : mapping, optional
+        What the page shows (`rmsweep.report.data.page_data`); without it there are no links.
     """
     path = folder / "claims.parquet"
     if not path.exists():
@@ -105,7 +105,7 @@ def findings(study: Study, folder: Path, page: Mapping[str, Any]) -> list[Findin
                     sentence(row, own[own["test"] == row["test"]])
                     for _, row in decided_first(rows).iterrows()
                 ],
-                link(known[int(number)], rows, own, at, page),
+                link(known[int(number)], rows, own, at, page) if page else "",
                 weight(known[int(number)], rows),
             )
         )
@@ -118,6 +118,12 @@ def headlines(found: Sequence[Finding]) -> list[Finding]:
     chosen = {one.number: one for one in reversed(ranked) if one.weight > 0}
     best = sorted(chosen.values(), key=lambda one: -one.weight)[:MOST]
     return sorted(best, key=lambda one: one.number)
+
+
+def listed(found: Sequence[Finding]) -> list[Finding]:
+    """Those to be listed: of a study in parts, those that a part can test."""
+    several = len({one.where for one in found}) > 1
+    return [one for one in found if one.verdict != VERDICTS["not testable"] or not several]
 
 
 def summary(found: Sequence[Finding]) -> str:
@@ -171,13 +177,19 @@ def sentence(row: pd.Series, numbers: pd.DataFrame) -> str:
         text += f" (MCSE {amount(row['mcse'], row['unit'], 2)})"
     limits = " and ".join(amount(float(it), row["unit"]) for it in limits_of(row["true_if"]))
     text += f". The claim needs values {row['true_if'].split()[0]} {limits}. "
-    parts = {"for": "agree", "against": "disagree", "undecided": "are undecided"}
-    sides = {said: row[f"n_{side}"] for side, said in parts.items() if row[f"n_{side}"]}
-    text += f"Of {words.counted(row['n_numbers'], 'number')}, "
-    if len(sides) > 1:
-        text += words.listed([f"{number:,} {said}" for said, number in sides.items()])
+    verbs = {
+        "for": ("agrees", "agree"),
+        "against": ("disagrees", "disagree"),
+        "undecided": ("is undecided", "are undecided"),
+    }
+    counts = {side: int(row[f"n_{side}"]) for side in verbs if row[f"n_{side}"]}
+    if row["n_numbers"] == 1:
+        text += f"The only number {verbs[next(iter(counts))][0]}"
+    elif len(counts) == 1:
+        text += f"All {row['n_numbers']:,} numbers {verbs[next(iter(counts))][1]}"
     else:
-        text += f"all {next(iter(sides))}"
+        said = [f"{number:,} {verbs[side][number > 1]}" for side, number in counts.items()]
+        text += f"Of {row['n_numbers']:,} numbers, {words.listed(said)}"
     if needed := replications_needed(numbers):
         text += f"; about {needed:,} replications would decide half of the undecided ones"
     return f"{text}."

@@ -90,7 +90,7 @@ def aims(study: Study) -> Section:
     swept = [axis for axis in study.axes if len(levels(study, axis.name)) > 1]
     if swept:
         nouns = [words.of_axis(axis.name).noun for axis in swept]
-        sentence += f" It varies {words.listed(nouns)}."
+        sentence += f" The study varies {words.listed(nouns)}."
     return Section("Aims", [sentence])
 
 
@@ -126,6 +126,11 @@ def data(study: Study) -> Section:
     )
     if all(one["beta"] == "random" for one in study.conditions):
         model += " Each β_k is drawn anew from U(0, 1) for every dataset."
+    if any(one["n_items"] for one in study.conditions):
+        model += (
+            " Where groups meet items, row i is also of an item h, and Σ_k x_gik v_hk is added: "
+            "the v_hk of an item are normal with mean 0 and the between-item SD."
+        )
     text = f"The design has {design} {words.listed(grid)}."
     if fixed:
         text += f" Other settings that are not at their defaults: {', '.join(fixed)}."
@@ -154,12 +159,13 @@ def data(study: Study) -> Section:
 
 def estimands(study: Study) -> Section:
     """What is estimated."""
+    of_items = " and of items" if any(one["n_items"] for one in study.conditions) else ""
     return Section(
         "Estimands",
         [
-            "The estimands are the mean coefficients β_k of the population of groups: the "
-            "intercept and the slope of each predictor. An error e is an estimate minus the true "
-            "value of its own dataset."
+            f"The estimands are the mean coefficients β_k of the population of groups{of_items}: "
+            "the intercept and the slope of each predictor. An error e is an estimate minus the "
+            "true value of its own dataset."
         ],
     )
 
@@ -215,7 +221,8 @@ def software(study: Study, made_with: Mapping[str, str]) -> Section:
         "Software and reproducibility",
         [
             f"{text} Digest of the code: {made_with['code']}. Seed: {study.seed}.",
-            "The same settings, code and versions give the same tables, byte for byte.",
+            "The same settings, code and versions give the same tables, byte for byte; only "
+            "processor times differ.",
         ],
     )
 

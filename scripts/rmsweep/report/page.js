@@ -2,6 +2,14 @@
 (async () => {
   const Z95 = 1.959963984540054;
 
+  async function showFigures() {
+    for (const image of document.querySelectorAll("img[data-packed]")) {
+      const drawing = new Blob([await unpack(image.dataset.packed)], { type: "image/svg+xml" });
+      image.src = URL.createObjectURL(drawing);
+      await image.decode();
+    }
+  }
+
   await busy(async () => {
     const [vega, tables, text] = await Promise.all(
       ["packed-vega", "packed-tables", "packed-data"].map(unpack),
@@ -9,6 +17,7 @@
     run(vega);
     run(tables);
     start(JSON.parse(text));
+    await showFigures();
   });
 
   function start(D) {
@@ -536,7 +545,7 @@
         const { x, y, xOffset } = layer.encoding;
         if (x) {
           x.scale = { domain: headers, paddingInner: 0.25, paddingOuter: 0.15 };
-          x.axis = { ...x.axis, title: axisOf[S.x].label, labelAngle: crowded ? -45 : 0 };
+          x.axis = { ...x.axis, title: axisOf[S.x].title, labelAngle: crowded ? -45 : 0 };
         }
         if (xOffset) {
           xOffset.scale = { domain: analysesHere.map((place) => names[place]), padding: 0.5 };
@@ -656,13 +665,14 @@
         );
         n = Math.max(n, box.n || 0);
         if (box.n >= D.fewest) boxes.push({ analysis: names[place], ...box });
-        column(own.raw)
-          .slice(at * D.raw, (at + 1) * D.raw)
-          .forEach((y, sim) => {
-            if (y === null) return;
-            const jitter = ((sim * 0.618034 + 0.5) % 1) * 2 - 1;
-            points.push({ analysis: names[place], y, sim, jitter, value: shown(y, "number") });
-          });
+        const [low, high] = [column(own.low)[at], column(own.high)[at]];
+        own.bytes ||= Uint8Array.from(atob(own.raw), (c) => c.charCodeAt(0));
+        own.bytes.slice(at * D.raw, (at + 1) * D.raw).forEach((step, sim) => {
+          if (step > D.steps) return;
+          const y = low + ((high - low) * step) / D.steps;
+          const jitter = ((sim * 0.618034 + 0.5) % 1) * 2 - 1;
+          points.push({ analysis: names[place], y, sim, jitter, value: shown(y, "number", 2) });
+        });
       }
       spec.width = Math.max(120, boxWidth("replications") - 80);
       spec.height = 260;
@@ -907,7 +917,9 @@
               const button = element("button", { type: "button", textContent: "Copy command" });
               button.setAttribute("aria-label", `Copy command: ${where}`);
               button.dataset.command = text;
-              return element("span", { className: "command" }, element("code", { textContent: text }), button);
+              // else lines would end between the hyphens of an option
+              const words = text.split(" ").flatMap((it) => [element("span", { textContent: it }), " "]);
+              return element("span", { className: "command" }, element("code", {}, ...words), button);
             },
           },
         ],

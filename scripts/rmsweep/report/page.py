@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from rmsweep.design import Study
-from rmsweep.report import data, findings, methods, specs
+from rmsweep.report import data, findings, methods, specs, words
 from rmsweep.report.looks import GROUND
 
 FOLDER = Path(__file__).parent
@@ -40,10 +40,14 @@ DARK = {
 }
 LARGEST = 1_490_000
 """Bytes of a page: Chromium opens no data: URL above 2 MiB, and Snakemake's report uses those."""
-LEAST_PICTURES = 250_000
+LEAST_PICTURES = 150_000
 """Bytes, encoded, that a page has for figures, however large the study is."""
-PIXELS, SHADES = 1000, 64
-"""Width and number of colours of a figure in the page."""
+SCALE = 0.5
+"""Pixels of the page per pixel of a figure's file: letters of all figures have the same size."""
+PIXELS, SHADES = 840, 64
+"""Width and number of colours of a figure that is no drawing in the page."""
+MARKUP = 1200
+"""Bytes around the image of a figure."""
 
 
 class Picture(NamedTuple):
@@ -51,7 +55,8 @@ class Picture(NamedTuple):
 
     Attributes
     ----------
-    title, caption : str
+    title, short, caption : str
+        What it is, what to see in it in general, and what it says of itself.
     path : str
         Of its files, without the suffix, from the page's folder.
     file : Path
@@ -59,6 +64,7 @@ class Picture(NamedTuple):
     """
 
     title: str
+    short: str
     caption: str
     path: str
     file: Path
@@ -123,6 +129,8 @@ def html(
         facts=known,
         contents=contents,
         findings=found,
+        listed=findings.listed(found),
+        counted=words.counted,
         headlines=findings.headlines(found),
         summary=findings.summary(found),
         names=[one["name"] for one in strategies],
@@ -225,31 +233,57 @@ def with_images(pictures: Sequence[Picture], most: int) -> list[dict[str, Any]]:
     """
     found = []
     for picture in pictures:
-        image = small(picture.file)
-        there = len(image["image"]) <= most
-        most -= len(image["image"]) if there else 0
-        texts = {name: getattr(picture, name) for name in ("title", "caption", "path")}
-        found.append(image | texts | {"image": image["image"] if there else ""})
+        image = smallest(picture.file)
+        size = len(image["image"] or image["packed"]) + MARKUP
+        if size > most:
+            image |= {"image": "", "packed": ""}
+        else:
+            most -= size
+        found.append(image | picture._asdict())
     return found
 
 
-def small(file: Path) -> dict[str, Any]:
-    """A figure as lossless WebP of few colours, encoded, and its width and height."""
+def smallest(file: Path) -> dict[str, Any]:
+    """A figure as what takes less room, and its size on the page.
+
+    Returns
+    -------
+    dict
+        ``packed``, the SVG beside it, or ``image``, a small picture; the other one is empty.
+        ``width`` and ``height`` are in pixels.
+    """
     with Image.open(file) as opened:
-        image = opened.convert("RGB")
-    if image.width > PIXELS:
-        height = round(image.height * PIXELS / image.width)
-        image = image.resize((PIXELS, height), Image.Resampling.LANCZOS)
+        picture = opened.convert("RGB")
+    found: dict[str, Any] = {"image": small(picture), "packed": ""}
+    width = min(picture.width * SCALE, PIXELS)
+    drawing = file.with_suffix(".svg")
+    if drawing.exists():
+        packed = pack(bare(drawing.read_text(encoding="utf-8")))
+        if len(packed) < len(found["image"]):
+            found = {"image": "", "packed": packed}
+            width = picture.width * SCALE
+    return found | {"width": round(width), "height": round(width * picture.height / picture.width)}
+
+
+def bare(svg: str) -> str:
+    """An SVG without its metadata and comments."""
+    return re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
+
+
+def small(picture: Image.Image) -> str:
+    """A picture as lossless WebP of few colours, encoded."""
+    if picture.width > PIXELS:
+        height = round(picture.height * PIXELS / picture.width)
+        picture = picture.resize((PIXELS, height), Image.Resampling.LANCZOS)
     # of the methods, the one that keeps rare colours: those of points and lines
-    few = image.quantize(SHADES, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few = picture.quantize(SHADES, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     # more effort takes fifty times as long, for images 1% smaller
     few.convert("RGB").save(buffer, "webp", lossless=True, quality=50, method=2)
-    encoded = base64.b64encode(buffer.getvalue()).decode()
-    return {"image": encoded, "width": image.width, "height": image.height}
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
-SUBSCRIPT = re.compile(r"\b([bexyβ])_([gik0]+)\b|Σ_([gik])")
+SUBSCRIPT = re.compile(r"\b([bevxyβ])_([ghik0]+)\b|Σ_([gik])")
 
 
 def with_math(text: str) -> Markup:

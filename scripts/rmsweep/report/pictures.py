@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from rmsweep.report.page import Picture
+if TYPE_CHECKING:
+    from rmsweep.report.page import Picture
 
 
 class Text(NamedTuple):
@@ -30,24 +31,9 @@ TEXTS = {
         "Reported over actual standard errors",
         "Below 1 an analysis reports standard errors that are too small.",
     ),
-    "bias": Text("Bias", "A good analysis is at zero."),
-    "ratios": Text(
-        "Accuracy compared with a reference analysis",
-        "Both see the same datasets. Above 1 the analysis errs more than the reference.",
-    ),
     "convergence": Text(
         "Fits with and without a complaint", "Complaints by their gravest cause, and missed optima."
     ),
-    "nested_loop": Text(
-        "All conditions in one line", "Steps below the curves show which condition is which."
-    ),
-    "zip": Text("Intervals of single datasets", "Those that miss the truth are in colour."),
-    "size": Text("Type I error", "A good test rejects the truth in 5% of datasets."),
-    "cost": Text("Time against error", "Down and to the left is better."),
-    "agreement": Text(
-        "Agreement of decisions", "How often two analyses decide the same at the 5% level."
-    ),
-    "claims": Text("The claims of the post at a glance", "One row for each claim and its numbers."),
     "coef_abs_err": Text(
         "Coefficient recovery: sums of absolute errors", "Smaller is better. As in the post."
     ),
@@ -59,8 +45,23 @@ TEXTS = {
         "Sums of absolute t statistics",
         "Larger is not better: it is earned only if the intervals also cover. As in the post.",
     ),
+    "ratios": Text(
+        "Accuracy compared with a reference analysis",
+        "Both see the same datasets. Above 1 the analysis errs more than the reference.",
+    ),
+    "size": Text("Type I error", "A good test rejects the truth in 5% of datasets."),
+    "zip": Text("Intervals of single datasets", "Those that miss the truth are in colour."),
+    "nested_loop": Text(
+        "All conditions in one line", "Steps below the curves show which condition is which."
+    ),
+    "cost": Text("Time against error", "Down and to the left is better."),
     "coefficients": Text("Coefficients of the groups", "What the between-group SD means."),
     "grid": Text("The design", "How many datasets and fits the study has."),
+    "bias": Text("Bias", "A good analysis is at zero."),
+    "agreement": Text(
+        "Agreement of decisions", "How often two analyses decide the same at the 5% level."
+    ),
+    "claims": Text("The claims of the post at a glance", "One row for each claim and its numbers."),
 }
 """In the order of the page, which has room for the first of them."""
 
@@ -77,6 +78,11 @@ def pictures(files: Iterable[Path], folder: Path, beside: Path) -> list[Picture]
     beside : Path
         The page's folder.
     """
+    # the workflow reads the titles, and has no need of what makes pages
+    from PIL import Image
+
+    from rmsweep.report.page import Picture
+
     found = []
     order = list(TEXTS)
     for file in files:
@@ -87,5 +93,7 @@ def pictures(files: Iterable[Path], folder: Path, beside: Path) -> list[Picture]
             title += f" ({part.replace('=', ' = ').replace(',', ', ')})"
         path = Path(os.path.relpath(file.with_suffix(""), beside)).as_posix()
         rank = order.index(name) if name in order else len(order)
-        found.append((rank, part, Picture(title, text.caption, path, file)))
+        with Image.open(file) as opened:
+            said = opened.info.get("Description", text.caption)
+        found.append((rank, part, Picture(title, text.caption, said, path, file)))
     return [picture for *_, picture in sorted(found, key=lambda it: it[:2])]

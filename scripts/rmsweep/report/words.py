@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rmsweep.design import Level, plain
+from rmsweep.axes import of_axis as of_axis
+from rmsweep.axes import of_level as of_level
 from rmsweep.measures.performance import ALPHA
 
 NOMINAL = 1.0 - ALPHA
@@ -197,43 +198,6 @@ def of_measure(name: str) -> Words:
         return found._replace(title=f"{found.title}, mean over the slopes")
     kind = "rate" if name.endswith("_rate") else "number"
     return Words(name.replace("_", " ").capitalize(), OTHERS, kind=kind)
-
-
-class AxisWords(NamedTuple):
-    """What an axis is called: as a label, in a sentence, and a level of it, with ``{}``."""
-
-    label: str
-    noun: str
-    level: str
-
-
-AXES = {
-    "n_groups": AxisWords("Groups (N)", "the number of groups", "{} groups"),
-    "n_obs": AxisWords(
-        "Observations per group (O)", "the number of observations per group", "{} observations"
-    ),
-    "sigma": AxisWords("Between-group SD", "the between-group SD of the coefficients", "SD {}"),
-    "n_predictors": AxisWords("Predictors", "the number of predictors", "{} predictors"),
-    "beta": AxisWords("True coefficients", "the true coefficients", "coefficients {}"),
-    "scenario": AxisWords("Scenario", "the scenario", "{}"),
-    "noise_sd": AxisWords("Noise SD", "the noise SD", "noise SD {}"),
-}
-
-
-def of_axis(name: str) -> AxisWords:
-    """The words for an axis, also for one that has none of its own."""
-    words = name.replace("_", " ").replace(" sd", " SD").replace(" icc", " ICC")
-    label = words[0].upper() + words[1:]
-    return AXES.get(name, AxisWords(label, f"the {words}", words + " {}"))
-
-
-def of_level(axis: str, level: Level) -> str:
-    """A level in words: ``10 groups``."""
-    text = f"{level:,}" if isinstance(level, int) else plain(level)
-    if isinstance(level, float):
-        text = plain(float(f"{level:.4g}"))
-    words = of_axis(axis).level.format(text)
-    return words.removesuffix("s") if text == "1" and words.startswith("1 ") else words
 
 
 def listed(items: Sequence[str]) -> str:

@@ -45,7 +45,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import numpy as np
 
 from rmsweep import user_file
-from rmsweep.data import scenario
+from rmsweep.data import items, scenario
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.design import Condition, Strategy
 from rmsweep.errors import UserError
@@ -182,6 +182,8 @@ class Preset:
         For the list of strategies in the documentation: what has to be true of the data, how
         standard errors and tests are made, who described it or which program is its yardstick, and
         when to use it.
+    needs_items : bool
+        Whether it refuses data without items.
     """
 
     label: str
@@ -190,6 +192,7 @@ class Preset:
     convention: str = ""
     reference: str = ""
     use: str = ""
+    needs_items: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +242,14 @@ def from_least_squares(
             fitted.estimate, fitted.se, df, fitted.messages, strict=True
         )
     ]
+
+
+def lacks(data: Dataset, factor: str) -> str:
+    """That there is no such factor; empty if there is."""
+    if factor in data.factors:
+        return ""
+    hint = " (see n_items)" if factor == items.FACTOR else ""
+    return f"no factor {factor}{hint}; the data have {', '.join(data.factors)}"
 
 
 def says_nothing_of(terms: Sequence[str]) -> str:

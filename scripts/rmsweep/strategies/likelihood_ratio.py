@@ -13,7 +13,7 @@ from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.strategies import Fit, FitError, OwnTests, Preset, mixed
 
 if TYPE_CHECKING:
-    from rmsweep.lmm import Crossings, CrossProducts
+    from rmsweep.lmm import CrossedFit, Crossings, CrossProducts, LmmFit
 
 ENGINE, R_PACKAGES = mixed.ENGINE, mixed.R_PACKAGES
 MEANINGLESS_NATIVELY = ("optimizer",)
@@ -50,6 +50,16 @@ PRESETS = {
         "slope stays; no intervals",
         reference="lme4's anova (Barr et al. 2013; Luke 2017)",
         use="to see what likelihood ratios cost: with few groups they reject too often",
+    ),
+    "lmer_items_lrt": Preset(
+        "Mixed model of groups and items with likelihood ratio tests",
+        {"random": mixed.ITEMS},
+        assumes="as lmer_items, and many groups and items",
+        convention="ML; chi-squared with 1 df for the fixed effect that is dropped, its random "
+        "slopes stay; no intervals",
+        reference="lme4's anova (Barr et al. 2013; Luke 2017)",
+        use="to see what likelihood ratios cost: with few groups or items they reject too often",
+        needs_items=True,
     ),
 }
 
@@ -98,14 +108,11 @@ def fit(data: Dataset, options: Options) -> Fit:
 
 
 def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
-    """Fit the same by the native engine, from the cross-products of the whole model."""
+    """Fit the same by the native engine."""
     model = mixed.Inference(df="normal")
     wholes = mixed.infer_batch(batch, mixed.fit_batch(batch, options.model), model)
     terms = batch.datasets[0].terms
-    reduced = [
-        mixed.fitted_natively(left_out(batch, options, column), options.model)
-        for column in range(len(terms))
-    ]
+    reduced = [reduced_fits(batch, options, term) for term in terms]
     found: list[Fit | FitError] = []
     for row, whole in enumerate(wholes):
         if isinstance(whole, FitError):
@@ -125,6 +132,12 @@ def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
     return found
 
 
+def reduced_fits(batch: Batch, options: Options, term: str) -> LmmFit | CrossedFit:
+    """The native engine's fits without one of the fixed effects, whose random slopes stay."""
+    column = batch.datasets[0].terms.index(term)
+    return mixed.fitted_natively(left_out(batch, options, column), options.model)
+
+
 def left_out(batch: Batch, options: Options, column: int) -> CrossProducts | Crossings:
     """What the native engine needs to know of the model without one of the fixed effects."""
     data = batch.datasets[0]
@@ -136,6 +149,25 @@ def left_out(batch: Batch, options: Options, column: int) -> CrossProducts | Cro
     if names == data.terms[: len(names)]:
         return without.with_leading_random_effects(len(names))
     return without.with_random_effects([data.terms.index(name) for name in names])
+
+
+def without(data: Dataset, left_out: str) -> Dataset:
+    """The data without one of the fixed effects; random effects can still have its column."""
+    kept = [place for place, term in enumerate(data.terms) if term != left_out]
+    return replace(
+        data,
+        X=np.ascontiguousarray(data.X[:, kept]),
+        terms=tuple(data.terms[place] for place in kept),
+        group_level=tuple(term for term in data.group_level if term != left_out),
+        cross_level=tuple(term for term in data.cross_level if term != left_out),
+        further={**data.further, left_out: data.column(left_out)},
+    )
+
+
+def reduced_model(data: Dataset, options: Options) -> mixed.Options:
+    """The model with random effects spelled out, which stay when a fixed effect is dropped."""
+    random = (replace(term, columns=term.names(data)) for term in options.random)
+    return replace(options.model, random=tuple(random))
 
 
 def tested(whole: Fit, deviances: Array, messages: Sequence[str]) -> Fit:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmsweep.data.dataset import Array, Batch, Dataset
-from rmsweep.strategies import CIType, Convergence, Fit, FitError, Preset
+from rmsweep.data.items import FACTOR
+from rmsweep.strategies import CIType, Convergence, Fit, FitError, Preset, lacks
 
 if TYPE_CHECKING:
     from rmsweep.lmm import Covariance, CrossedFit, Crossings, CrossProducts, LmmFit
@@ -35,7 +36,8 @@ class RandomTerm:
     Attributes
     ----------
     columns : {"all"} or tuple of str
-        Names of the terms; ``all`` of the fixed effects that can vary between groups.
+        Names of the terms; ``all`` of the fixed effects that vary within the factor's levels: a
+        coefficient of another one can't differ between these.
     covariance : {"full", "diagonal"}
         Whether their correlations are estimated or zero.
     factor : str or None
@@ -54,8 +56,7 @@ class RandomTerm:
         """The terms that vary."""
         if self.columns != "all":
             return self.columns
-        others = {*data.group_level, *data.cross_level}
-        return tuple(term for term in data.terms if term not in others)
+        return data.varying(self.factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,9 @@ class Inference:
     df : {"satterthwaite", "kenward_roger", "between_within", "normal"}
         Degrees of freedom of the tests. Kenward and Roger's come with their own standard errors;
         ``between_within`` takes the number of groups less that of the coefficients of the groups'
-        level for these and for coefficients that vary between groups, and the number of rows less
-        those of groups and of the other coefficients for the rest; ``normal`` takes t for z.
+        level for these, for coefficients that vary between groups and for interactions of the two,
+        and the number of rows less those of groups and of the other coefficients for the rest;
+        ``normal`` takes t for z.
     se : {"model", "cr2"}
         Standard errors of the model, or cluster-robust ones that the model makes unbiased (CR2);
         Satterthwaite's degrees of freedom are then those of CR2.
@@ -128,6 +130,8 @@ class Inference:
 
 
 INTERCEPT = (RandomTerm(("Intercept",)),)
+ITEMS = (RandomTerm(), RandomTerm(factor=FACTOR))
+INTERCEPTS = (*INTERCEPT, RandomTerm(("Intercept",), factor=FACTOR))
 # blme's default prior, of Wishart's family
 BLME = 1.5
 
@@ -228,6 +232,59 @@ PRESETS = {
         "nlminb; blme 1.0-5 itself misses the minimum",
         use="where the full model is singular and correlations are to stay",
     ),
+    "lmer_items": Preset(
+        "Mixed model with random intercepts and slopes of groups and of items",
+        {"random": ITEMS, "interval": "t"},
+        assumes="normal coefficients of groups and of items with any covariances, normal noise of "
+        "one variance",
+        convention="REML; t with Satterthwaite's df; slopes by item for predictors that vary "
+        "within items",
+        reference="lme4, lmerTest (Baayen et al. 2008; Barr et al. 2013)",
+        use="whenever groups meet items: the model that the design justifies",
+        needs_items=True,
+    ),
+    "lmer_items_z": Preset(
+        "Mixed model with random intercepts and slopes of groups and of items, t taken for z",
+        {"random": ITEMS, "df": "normal"},
+        assumes="as lmer_items, and many groups and items",
+        convention="REML; z tests and intervals",
+        reference="lme4 (Barr et al. 2013; Luke 2017)",
+        use="to see what t as z costs: too many false positives with few groups or items",
+        needs_items=True,
+    ),
+    "lmer_items_kr": Preset(
+        "Mixed model of groups and items with Kenward-Roger inference",
+        {"random": ITEMS, "reml": True, "df": "kenward_roger", "interval": "t"},
+        assumes="as lmer_items",
+        convention="REML; adjusted SEs, t with Kenward and Roger's df",
+        reference="pbkrtest (Kenward & Roger 1997)",
+        use="with few groups or items and fits that aren't singular",
+        needs_items=True,
+    ),
+    "lmer_items_zcp": Preset(
+        "Mixed model with uncorrelated random intercepts and slopes of groups and of items",
+        {
+            "random": (
+                RandomTerm(covariance="diagonal"),
+                RandomTerm(covariance="diagonal", factor=FACTOR),
+            ),
+            "interval": "t",
+        },
+        assumes="as lmer_items, with uncorrelated coefficients",
+        convention="REML; t with Satterthwaite's df",
+        reference="lme4's `||`, lmerTest",
+        use="where the full model is singular: better than to drop the slopes",
+        needs_items=True,
+    ),
+    "lmer_items_mis": Preset(
+        "Mixed model with random intercepts of groups and of items only",
+        {"random": INTERCEPTS, "interval": "t"},
+        assumes="slopes that differ neither between groups nor between items",
+        convention="REML; t with Satterthwaite's df",
+        reference="lme4, lmerTest (Barr et al. 2013)",
+        use="to see what left-out random slopes cost: far too many false positives",
+        needs_items=True,
+    ),
 }
 
 
@@ -250,9 +307,10 @@ def refuses(data: Dataset, options: Options) -> str:
     """More rows than random effects are needed for each term, which lme4 insists on."""
     n_rows = len(data.y)
     for term in options.random:
-        codes = data.factors.get(term.factor or data.group)
-        if codes is None:
-            return f"no factor {term.factor}; the data have {', '.join(data.factors)}"
+        factor = term.factor or data.group
+        if reason := lacks(data, factor):
+            return reason
+        codes = data.factors[factor]
         if absent := [name for name in term.names(data) if not data.has_column(name)]:
             return f"no term {', '.join(absent)}; the data have {', '.join(data.terms)}"
         n_levels = int(codes.max()) + 1
@@ -332,11 +390,22 @@ class ByLme4:
     theta : tuple of float
         Where lme4 stopped.
     options : Options
+    order : tuple of int
+        Where the parameters of the terms, one after the other, are in `theta`.
+    sigma : float
+        Residual standard deviation.
     """
 
     model: Fit
     theta: tuple[float, ...]
     options: Options
+    order: tuple[int, ...]
+    sigma: float
+
+    @property
+    def theta_of_terms(self) -> list[float]:
+        """θ, term after term; lme4 has an order of its own where there are several."""
+        return [self.theta[place] for place in self.order]
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +484,7 @@ def fit(data: Dataset, options: Options) -> ByLme4:
     )
     messages = list(dict.fromkeys([*result["messages"], *result["warnings"]]))
     criterion = result["criterion"][0]
+    order = in_own_order(data, options, result)
     if numerical:
         df = np.array(result["df"])
         checks = list(result["checks"])
@@ -425,7 +495,7 @@ def fit(data: Dataset, options: Options) -> ByLme4:
         theta = np.array([result["theta"]])
         at: lmm.Estimates | lmm.CrossedEstimates
         if isinstance(products, lmm.Crossings):
-            theta = theta[:, in_own_order(data, options, result)]
+            theta = theta[:, order]
             at = lmm.crossed_inference_at(products, theta, reml=options.reml)
         else:
             at = lmm.inference_at(products, theta, **one_term(options))
@@ -448,7 +518,13 @@ def fit(data: Dataset, options: Options) -> ByLme4:
             **complaints(checks, messages),
         ),
     )
-    return ByLme4(fitted, tuple(result["theta"]), options)
+    return ByLme4(
+        fitted,
+        tuple(result["theta"]),
+        options,
+        tuple(order),
+        result["sigma"][0],
+    )
 
 
 def as_formula(data: Dataset, options: Options) -> str:
@@ -525,6 +601,8 @@ def between_within(data: Dataset, options: Options) -> Array:
     """Degrees of freedom of each term (`Inference`); the intercept is of the groups' level."""
     of_groups = [term for term in options.random if term.factor in (None, data.group)]
     varying = {"Intercept", *(name for term in of_groups for name in term.names(data))}
+    if len(varying) > 1:  # interactions tell the slopes of groups apart
+        varying |= {*data.cross_level}
     within = len(data.terms) - len({"Intercept", *data.group_level} & {*data.terms})
     between_df = data.n_groups - 1 - len(data.group_level)
     within_df = len(data.y) - data.n_groups - within
@@ -698,6 +776,8 @@ def in_own_order(data: Dataset, options: Options, result: Mapping[str, Any]) -> 
 
     lme4 sorts terms by their factors' numbers of levels, and makes each column of ``||`` a term.
     """
+    if not is_crossed(data, options):
+        return list(range(len(result["theta"])))
     places: dict[tuple[str, tuple[str, ...]], list[int]] = {}
     first = column = 0
     for factor, n_columns in zip(result["term_factors"], result["term_sizes"], strict=True):

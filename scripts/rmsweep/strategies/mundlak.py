@@ -47,15 +47,20 @@ def with_group_means(data: Dataset) -> Dataset:
     """Add the mean of each predictor in each row's group, as predictors of the groups' level.
 
     Slopes of the predictors themselves are then those within groups (Mundlak 1978, Econometrica
-    46:69). A mean that is the same in all groups to within rounding is left out.
+    46:69). A mean that is the same in all groups to within rounding is left out, and so is that of
+    a cross-level interaction if the groups' own predictors determine it.
     """
     sizes = np.bincount(data.groups)
+    known = np.column_stack([np.ones(len(sizes)), data.of_groups()])
     columns, names = [data.X], []
     for term, column in zip(data.terms, data.X.T, strict=True):
         if term == "Intercept" or term in data.group_level:
             continue
         means = np.bincount(data.groups, weights=column) / sizes
-        if means.std() >= CONSTANT * column.std():
+        rest = means
+        if term in data.cross_level:
+            rest = means - known @ np.linalg.lstsq(known, means)[0]
+        if rest.std() >= CONSTANT * column.std():
             columns.append(means[data.groups, None])
             names.append(f"mean of {term}")
     return replace(

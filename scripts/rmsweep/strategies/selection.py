@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from rmsweep.data.dataset import Batch, Dataset
+from rmsweep.data.items import FACTOR
 from rmsweep.strategies import Fit, FitError, Preset, mixed
 
 ENGINE, R_PACKAGES = mixed.ENGINE, mixed.R_PACKAGES
@@ -24,11 +25,14 @@ class Options:
 
     Attributes
     ----------
+    factors : tuple of str
+        Those that have random effects beside the groups.
     reml : bool
     optimizer : {"nloptwrap", "bobyqa", "Nelder_Mead"}
     derivatives : {"closed", "numerical"}
     """
 
+    factors: tuple[str, ...] = ()
     reml: bool = True
     optimizer: Literal["nloptwrap", "bobyqa", "Nelder_Mead"] = "nloptwrap"
     derivatives: Literal["closed", "numerical"] = "closed"
@@ -45,25 +49,37 @@ PRESETS = {
         use="to see what selection costs: too many false positives where slopes are small but "
         "real. lme4's choice depends on its optimizer, the native engine's on its optimum.",
     ),
+    "lmer_items_select": Preset(
+        "Mixed model with random effects of groups and items selected by singularity",
+        {"factors": (FACTOR,)},
+        assumes="as lmer_items, and random effects that are zero where they are estimated as zero",
+        convention="REML; of the first model that fits, t with Satterthwaite's df; the sequence is "
+        "full, no correlations, one slope less at a time, of groups or of items, intercepts only",
+        reference="lme4, lmerTest (practice after Barr et al. 2013, Bates et al. 2015, Matuschek "
+        "et al. 2017)",
+        use="as lmer_select, with items",
+        needs_items=True,
+    ),
 }
 
 warm_up = mixed.warm_up
 
 
 class Structure(NamedTuple):
-    """Random effects that a model may have."""
+    """Random effects that a model may have, their columns spelled out."""
 
-    names: tuple[str, ...]
-    covariance: Literal["full", "diagonal"]
+    random: tuple[mixed.RandomTerm, ...]
 
     def __str__(self) -> str:
-        inner = ["1" if name == "Intercept" else name for name in self.names]
-        return f"({' + '.join(inner)} {'|' if self.covariance == 'full' else '||'} group)"
+        return " + ".join(map(in_words, self.random))
 
     def of(self, options: Options) -> mixed.Options:
         """The model with these random effects."""
-        random = mixed.RandomTerm(self.names, self.covariance)
-        return mixed.Options((random,), options.reml, options.optimizer, options.derivatives)
+        return mixed.Options(self.random, options.reml, options.optimizer, options.derivatives)
+
+    def uncorrelated(self) -> Structure:
+        """The same without correlations."""
+        return Structure(tuple(spelled_out(term.factor, term.columns) for term in self.random))
 
     def simpler(self, data: Dataset, theta: Sequence[float]) -> Structure | None:
         """The next one in the sequence; None after the last.
@@ -72,33 +88,55 @@ class Structure(NamedTuple):
         ----------
         data : Dataset
         theta : sequence of float
-            Of a fit with this one, which says what slope adds least to the response.
+            Of a fit with this one, term after term, which says what slope adds least to the
+            response.
         """
-        if self.covariance == "full":
-            return Structure(self.names, "diagonal") if len(self.names) > 1 else None
+        if self.uncorrelated() != self:
+            return self.uncorrelated()
         size = np.sqrt(np.square(data.X).mean(axis=0))
+        places = ((term, name) for term in self.random for name in term.columns)
         adds = {
-            name: relative * size[data.terms.index(name)]
-            for name, relative in zip(self.names, theta, strict=True)
-            if name != "Intercept"
+            (term, name): relative * size[data.terms.index(name)]
+            for (term, name), relative in zip(places, theta, strict=True)
+            if name != "Intercept" and len(term.columns) > 1
         }
         if not adds:
             return None
-        least = min(adds, key=lambda name: adds[name])
-        names = tuple(name for name in self.names if name != least)
-        return Structure(names, "full" if len(names) == 1 else "diagonal")
+        least, dropped = min(adds, key=lambda slope: adds[slope])
+        kept = tuple(name for name in least.columns if name != dropped)
+        return Structure(
+            tuple(spelled_out(term.factor, kept) if term == least else term for term in self.random)
+        )
+
+
+def spelled_out(factor: str | None, columns: Sequence[str]) -> mixed.RandomTerm:
+    """A term without correlations; one column has none, and is called full."""
+    covariance: Literal["full", "diagonal"] = "full" if len(columns) == 1 else "diagonal"
+    return mixed.RandomTerm(tuple(columns), covariance, factor)
+
+
+def in_words(term: mixed.RandomTerm) -> str:
+    """A term as it is reported."""
+    inner = ["1" if name == "Intercept" else name for name in term.columns]
+    bar = "|" if term.covariance == "full" else "||"
+    return f"({' + '.join(inner)} {bar} {term.factor or 'group'})"
 
 
 def first(data: Dataset, options: Options) -> Structure:
     """Where the sequence begins: the full model, if there are rows enough for it."""
-    full = Structure(mixed.RandomTerm().names(data), "full")
-    without = Structure(full.names, "diagonal") if len(full.names) > 1 else full
-    return without if mixed.refuses(data, full.of(options)) else full
+    terms = (mixed.RandomTerm(factor=factor) for factor in (None, *options.factors))
+    full = Structure(tuple(replace(term, columns=term.names(data)) for term in terms))
+    return full.uncorrelated() if mixed.refuses(data, full.of(options)) else full
 
 
 def refuses(data: Dataset, options: Options) -> str:
     """What even uncorrelated random effects have too few rows for."""
     return mixed.refuses(data, first(data, options).of(options))
+
+
+def refuses_natively(data: Dataset, options: Options) -> str:
+    """What the native engine can't fit."""
+    return mixed.refuses_natively(data, first(data, options).of(options))
 
 
 def fit(data: Dataset, options: Options) -> Fit:
@@ -112,7 +150,7 @@ def fit(data: Dataset, options: Options) -> Fit:
     structure, n_steps = first(data, options), 0
     while True:
         found = mixed.fit(data, structure.of(options))
-        simpler = structure.simpler(data, found.theta)
+        simpler = structure.simpler(data, found.theta_of_terms)
         if found.model.convergence.clean or simpler is None:
             return chosen(mixed.infer(data, found, INFERENCE), structure, n_steps)
         structure, n_steps = simpler, n_steps + 1

@@ -25,7 +25,7 @@ from rmsweep.sweep.provenance import (
     page_identity,
     table_identity,
 )
-from rmsweep.sweep.shard import Shards
+from rmsweep.sweep.shard import Identity, Shards
 
 
 class Judge:
@@ -106,6 +106,19 @@ class Judge:
         """What a page has to say of itself."""
         return page_identity(self.study, self.table)
 
+    def expected(self, path: str | Path) -> Identity:
+        """What a file has to say of itself, be it there or not: see `outdated`."""
+        path = Path(path)
+        if condition := self.condition_of(path):
+            return self.shards.expected(condition)
+        if path.suffix in (".svg", ".html"):
+            return self.figure if path.suffix == ".svg" else self.page
+        if path.stem == "replications" or path == looks.path(self.results, path.stem):
+            return self.look
+        if path.stem in MEASURES and path.suffix == ".parquet":
+            return measures_identity(self.table, *MEASURES[path.stem])
+        return self.table
+
     def usable(self, path: str | Path) -> bool:
         """Whether a file is there and need not be made anew."""
         return Path(path).exists() and not self.outdated(path)
@@ -128,14 +141,7 @@ class Judge:
             return ""
         if condition := self.condition_of(path):
             return self.shards.outdated(path, condition)
-        if path.suffix in (".svg", ".html"):
-            expected = self.figure if path.suffix == ".svg" else self.page
-        elif path.stem == "replications" or path == looks.path(self.results, path.stem):
-            expected = self.look
-        elif path.stem in MEASURES and path.suffix == ".parquet":
-            expected = measures_identity(self.table, *MEASURES[path.stem])
-        else:
-            expected = self.table
+        expected = self.expected(path)
         try:
             found = made_with(path)
         except (OSError, ValueError, pa.ArrowException):

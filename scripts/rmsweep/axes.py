@@ -1,0 +1,120 @@
+"""What the axes of a study are called, in figures and on the page."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import NamedTuple
+
+from rmsweep.design import Level, plain
+
+
+class AxisWords(NamedTuple):
+    """What an axis is called.
+
+    Attributes
+    ----------
+    label : str
+        Where there is little room.
+    noun : str
+        In a sentence.
+    level : str
+        One of its levels, at ``{}``.
+    """
+
+    label: str
+    noun: str
+    level: str
+
+    @property
+    def title(self) -> str:
+        """Of a chart's axis."""
+        text = self.noun.removeprefix("the ")
+        return text[0].upper() + text[1:]
+
+
+AXES = {
+    "n_groups": AxisWords("Groups", "the number of groups", "{} groups"),
+    "n_obs": AxisWords(
+        "Observations per group", "the number of observations per group", "{} observations"
+    ),
+    "sigma": AxisWords("Between-group SD", "the between-group SD of the coefficients", "SD {}"),
+    "scenario": AxisWords("Scenario", "the scenario", "{}"),
+    "n_predictors": AxisWords("Predictors", "the number of predictors", "{} predictors"),
+    "beta": AxisWords("True coefficients", "the true coefficients", "true coefficients: {}"),
+    "sigma_ratio": AxisWords(
+        "Ratio of SDs", "the ratio of each coefficient’s SD to the between-group SD", "SD ratio {}"
+    ),
+    "effect_correlation": AxisWords(
+        "Correlation of effects",
+        "the correlation of a group’s coefficients",
+        "effects correlated {}",
+    ),
+    "effect_distribution": AxisWords(
+        "Effects", "the distribution of the groups’ coefficients", "effects: {}"
+    ),
+    "group_sizes": AxisWords("Group sizes", "the distribution of the group sizes", "sizes: {}"),
+    "predictor_mean": AxisWords(
+        "Predictor mean", "the mean of the predictors", "predictor mean {}"
+    ),
+    "predictor_sd": AxisWords("Predictor SD", "the SD of the predictors", "predictor SD {}"),
+    "predictor_correlation": AxisWords(
+        "Predictor correlation", "the correlation of the predictors", "predictors correlated {}"
+    ),
+    "predictor_distribution": AxisWords(
+        "Predictors", "the distribution of the predictors", "predictors: {}"
+    ),
+    "predictor_level": AxisWords(
+        "Predictor level", "the level of the predictors", "predictor level {}"
+    ),
+    "predictor_icc": AxisWords(
+        "Predictor ICC", "the intraclass correlation of the predictors", "predictor ICC {}"
+    ),
+    "predictor_autocorrelation": AxisWords(
+        "Predictor autocorrelation",
+        "the autocorrelation of the predictors",
+        "predictor autocorrelation {}",
+    ),
+    "confounding": AxisWords(
+        "Confounding",
+        "the correlation of the predictors’ group means with the intercepts",
+        "confounding {}",
+    ),
+    "noise_mean": AxisWords("Noise mean", "the mean of the noise", "noise mean {}"),
+    "noise_sd": AxisWords("Noise SD", "the SD of the noise", "noise SD {}"),
+    "noise_distribution": AxisWords("Noise", "the distribution of the noise", "noise: {}"),
+    "noise_autocorrelation": AxisWords(
+        "Noise autocorrelation", "the autocorrelation of the noise", "noise autocorrelation {}"
+    ),
+    "noise_heterogeneity": AxisWords(
+        "Noise heterogeneity",
+        "the SD between groups of the log noise variance",
+        "noise heterogeneity {}",
+    ),
+    "n_items": AxisWords("Items", "the number of items", "{} items"),
+    "item_sigma": AxisWords(
+        "Between-item SD", "the between-item SD of the coefficients", "item SD {}"
+    ),
+    "missing": AxisWords("Missing rows", "the kind of missing rows", "missing rows: {}"),
+}
+
+
+def of_axis(name: str) -> AxisWords:
+    """The words for an axis, also for one that has none of its own."""
+    if name in AXES:
+        return AXES[name]
+    words = name.replace("_", " ").replace(" sd", " SD").replace(" icc", " ICC")
+    counted = words.removeprefix("n ")
+    label = counted[0].upper() + counted[1:]
+    if counted != words:
+        return AxisWords(label, f"the number of {counted}", f"{{}} {counted}")
+    return AxisWords(label, f"the {words}", f"{words} {{}}")
+
+
+def of_level(axis: str, level: Level) -> str:
+    """A level in words: ``10 groups``."""
+    if isinstance(level, Integral):  # numpy's, too
+        text = f"{level:,}"
+    else:
+        text = level if isinstance(level, str) else plain(float(f"{level:.4g}"))
+    words = of_axis(axis).level.format(text)
+    return words.removesuffix("s") if text == "1" and words.startswith("1 ") else words
