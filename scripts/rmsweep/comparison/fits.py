@@ -21,6 +21,8 @@ from rmsweep.sweep import tables
 
 APART = 0.01
 """Standard errors between two estimates, and relative differences of other numbers, that count."""
+DF_WEIGHT = 0.001
+"""How much relative differences of degrees of freedom count in the order of single fits."""
 MOST_FITS = 500
 """Single fits that are kept, of all strategies together."""
 
@@ -165,7 +167,8 @@ class Compared:
         """How much the fits differ: those that failed in one study only most, then by numbers."""
         a_failed, b_failed = self.failed
         a_converged, b_converged = self.converged
-        numbers = np.nan_to_num(np.fmax(np.fmax(self.estimate, self.se), self.df))
+        # degrees of freedom near zero differ by large factors, which matters less
+        numbers = np.nan_to_num(np.fmax(np.fmax(self.estimate, self.se), DF_WEIGHT * self.df))
         # another verdict on the same numbers comes after all that differ by something that counts
         rank = np.where(a_converged != b_converged, np.maximum(numbers, APART), numbers)
         return np.where(a_failed != b_failed, np.inf, rank)

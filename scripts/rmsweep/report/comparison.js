@@ -1,30 +1,11 @@
-"use strict";
 // The page of a comparison: unpacks its data, and fills its two tables.
-(async () => {
-  const byId = (id) => document.getElementById(id);
-  const root = document.documentElement;
 
-  async function unpack(id) {
-    const bytes = Uint8Array.from(atob(byId(id).textContent), (c) => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Response(stream).text();
-  }
-
-  const element = (name, properties = {}, ...children) => {
-    const made = Object.assign(document.createElement(name), properties);
-    made.append(...children);
-    return made;
-  };
-
-  theme();
+theme();
+busy(async () => {
   const [library, text] = await Promise.all(["packed-tables", "packed-data"].map(unpack));
-  const script = element("script", { textContent: library });
-  document.head.append(script);
-  script.remove();
+  run(library);
   const D = JSON.parse(text);
 
-  const shown = (value, digits = 4) =>
-    value === null ? "–" : String(Number(value.toPrecision(digits))).replace("-", "−");
   const LAYOUT = {
     layout: { topStart: "search", topEnd: "pageLength", bottomStart: "info", bottomEnd: "paging" },
     ...{ pageLength: 10, lengthMenu: [10, 25, 100], autoWidth: false, order: [], deferRender: true },
@@ -34,7 +15,6 @@
 
   const table = measures();
   if (byId("apart")) fits();
-  root.dataset.page = "drawn"; // for tests
 
   function measures() {
     const at = Object.fromEntries(D.columns.map((name, place) => [name, place]));
@@ -54,7 +34,7 @@
       columns: D.columns.map((name) =>
         texts.includes(name) || (name in D.axes && typeof D.rows[0]?.[at[name]] === "string")
           ? { title: title[name], render: (it, kind) => (kind === "display" ? plain.display(say(name, it)) : say(name, it)) }
-          : { title: title[name], type: "num", className: "number", render: (it, kind) => (kind === "display" ? shown(it) : it) },
+          : { title: title[name], type: "num", className: "number", render: (it, kind) => (kind === "display" ? shown(it, "number") : it) },
       ),
     });
     const selects = {};
@@ -103,7 +83,7 @@
     const text = (name) => ({ title: name, render: plain });
     const number = (name, factor = 1) => ({
       ...{ title: name, type: "num", className: "number" },
-      render: (it, kind) => (kind === "display" ? shown(it === null ? it : factor * it, 3) : it),
+      render: (it, kind) => (kind === "display" ? shown(it === null ? it : factor * it, "number", 3) : it),
     });
     const columns = [text("Analysis"), text("Condition"), number("Replication")];
     columns.push(text("In A"), text("In B"), number("Estimate, SEs"), number("SE, %", 100));
@@ -134,48 +114,5 @@
     });
   }
 
-  function copy(text, button) {
-    const label = button.dataset.label || button.textContent;
-    button.dataset.label = label;
-    const say = (said) => {
-      button.textContent = said;
-      setTimeout(() => (button.textContent = label), 1500);
-    };
-    const byHand = () => {
-      const field = element("textarea", { value: text, className: "away", readOnly: true });
-      document.body.append(field);
-      field.select();
-      const done = document.execCommand("copy");
-      field.remove();
-      button.focus();
-      say(done ? "Copied" : "Not copied");
-    };
-    if (navigator.clipboard) navigator.clipboard.writeText(text).then(() => say("Copied"), byHand);
-    else byHand();
-  }
-
-  function theme() {
-    const select = byId("theme");
-    const set = (value) => {
-      if (value === "system") delete root.dataset.theme;
-      else root.dataset.theme = value;
-    };
-    try {
-      select.value = localStorage.getItem("rmsweep-theme") || "system";
-    } catch {
-      select.value = "system"; // a frame may have no memory
-    }
-    if (!select.value) select.value = "system";
-    set(select.value);
-    select.addEventListener("change", () => {
-      set(select.value);
-      try {
-        localStorage.setItem("rmsweep-theme", select.value);
-      } catch {
-        // as above
-      }
-    });
-  }
-
   addEventListener("beforeprint", () => table.page.len(100).draw());
-})();
+});

@@ -7,10 +7,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from scipy.special import ndtri
 
 from rmsweep.comparison.differences import LEVEL
@@ -21,12 +19,19 @@ from rmsweep.design import plain
 from rmsweep.measures.causes import CAUSES
 from rmsweep.measures.performance import MISSED
 from rmsweep.measures.table import names_of_axes
-from rmsweep.report import words
+from rmsweep.report import page, words
 from rmsweep.report.data import facts, rounded_number
-from rmsweep.report.page import DARK, FOLDER, LICENCES, LIGHT, STYLE, TABLES, pack
 from rmsweep.sweep import tables
 
 TEMPLATE, SCRIPT = "comparison.html.j2", "comparison.js"
+CONTENTS = (
+    ("findings", "What differs"),
+    ("studies", "The two studies"),
+    ("numbers", "Numbers"),
+    ("fits", "Fits that differ"),
+    ("methods", "Method"),
+    ("licences", "Licences"),
+)
 MOST_ROWS = 4000
 """Rows of the table of measures in the page."""
 MOST_SENTENCES = 5
@@ -44,22 +49,13 @@ def html(compared: Comparison, made_with: Mapping[str, str]) -> str:
         What the page says of itself.
     """
     studies = compared.studies
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
-    )
     shown = page_data(compared)
-    packed = {
-        "tables": pack((FOLDER / TABLES).read_text(encoding="utf-8")),
-        "data": pack(json.dumps(shown, ensure_ascii=False, separators=(",", ":"))),
-    }
-    return environment.get_template(TEMPLATE).render(
+    return page.template(TEMPLATE).render(
+        **page.common(SCRIPT, [], shown, with_tables=True, with_charts=False),
+        start={"id": "findings", "text": "Skip to the findings"},
+        contents=CONTENTS,
         heading=title(studies),
         made_with=json.dumps(dict(made_with)),
-        light=LIGHT,
-        dark=DARK,
-        css=Markup((FOLDER / STYLE).read_text(encoding="utf-8")),
-        script=Markup((FOLDER / SCRIPT).read_text(encoding="utf-8")),
-        packed={name: Markup(content) for name, content in packed.items()},
         sides=[side_in_words(name, side) for name, side in (("A", studies.a), ("B", studies.b))],
         shared=shared(compared),
         sentences=sentences(compared),
@@ -70,7 +66,6 @@ def html(compared: Comparison, made_with: Mapping[str, str]) -> str:
         n_fits=len(shown["fits"]),
         paired=compared.n_paired > 0,
         level=f"{100 * LEVEL:g}%",
-        licences=(FOLDER / LICENCES).read_text(encoding="utf-8"),
     )
 
 

@@ -160,6 +160,7 @@ def common(
     strategies: Sequence[Mapping[str, str]],
     shown: Mapping[str, Any],
     with_tables: bool = False,
+    with_charts: bool = True,
 ) -> dict[str, Any]:
     """What every page has: colours, styles, scripts, libraries and their licences.
 
@@ -173,11 +174,19 @@ def common(
         The page's data, as JSON can hold them.
     with_tables : bool
         Whether it has tables to sort.
+    with_charts : bool
+        Whether it has charts.
     """
-    packed = {"vega": vega(), "data": json.dumps(shown, ensure_ascii=False, separators=(",", ":"))}
+    packed = {"data": json.dumps(shown, ensure_ascii=False, separators=(",", ":"))}
+    contained, texts = [], []
+    if with_charts:
+        packed["vega"] = vega()
+        contained.append("Vega, Vega-Lite and vega-embed with the libraries that they need")
+        texts.append(text_of(VEGA_LICENCES))
     if with_tables:
         packed["tables"] = text_of(TABLES)
-    libraries = "Vega, Vega-Lite and vega-embed with the libraries that they need"
+        contained.append("DataTables")
+        texts.insert(0, f"DataTables\n{text_of(LICENCES)}")
     return {
         "light": LIGHT | {f"s{k}": one["light"] for k, one in enumerate(strategies)},
         "dark": DARK | {f"s{k}": one["dark"] for k, one in enumerate(strategies)},
@@ -186,8 +195,8 @@ def common(
         "base": Markup(text_of(SHARED)),
         "script": Markup(text_of(script)),
         "packed": {name: Markup(pack(text)) for name, text in packed.items()},
-        "contains": libraries + (", and DataTables" if with_tables else ""),
-        "licences": licences(with_tables),
+        "contains": ", and ".join(contained),
+        "licences": "\n".join(texts),
     }
 
 
@@ -210,12 +219,6 @@ def vega() -> str:
     version = ".".join(alt.VEGALITE_VERSION.removeprefix("v").split(".")[:2])
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
     return f"(() => {{\n{bundle}\n}})();"
-
-
-def licences(with_tables: bool) -> str:
-    """The texts that the libraries in a page come with."""
-    parts = [*([("DataTables", LICENCES)] if with_tables else []), ("", VEGA_LICENCES)]
-    return "\n".join(f"{title}\n{text_of(name)}" for title, name in parts)
 
 
 def with_images(pictures: Sequence[Picture], most: int) -> list[dict[str, Any]]:
