@@ -210,7 +210,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("random", "message"),
         [
-            ([{}, {"columns": ["Intercept"]}], "the native engine fits one random-effects term, n"),
+            ([{}, {"columns": ["Intercept"]}], "two terms have the effect of Intercept for Group"),
             ([{"factor": "Item"}], r"no factor Item \(see n_items\); the data"),
             ([{"columns": ["IV9"]}], "no term IV9; the data have Intercept, IV1, IV2, IV3"),
         ],

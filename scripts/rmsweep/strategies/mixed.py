@@ -339,8 +339,10 @@ def refuses_natively(data: Dataset, options: Options) -> str:
     for (codes, term), (other_codes, other) in itertools.combinations(known, 2):
         shared = {*term.names(data)} & {*other.names(data)}
         if shared and same_partition(codes, other_codes):
-            names = " and ".join(it.factor or data.group for it in (term, other))
-            return f"{names} have the same levels, which share the effect of {min(shared)}"
+            one, another = (it.factor or data.group for it in (term, other))
+            if one == another:
+                return f"two terms have the effect of {min(shared)} for {one}"
+            return f"{one} and {another} have the same levels, which share {min(shared)}"
     sizes = sorted((int(codes.max()) + 1) * len(term.names(data)) for codes, term in known)
     if sum(sizes[:-1]) > lmm.MOST_DENSE:
         return (
