@@ -13,6 +13,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 DEADLINE = 60.0
 """Seconds after which a test gives up; a page takes one or two."""
@@ -22,6 +23,10 @@ ARGUMENTS = (
     *("--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1280,1000", "--disable-gpu"),
 )
 STRANGE = re.compile(r"\b(NaN|undefined|null|Infinity|\[object)\b")
+FOCUSABLE = """return [...document.querySelectorAll(
+    "a[href], button, select, input, summary, textarea, [tabindex='0']")]
+    .filter((it) => !it.disabled && it.tabIndex >= 0 && it.checkVisibility())
+    .map((it, place) => (it.dataset.stop = String(place)))"""
 APPEARANCES = {
     "light": {},
     "dark": {"features": [{"name": "prefers-color-scheme", "value": "dark"}]},
@@ -109,6 +114,17 @@ class Page:
     def console(self) -> list[str]:
         """What the browser complained of since it was asked last."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def controls_by_tab(self) -> int:
+        """Tab reaches every control, in order; give their number."""
+        stops = self.run(FOCUSABLE)
+        self.driver.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+        reached = []
+        for _ in stops:
+            reached.append(self.run("return document.activeElement.dataset.stop"))
+            self.driver.switch_to.active_element.send_keys(Keys.TAB)
+        assert reached == stops
+        return len(stops)
 
     @contextmanager
     def appearing(self, appearance: str) -> Iterator[None]:

@@ -185,6 +185,7 @@ def test_a_file_has_a_page_with_its_data(
     own: Path, browser: Page, capsys: pytest.CaptureFixture[str]
 ) -> None:
     browser.open(path=own)
+    assert browser.controls_by_tab() > 20
     assert browser.options("view") == ["panels", "lines"]
     caption = browser.driver.find_element(By.ID, "rows-caption")
     assert caption.text.startswith("Shown: 18 groups.")

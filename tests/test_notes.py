@@ -189,6 +189,10 @@ def test_degrees_of_freedom() -> None:
     text = said(notes.degrees_of_freedom, case)
     assert text.startswith("Tests of Days have 16 (lm), 17 (lm2, lmer) and 161 (lmer_mis) degrees")
     assert "lmer_mis counts more than the 18 groups: its model" in text
+    flat = a_case(df=[(16.0, 16.0), (17.0, 17.0), (17.0, 90.0), (22.0, 161.0)])
+    text = said(notes.degrees_of_freedom, flat)
+    assert "By the estimates of lmer, slopes of Days hardly differ between groups" in text
+    assert "lmer_mis counts more than" in text
     assert said(notes.degrees_of_freedom, a_case()) == ""
     few = a_case(df=[(1.0, 1.0), (17.0, 17.0), (17.0, 17.0), (17.0, 17.0)])
     assert said(notes.degrees_of_freedom, few) == ""

@@ -508,7 +508,7 @@ def reported(path):
     file = Path(path)
     category, name = CATEGORIES[file.suffix], file.stem
 
-    def labels(wildcards):
+    def labels(wildcards, output):
         if category == "Figures":
             part = file.parent.relative_to(f"{RESULTS}/figures").as_posix()
             return {
@@ -518,7 +518,7 @@ def reported(path):
         if category == "Tables":
             return {"Table": file.name}
         # in a report of a single file it is a link that holds the whole page
-        alone = file.stat().st_size * 4 / 3 < LARGEST_LINK
+        alone = Path(output[0]).stat().st_size * 4 / 3 < LARGEST_LINK
         formats = "report.html and report.zip" if alone else "report.zip only"
         return {"Page": file.name, "Opens from": formats}
 

@@ -114,12 +114,10 @@ def page_data(case: Fitted, response: str) -> Json:
 
     Of many groups the first, of long ones the first rows; lines are made from all rows.
     """
-    data, sizes = case.data, case.sizes
+    data = case.data
     n_groups = min(len(case.groups), MOST_GROUPS)
     most = max(1, MOST_ROWS // n_groups)
-    order = np.argsort(data.groups, kind="stable")
-    within_group = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    kept = np.sort(order[(data.groups[order] < n_groups) & (within_group < most)])
+    kept = np.sort(np.concatenate([rows[:most] for rows in case.rows_of[:n_groups]]))
     predictors = [place for place, term in enumerate(data.terms) if term != "Intercept"]
     # those that vary within groups say most
     predictors.sort(key=lambda place: place not in case.within)
@@ -166,8 +164,7 @@ def own_lines(case: Fitted, x: Array, n_groups: int) -> list[list[float | int | 
     """Each group's least-squares line, from its smallest to its largest x; None without one."""
     found: list[list[float | int | None] | None] = []
     span = np.ptp(x)
-    for group in range(n_groups):
-        rows = case.data.groups == group
+    for rows in case.rows_of[:n_groups]:
         own, y = x[rows], case.data.y[rows]
         if np.ptp(own) <= 1e-9 * span:
             found.append(None)

@@ -95,6 +95,12 @@ class Fitted:
         """Rows of each group, (G,)."""
         return np.bincount(self.data.groups)
 
+    @cached_property
+    def rows_of(self) -> list[NDArray[np.intp]]:
+        """Places of the rows of each group, in their order."""
+        order = np.argsort(self.data.groups, kind="stable")
+        return np.split(order, np.cumsum(self.sizes)[:-1])
+
     @property
     def within(self) -> list[int]:
         """Places of the terms that vary within groups, and of the intercept."""
@@ -109,9 +115,7 @@ class Fitted:
         effects are all or some of the fixed ones give the same estimates.
         """
         X = self.data.X
-        products = np.array(
-            [X[self.data.groups == g].T @ X[self.data.groups == g] for g in range(len(self.groups))]
-        )
+        products = np.array([X[rows].T @ X[rows] for rows in self.rows_of])
         scale = np.abs(products).max()
         return bool((np.abs(products - products[0]) <= SAME_DESIGN * scale).all())
 

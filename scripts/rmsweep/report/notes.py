@@ -386,14 +386,26 @@ def degrees_of_freedom(case: Fitted) -> Said:
         if np.isfinite(own[place]):
             by_df.setdefault(number(own[place]), []).append(case.names[place])
     said = [f"{value} ({', '.join(names)})" for value, names in by_df.items()]
-    many = [
-        case.names[place] for place in np.flatnonzero(own > max(G, SEVERAL_TIMES * np.nanmin(own)))
-    ]
+    beyond = np.flatnonzero((own > G) & (own >= SEVERAL_TIMES * np.nanmin(own))).tolist()
+    by_estimates = [it for it in beyond if case.data.terms[term] in (case.random_terms(it) or ())]
+    by_assumption = [it for it in beyond if it not in by_estimates]
+    reasons = []
+    if by_assumption:
+        names, one = [case.names[it] for it in by_assumption], len(by_assumption) == 1
+        reasons.append(
+            f"{listed(names)} {'counts' if one else 'count'} more than the {counted(G, 'group')}: "
+            f"{'its' if one else 'their'} model says that rows of a group tell as much of "
+            f"{case.terms[term]} as rows of different ones."
+        )
+    if by_estimates:
+        names = [case.names[it] for it in by_estimates]
+        reasons.append(
+            f"By the estimates of {listed(names)}, slopes of "
+            f"{case.terms[term]} hardly differ between groups, and then rows count."
+        )
     yield (
         f"Tests of {case.terms[term]} have {listed(said)} degrees of freedom.",
-        f"{listed(many)} {'counts' if len(many) == 1 else 'count'} more than the "
-        f"{counted(G, 'group')}: {'its' if len(many) == 1 else 'their'} model says that rows of a "
-        f"group tell as much of {case.terms[term]} as rows of different ones.",
+        " ".join(reasons),
     )
 
 

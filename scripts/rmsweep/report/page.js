@@ -777,13 +777,13 @@
         (silent.length ? ` No estimate: ${listed(silent.map((place) => names[place]))}.` : "");
     }
 
-    function simulateCommand(k) {
+    function commandOf(k, script, further) {
       const one = D.datasets[k];
       const options_ = D.axes.map(
         (axis) => `--${axis.name.replaceAll("_", "-")} ${axis.levels[level(k, axis.name)]}`,
       );
       const sim = one ? one.sim : 0;
-      return `python scripts/simulate_cell.py --config ${D.config} ${options_.join(" ")} --sim ${sim} --output cell`;
+      return `python scripts/${script}.py --config ${D.config} ${options_.join(" ")} --sim ${sim} ${further}`;
     }
 
     async function drawCondition() {
@@ -791,7 +791,8 @@
       const measure = measureOf[S.m];
       let t = measure.terms.length ? D.terms.indexOf(S.t) : slope;
       if (t >= D.longest) t = slope; // a mean over coefficients is none of them
-      byId("simulate").textContent = simulateCommand(k);
+      byId("simulate").textContent = commandOf(k, "simulate_cell", "--output cell");
+      byId("dataset-page").textContent = commandOf(k, "rerun_replication", "--html dataset.html");
       await drawReplications(k, t);
       await drawDataset(k, t);
     }
