@@ -290,6 +290,7 @@ def _lines(
             yield f"  - [{', '.join(number(it) for it in row)}]  # {terms[k]}"
     yield f"noise_sd: {number(found.residual)}  # SD of the residuals: estimate"
     yield ""
+    yield "# What the study asks. The true effect is in beta: the smallest one that matters is best."
     yield f"power: {{effect: {quoted(name)}, target: {number(wish.target)}}}"
     yield "engine: native"
     chosen = list(wish.strategies) or suitable(found)
