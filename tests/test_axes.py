@@ -58,9 +58,13 @@ OTHER: dict[str, Any] = {
     "noise_autocorrelation": 0.6,
     "noise_heterogeneity": 1,
     "missing": {"from": "mcar", "rate": 0.3},
+    "predictors": str(Path(__file__).parents[1] / "config" / "power-of-yours.parquet"),
 }
 # what there has to be besides
-NEEDED: dict[str, Any] = {"confounding": {"predictor_icc": 0.5}}
+NEEDED: dict[str, Any] = {
+    "confounding": {"predictor_icc": 0.5},
+    "predictors": {"n_predictors": 1},
+}
 
 
 def study(**keys: Any) -> Study:
