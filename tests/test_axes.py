@@ -66,11 +66,15 @@ OTHER: dict[str, Any] = {
     "item_layout": "nested",
     "variances": "uniform",
     "correlation_range": 0.3,
+    "predictors": str(Path(__file__).parents[1] / "config" / "power-of-yours.parquet"),
 }
 OF_ITEMS = ("item_sigma", "item_sigma_ratio", "item_correlation", "item_design", "item_layout")
 # what there has to be besides
-NEEDED: dict[str, Any] = {"confounding": {"predictor_icc": 0.5}}
-NEEDED |= {key: {"n_items": 5} for key in OF_ITEMS}
+NEEDED: dict[str, Any] = {
+    "confounding": {"predictor_icc": 0.5},
+    "predictors": {"n_predictors": 1},
+    **dict.fromkeys(OF_ITEMS, {"n_items": 5}),
+}
 
 
 def study(**keys: Any) -> Study:

@@ -487,8 +487,8 @@ class TestNumbers:
     def test_power_of_lmer_is_what_simulation_in_r_finds(self, n_groups: int, found: int) -> None:
         """`benchmarks/power_by_simulation.R` counted 1,000 fits of lmerTest's."""
         one, condition = of_sleep(n_groups=n_groups, n_obs=10)
-        power = rejections(one, condition, "lmer", "Days", 4000).mean()
-        mcse = np.sqrt(power * (1 - power) * (1 / 4000 + 1 / 1000))
+        power = rejections(one, condition, "lmer", "Days", 2000).mean()
+        mcse = np.sqrt(power * (1 - power) * (1 / 2000 + 1 / 1000))
         assert abs(power - found / 1000) < 3 * mcse
 
     def test_power_for_a_predictor_of_groups_has_a_closed_form(self, tmp_path: Path) -> None:
@@ -510,9 +510,9 @@ class TestNumbers:
         critical = stats.t.ppf(0.975, G - 2)
         expected = stats.nct.sf(critical, G - 2, ncp) + stats.nct.cdf(-critical, G - 2, ncp)
         assert 0.5 < expected < 0.9
-        mcse = np.sqrt(expected * (1 - expected) / 3000)
+        mcse = np.sqrt(expected * (1 - expected) / 2000)
         for strategy in ("lmer_mis", "lm2_level2"):
-            power = rejections(one, one.conditions[0], strategy, "drug", 3000).mean()
+            power = rejections(one, one.conditions[0], strategy, "drug", 2000).mean()
             assert abs(power - expected) < 3 * mcse
 
 

@@ -31,7 +31,7 @@ DEFINITE = 1e-3
 SHARES = (0.5, 0.75, 1.0, 1.5, 2.0)
 """Numbers of groups by default, in units of the one that is expected to be enough."""
 FARTHEST = 10
-"""How many times the data's groups that number is at most."""
+"""How many times the data's groups a study's middle one is at most by default."""
 TIMES = (0.5, 1.0, 2.0)
 """Numbers of rows by default, in units of the data's."""
 CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
@@ -238,9 +238,9 @@ def _lines(
     most = int(sizes.max())
     expected = enough(found, effect, wish)
     least = len(terms) + 2
-    middle = max(expected, 2 * least)
+    middle = max(min(expected, FARTHEST * data.n_groups), 2 * least)
     n_groups = wish.n_groups or [round(share * middle) for share in SHARES]
-    around = "" if wish.n_groups else f"the estimate's SE promises that {expected} are enough; "
+    around = "" if wish.n_groups else f"the estimate's SE promises that {expected:,} are enough; "
     n_obs = wish.n_obs or sorted({max(2, round(it * most)) for it in TIMES})
     name, truth = terms[effect], wish.truth
     yield f"# Data like those of {path.name}: {len(data.y):,} rows, {data.n_groups:,} groups by"
@@ -290,6 +290,7 @@ def _lines(
             yield f"  - [{', '.join(number(it) for it in row)}]  # {terms[k]}"
     yield f"noise_sd: {number(found.residual)}  # SD of the residuals: estimate"
     yield ""
+    yield "# What the study asks. The true effect is in beta; best is the smallest that matters."
     yield f"power: {{effect: {quoted(name)}, target: {number(wish.target)}}}"
     yield "engine: native"
     chosen = list(wish.strategies) or suitable(found)
@@ -306,11 +307,10 @@ def enough(found: Estimates, effect: int, wish: Wish) -> int:
     """
     n_groups = found.model.data.n_groups
     truth = found.beta[effect] if wish.truth is None else wish.truth
-    most = FARTHEST * n_groups
-    if not truth:
-        return most
+    if not truth:  # which is refused where the study is checked
+        return n_groups
     errors = float(found.se[effect] / abs(truth) * (ndtri(wish.target) + Z95))
-    return min(max(math.ceil(n_groups * errors**2), 1), most)
+    return max(math.ceil(n_groups * errors**2), 1)
 
 
 def suitable(found: Estimates) -> list[str]:
