@@ -14,6 +14,7 @@ from rmsweep.lmm import (
     Term,
     crossed_inference_at,
     crossed_kenward_roger,
+    crossedfit,
     crossings,
     crossproducts,
     fit,
@@ -375,6 +376,19 @@ def test_residuals_too_small_to_tell_are_refused(latin, sigma, message):
         found = fit_crossed(data, on_error="report")
         assert set(found.messages) == {message}
         assert np.isnan(found.criterion).all()
+
+
+def test_few_levels_are_searched_for_other_minima(monkeypatch):
+    subjects, items = subjects_and_items(8, 6)
+    x = np.where((subjects + items) % 2 == 0, 0.5, -0.5)
+    X = np.column_stack([np.ones(48), x])
+    y = responses(np.random.default_rng(0), X, [subjects, items], 400, 1.0, 0.5)[[268, 336, 371]]
+    X = repeated(X, 3)
+    data = crossings(y, X, [Term(subjects, X), Term(items, X)])
+    lowest = fit_crossed(data)
+    assert lowest.converged.all()
+    monkeypatch.setattr(crossedfit, "_FEW_LEVELS", 0)
+    assert (fit_crossed(data).criterion > lowest.criterion + 1e-5).all()
 
 
 def test_what_the_data_cannot_tell_apart_is_refused():
