@@ -1,6 +1,6 @@
 """Models with crossed and nested random effects: the native engine beside lmerTest and pbkrtest.
 
-    python benchmarks/crossed.py [--datasets 50] [--adjusted 20] [--block 1000] [--only 1 3] [--save]
+    python benchmarks/crossed.py [--datasets 50] [--adjusted 15] [--block 1000] [--only 1] [--save]
 
 Simulates ten designs; fits the first datasets of each by lmerTest with summary and, in designs of
 up to 1,000 rows, by pbkrtest, and many by the native engine (a tenth of the block where levels
@@ -261,7 +261,7 @@ def main() -> None:
     """Measure, print, save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--datasets", type=int, default=50, help="fitted by lmerTest")
-    parser.add_argument("--adjusted", type=int, default=20, help="of these, by pbkrtest")
+    parser.add_argument("--adjusted", type=int, default=15, help="of these, by pbkrtest")
     parser.add_argument("--block", type=int, default=1000, help="datasets of a native block")
     parser.add_argument(
         "--only", type=int, nargs="+", help="designs by number, from 1; default all"
