@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_derivatives import complex_gradient, difference_hessian, log_determinant
 
 from rmsweep.lmm import (
@@ -14,6 +16,7 @@ from rmsweep.lmm import (
     Term,
     crossed_inference_at,
     crossed_kenward_roger,
+    crossedfit,
     crossings,
     crossproducts,
     fit,
@@ -312,6 +315,30 @@ def test_kenward_roger_is_satterthwaite_where_data_are_complete(latin):
     assert kr.df[regular] == pytest.approx(found.df[regular], rel=1e-5)
 
 
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(5, 14), st.integers(4, 9)),
+    st.sampled_from([1e-3, 1.0, 70.0]),
+    st.floats(-100, 100),
+)
+def test_the_response_may_be_scaled_and_moved(seed, sizes, scale, shift):
+    rng = np.random.default_rng(seed)
+    kept = np.sort(rng.permutation(sizes[0] * sizes[1])[: round(0.8 * sizes[0] * sizes[1])])
+    factors = [np.unique(it[kept], return_inverse=True)[1] for it in subjects_and_items(*sizes)]
+    X = np.column_stack([np.ones(len(kept)), rng.normal(size=len(kept))])
+    y = responses(rng, X, factors, 2)
+    terms = [Term(factors[0], repeated(X, 2)), Term(factors[1], repeated(X[:, :1], 2))]
+    one = fit_crossed(crossings(y, repeated(X, 2), terms))
+    other = fit_crossed(crossings(scale * (y + shift * X[:, 1]), repeated(X, 2), terms))
+    units = 2 * (len(kept) - 2) * np.log(scale)
+    assert other.criterion - units == pytest.approx(one.criterion, abs=1e-6)
+    error = np.abs(other.estimate / scale - [0.0, shift] - one.estimate) / one.se
+    assert error.max() < RELATIVE
+    assert other.se / scale == pytest.approx(one.se, rel=RELATIVE)
+    assert other.df == pytest.approx(one.df, rel=20 * RELATIVE)
+
+
 @pytest.mark.parametrize("scale", [1e-9, 1e6])
 def test_units_and_added_predictors(latin, scale):
     y, X, subjects, items = latin
@@ -375,6 +402,19 @@ def test_residuals_too_small_to_tell_are_refused(latin, sigma, message):
         found = fit_crossed(data, on_error="report")
         assert set(found.messages) == {message}
         assert np.isnan(found.criterion).all()
+
+
+def test_few_levels_are_searched_for_other_minima(monkeypatch):
+    subjects, items = subjects_and_items(8, 6)
+    x = np.where((subjects + items) % 2 == 0, 0.5, -0.5)
+    X = np.column_stack([np.ones(48), x])
+    y = responses(np.random.default_rng(0), X, [subjects, items], 400, 1.0, 0.5)[[268, 336, 371]]
+    X = repeated(X, 3)
+    data = crossings(y, X, [Term(subjects, X), Term(items, X)])
+    lowest = fit_crossed(data)
+    assert lowest.converged.all()
+    monkeypatch.setattr(crossedfit, "_FEW_LEVELS", 0)
+    assert (fit_crossed(data).criterion > lowest.criterion + 1e-5).all()
 
 
 def test_what_the_data_cannot_tell_apart_is_refused():

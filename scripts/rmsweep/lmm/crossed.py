@@ -292,13 +292,12 @@ def _stratum(part: Strata, G: Array) -> _Stratum:
     K = forward_substitute(L, reciprocals, part.T.swapaxes(0, 1).copy())
     half = forward_substitute(L, reciprocals, part.dd.copy()).swapaxes(0, 1).copy()
     dd = forward_substitute(L, reciprocals, half)
-    W, ss = np.zeros((2, q, q, n_datasets, n_classes))
-    for a in range(q):
-        for b in range(q):
-            for i in range(q):
-                W[a, b] += K[i, a] * K[i, b]
-                for j in range(q):
-                    ss[a, b] += K[i, a] * dd[i, j] * K[j, b]
+    W, ddK, ss = np.zeros((3, q, q, n_datasets, n_classes))
+    for i in range(q):
+        W += K[i, :, None] * K[i]
+        for j in range(q):
+            ddK[i] += dd[i, j] * K[j]
+        ss += K[i, :, None] * ddK[i]
     flat = (n_datasets, n_classes, q * q)
     return _Stratum(
         term=part.term,
@@ -454,9 +453,9 @@ def _moments(blocks: CrossedBlocks, solved: _Solved, reml: bool) -> _Moments:
             expected[:, entries[term], entries[other]] = found
             expected[:, entries[other], entries[term]] = found.transpose(0, 2, 1)
     for part in solved.strata:
-        rows_, columns_ = triangle(layout.sizes[part.term])[:2]
-        at = rows_ * layout.sizes[part.term] + columns_
-        factors = np.where(rows_ == columns_, 1.0, 2.0)
+        a, b, _ = triangle(layout.sizes[part.term])
+        at = a * layout.sizes[part.term] + b
+        factors = np.where(a == b, 1.0, 2.0)
         own = entries[part.term]
         trace[:, own] += factors * (part.W.take(at, axis=2) * part.number[:, None]).sum(axis=1)
         ss[:, own] += factors * part.ss.take(at, axis=2).sum(axis=1)

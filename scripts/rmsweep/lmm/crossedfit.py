@@ -12,6 +12,7 @@ from rmsweep.lmm.covariance import (
     Root,
     diagonal_parameters,
     direct_sum,
+    symmetric_root,
     theta_of,
 )
 from rmsweep.lmm.criterion import Criterion
@@ -41,13 +42,23 @@ from rmsweep.lmm.optimise import (
     search,
 )
 from rmsweep.lmm.smallmatrix import Array, all_finite, solve_each
-from rmsweep.lmm.start import FIRST_GUESSES, SCORING_STEPS, well_inside
+from rmsweep.lmm.start import (
+    FIRST_GUESSES,
+    RANDOM_STARTS,
+    SCORING_STEPS,
+    random_roots,
+    well_inside,
+)
 
 Index = NDArray[np.intp]
 
 # No fit when the residuals' sum of squares is no more than this fraction of that of OLS: random
 # effects ten thousand times as large leave the criterion six decimals.
 _FEW_DIGITS = 1e-8
+
+# Terms with up to so many levels per random effect call for further searches: of 1,000 datasets of
+# 8 × 6 levels the criterion had several minima in 5, of 12 × 8 and more in none.
+_FEW_LEVELS = 3.5
 
 # Scaled to a diagonal of ones, an expected Hessian has eigenvalues below this where changes of the
 # covariances leave that of the data as it is.
@@ -193,8 +204,8 @@ def _places(blocks: CrossedBlocks) -> list[slice]:
 def fit_crossed(data: Crossings, *, reml: bool = True, on_error: OnError = "raise") -> CrossedFit:
     """Fit y ~ X + (Z_1 | factor 1) + ... to each dataset, by REML or maximum likelihood.
 
-    One search from one start: with two factors of 12 levels and more, the criterion all but never
-    has a second minimum (benchmarks/minima.py).
+    One search from one start, and where a term has few levels further ones from random starts: with
+    more, the criterion all but never has a second minimum (benchmarks/minima.py).
 
     Parameters
     ----------
@@ -223,7 +234,11 @@ def fit_crossed(data: Crossings, *, reml: bool = True, on_error: OnError = "rais
     parts, found = [], []
     for index, blocks in data.portions(usable):
         start, identified = _started(blocks, form, nu[index], reml)
-        optimum = search(SeveralTerms(blocks, form, data, nu[index], reml), start)
+        problem = SeveralTerms(blocks, form, data, nu[index], reml)
+        optimum = search(problem, start)
+        for root in _further_roots(data):
+            there = np.repeat(root[None], len(index), axis=0)
+            optimum.improve(search(problem, there, optimum))
         left = _left(blocks, optimum.at.rho, data.n_obs[index], nu[index]) / data.rr[index]
         for row, share, told in zip(index, left, identified, strict=True):
             if not share > NO_RESIDUALS:
@@ -397,6 +412,21 @@ def _started(
                 identified[index] = least > _UNIDENTIFIED
         roots[index] = root
     return roots, identified
+
+
+def _further_roots(data: Crossings) -> Array:
+    """Roots from which to look for other minima, the same for all datasets, (starts, Q, Q)."""
+    size = sum(data.layout.sizes)
+    levels = zip(data.layout.levels, data.layout.sizes, strict=True)
+    n_starts = RANDOM_STARTS if any(n <= _FEW_LEVELS * q for n, q in levels) else 0
+    found = np.zeros((n_starts, size, size))
+    rng, place = np.random.default_rng(n_starts), 0
+    for q, covariance in data.terms:
+        form, own = symmetric_root(q, covariance), slice(place, place + q)
+        roots = random_roots(n_starts, q, rng)
+        found[:, own, own] = form.matrices(form.parameters(roots))
+        place += q
+    return found
 
 
 def _scored(
