@@ -249,6 +249,23 @@ class TestAnalysesOfVariance:
         se = np.sqrt((low.var(ddof=1) + high.var(ddof=1)) / 4)
         assert f2.se[1] == pytest.approx(se)
 
+    @pytest.mark.parametrize(
+        ("keys", "expected"),
+        [
+            ({}, np.inf),  # conditions
+            ({"missing": "mcar"}, np.inf),
+            ({"predictor_distribution": "normal"}, 7),  # 8 rows of a group
+            ({"predictor_distribution": "normal", "item_design": "between"}, 7),  # 8 items
+            ({"predictor_distribution": "normal", "n_groups": 4}, 3),  # 4 rows of an item
+            ({"predictor_distribution": "normal", "missing": "mcar"}, 1),
+            ({"predictor_distribution": "normal", "n_items": 20}, 1),  # samples of the items
+        ],
+    )
+    def test_tails(self, keys: dict[str, Any], expected: float) -> None:
+        values = {"n_groups": 12, "n_obs": 8, "sigma": 0.7, "n_items": 8}
+        one = condition(**(values | ONE | keys))
+        assert strategies.tail_df(named("min_f"), one) == expected
+
 
 class TestTwoWay:
     """OLS clustered by groups and items."""
