@@ -14,13 +14,15 @@ cli.begin(__name__)
 import pandas as pd
 
 from rmsweep.config import read_study
+from rmsweep.data.dataset import Array
+from rmsweep.data.items import FACTOR
 from rmsweep.data.scenario import simulate
 from rmsweep.sweep import tables
 
 
 @cli.one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read the command line; write the three tables."""
+    """Read the command line; write the tables."""
     parser = cli.parser(__doc__)
     parser.add_argument("--config", required=True, help="the study's configuration file")
     cli.add_condition(parser)
@@ -30,20 +32,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--output",
         type=cli.output_folder,
         required=True,
-        help="folder for data, betas and coefficients",
+        help="folder for data, betas, the groups' coefficients and the items' effects",
     )
     options = parser.parse_args(argv)
 
     study = read_study(options.config)
     simulated = simulate(study.seed, cli.condition(options, study), options.sim)
     terms = list(simulated.data.terms)
-    coefficients = pd.DataFrame(simulated.coefficients, columns=terms)
-    coefficients.insert(0, "Group", range(1, len(coefficients) + 1))
+
+    def of_levels(values: Array, factor: str) -> pd.DataFrame:
+        frame = pd.DataFrame(values, columns=terms)
+        frame.insert(0, factor, range(1, len(frame) + 1))
+        return frame
+
     frames = {
         "data": simulated.data.to_frame(),
         "betas": pd.DataFrame({"term": terms, "truth": simulated.betas}),
-        "coefficients": coefficients,
+        "coefficients": of_levels(simulated.coefficients, "Group"),
     }
+    if simulated.item_effects is not None:
+        frames["item_effects"] = of_levels(simulated.item_effects, FACTOR)
     paths = [options.output / f"{name}.{options.format}" for name in frames]
     for path, frame in zip(paths, frames.values(), strict=True):
         with tables.atomic(path) as temporary:

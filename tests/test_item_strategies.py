@@ -6,6 +6,7 @@ Reference values were made with R 4.2.2: lme4 1.1-31 (bobyqa to 1e-10), lmerTest
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -23,6 +24,7 @@ from rmsweep.errors import ConfigError
 from rmsweep.strategies import Fit, likelihood_ratio, mixed, parametric_bootstrap, selection
 from rmsweep.strategies.mixed import RandomTerm
 from rmsweep.sweep import replication
+from rmsweep.sweep.contract import CHECKS
 from rmsweep.sweep.replication import Outcome, fit_datasets
 
 # lme4's nloptwrap stops so near its optimum: standard errors, and degrees of freedom
@@ -242,6 +244,23 @@ class TestAnalysesOfVariance:
         se = np.sqrt((low.var(ddof=1) + high.var(ddof=1)) / 4)
         assert f2.se[1] == pytest.approx(se)
 
+    @pytest.mark.parametrize(
+        ("keys", "expected"),
+        [
+            ({}, np.inf),  # conditions
+            ({"missing": "mcar"}, np.inf),
+            ({"predictor_distribution": "normal"}, 7),  # 8 rows of a group
+            ({"predictor_distribution": "normal", "item_design": "between"}, 7),  # 8 items
+            ({"predictor_distribution": "normal", "n_groups": 4}, 3),  # 4 rows of an item
+            ({"predictor_distribution": "normal", "missing": "mcar"}, 1),
+            ({"predictor_distribution": "normal", "n_items": 20}, 1),  # samples of the items
+        ],
+    )
+    def test_tails(self, keys: dict[str, Any], expected: float) -> None:
+        values = {"n_groups": 12, "n_obs": 8, "sigma": 0.7, "n_items": 8}
+        one = condition(**(values | ONE | keys))
+        assert strategies.tail_df(named("min_f"), one) == expected
+
 
 class TestTwoWay:
     """OLS clustered by groups and items."""
@@ -287,6 +306,25 @@ class TestTwoWay:
 
 class TestNatively:
     """Closed forms for many datasets at once."""
+
+    @pytest.mark.parametrize("name", CLOSED)
+    @pytest.mark.parametrize("engine", ["native", "lme4"])
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+    def test_keeps_the_contract(
+        self, name: str, engine: str, check: Callable[[Strategy], None]
+    ) -> None:
+        check(named(name, engine))
+
+    @pytest.mark.parametrize("name", CLOSED)
+    def test_moves_with_the_response(self, name: str) -> None:
+        data = data_of("latin")
+        delta = np.array([30.0, -2.0])
+        one, other = (
+            fitted(named(name), it) for it in (data, replace(data, y=data.y + data.X @ delta))
+        )
+        np.testing.assert_allclose(other.estimate, one.estimate + delta, rtol=1e-9)
+        np.testing.assert_allclose(other.se, one.se, rtol=1e-8)
+        np.testing.assert_allclose(other.df, one.df, rtol=1e-8)
 
     @pytest.mark.parametrize("name", CLOSED)
     def test_bits_do_not_depend_on_what_is_beside(self, name: str) -> None:

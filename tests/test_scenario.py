@@ -68,6 +68,44 @@ def test_a_dataset_is_what_it_was() -> None:
     )
 
 
+# a dataset of each, as it was before there were items: its rows, and some of their values
+KNOWN = [
+    (
+        {
+            "predictor_distribution": ["factor", {"from": "factor", "levels": 3}, "trend"],
+            "predictor_correlation": 0.3,
+            "missing": {"from": "mcar", "rate": 0.3},
+        },
+        68,
+        [1.7721143588912547, 2.5152018708172275, 4.016312776266314],
+        [-1.0, -1.468332144554792, 0.14935851713645865],
+    ),
+    (
+        {
+            "predictor_icc": 0.5,
+            "confounding": 0.4,
+            "effect_correlation": 0.3,
+            "group_sizes": "unequal",
+            "noise_distribution": "t",
+            "noise_autocorrelation": 0.5,
+        },
+        90,
+        [0.7175683391619161, 0.9084352184659668, 2.3288993705835996],
+        [-2.6973809099942656, 1.2195468685430346, -0.5439269586094511],
+    ),
+]
+
+
+@pytest.mark.parametrize(("keys", "n_rows", "y", "x"), KNOWN)
+def test_so_are_datasets_that_are_not_ideal(
+    keys: dict[str, object], n_rows: int, y: list[float], x: list[float]
+) -> None:
+    data = draw(10, 9, 0.25, sim=7, **keys).data
+    assert len(data.y) == n_rows
+    np.testing.assert_allclose(data.y[[0, 20, -1]], y, rtol=1e-12)
+    np.testing.assert_allclose(data.X[20, 1:], x, rtol=1e-12)
+
+
 def test_rows_follow_the_model_exactly_without_noise() -> None:
     simulated = draw(10, 5, 2.0, noise_sd=0)
     data = simulated.data

@@ -70,6 +70,19 @@ def test_simulate_cell_writes_data_truth_and_coefficients(kind: str, tmp_path: P
     np.testing.assert_array_equal(data["Group"], expected.data.groups + 1)
     np.testing.assert_array_equal(betas["truth"], expected.betas)
     np.testing.assert_array_equal(coefficients.iloc[:, 1:], expected.coefficients)
+    assert not (tmp_path / f"item_effects.{kind}").exists()
+
+
+def test_simulate_cell_writes_the_effects_of_items(tmp_path: Path) -> None:
+    command = ["--config", CONFIG, *CELL, "--n-items", "4", "--sim", "3", "--output", str(tmp_path)]
+    assert simulate_cell.main(command) == 0
+    expected = simulate(
+        read_study(CONFIG).seed, condition(n_groups=10, n_obs=5, sigma=0.25, n_items=4), 3
+    )
+    effects = pd.read_csv(tmp_path / "item_effects.csv")
+    np.testing.assert_array_equal(effects.iloc[:, 1:], expected.item_effects)
+    data = pd.read_csv(tmp_path / "data.csv")
+    np.testing.assert_array_equal(data["Item"], expected.data.factors["Item"] + 1)
 
 
 @pytest.fixture

@@ -9,8 +9,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.special import fdtrc, stdtrit
 
+from rmsweep.data import pieces
 from rmsweep.data.dataset import Array, Batch, Dataset
-from rmsweep.data.items import FACTOR
+from rmsweep.data.items import FACTOR, Plan, between_items
+from rmsweep.data.patterns import PATTERNS
+from rmsweep.data.predictors import combinations, per_predictor
+from rmsweep.data.scenario import rows_differ
+from rmsweep.design import Condition
 from rmsweep.strategies import Fit, FitError, NoOptions, OwnTests, Preset, lacks, two_stage
 from rmsweep.strategies.inference import LEVEL
 
@@ -113,6 +118,25 @@ def refuses(data: Dataset, options: NoOptions) -> str:
 def in_items(reason: str) -> str:
     """What is said of groups, of items."""
     return reason.replace("group", "item")
+
+
+def tail_df(condition: Condition) -> float:
+    """Tails of the estimates: as `two_stage`, by subjects and by items.
+
+    Predictors with fixed values, such as conditions, leave the estimates normal.
+    """
+    if all(pieces.name_of(piece) in PATTERNS for piece in per_predictor(condition)):
+        return np.inf
+    if rows_differ(condition) or not condition["n_items"]:
+        return 1.0
+    plan = Plan.of(condition, combinations(condition)[1])
+    n_rows, n_items = condition.n_groups * condition.n_obs, plan.n_met
+    if plan.nested:
+        n_items *= condition.n_groups
+    across = int(between_items(condition).sum())
+    within = int(condition["n_predictors"]) - across
+    of_items = [n_rows // n_items - within, *([n_items - across] if across else [])]
+    return max(float(min(two_stage.tail_df(condition), *of_items)), 1.0)
 
 
 def fit(data: Dataset, options: NoOptions) -> Both:

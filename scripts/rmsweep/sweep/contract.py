@@ -40,14 +40,21 @@ def fitted(strategy: Strategy, data: Dataset) -> Fit:
     return found.fit
 
 
-def some_data(n_groups: int = 10, n_obs: int = 8, sigma: float = 1.0) -> Simulated:
-    """A dataset with three predictors."""
-    return simulate(0, condition(n_groups=n_groups, n_obs=n_obs, sigma=sigma), 0)
+def some_data(
+    strategy: Strategy, n_groups: int = 10, n_obs: int = 8, sigma: float = 1.0
+) -> Simulated:
+    """A dataset with three predictors; with items, if the strategy refuses it without."""
+    keys = {"n_groups": n_groups, "n_obs": n_obs, "sigma": sigma}
+    without = simulate(0, condition(**keys), 0)
+    if not strategies.refuses(without.data, strategy):
+        return without
+    items = simulate(0, condition(**keys, n_items="all", item_sigma=sigma), 0)
+    return without if strategies.refuses(items.data, strategy) else items
 
 
 def gives_a_value_for_each_term(strategy: Strategy) -> None:
     """Numbers of the right shape; only `unsaid` accounts for terms without any."""
-    data = some_data().data
+    data = some_data(strategy).data
     fit = fitted(strategy, data)
     said = ~np.isnan(fit.estimate)
     assert fit.unsaid or said.all(), "estimate has a value that is no number"
@@ -60,7 +67,7 @@ def gives_a_value_for_each_term(strategy: Strategy) -> None:
 
 def names_its_conventions(strategy: Strategy) -> None:
     """It says what its standard errors, degrees of freedom and intervals are."""
-    fit = fitted(strategy, some_data().data)
+    fit = fitted(strategy, some_data(strategy).data)
     assert fit.ci_type in ("t", "z"), f"ci_type is {fit.ci_type!r}; allowed: t, z"
     assert fit.se_type, "se_type is empty"
     assert fit.df_type, "df_type is empty"
@@ -69,7 +76,7 @@ def names_its_conventions(strategy: Strategy) -> None:
 
 def gives_the_same_bits_twice(strategy: Strategy) -> None:
     """Nothing but the data decides."""
-    data = some_data().data
+    data = some_data(strategy).data
     one, two = (fitted(strategy, data) for _ in range(2))
     for name in ("estimate", "se", "df"):
         assert getattr(one, name).tobytes() == getattr(two, name).tobytes(), f"{name} differs"
@@ -77,7 +84,7 @@ def gives_the_same_bits_twice(strategy: Strategy) -> None:
 
 def leaves_the_data_alone(strategy: Strategy) -> None:
     """Other strategies get the same data."""
-    data = some_data().data
+    data = some_data(strategy).data
     before = data.y.tobytes(), data.X.tobytes(), data.groups.tobytes()
     fitted(strategy, data)
     assert before == (data.y.tobytes(), data.X.tobytes(), data.groups.tobytes())
@@ -85,7 +92,7 @@ def leaves_the_data_alone(strategy: Strategy) -> None:
 
 def recovers_the_truth(strategy: Strategy) -> None:
     """With 200 groups of 30, estimates are within five standard errors of the truth."""
-    simulated = some_data(n_groups=200, n_obs=30, sigma=0.1)
+    simulated = some_data(strategy, n_groups=200, n_obs=30, sigma=0.1)
     fit = fitted(strategy, simulated.data)
     off = float(np.nanmax(np.abs(fit.estimate - simulated.betas)))
     largest = float(np.nanmax(fit.se))
@@ -94,7 +101,7 @@ def recovers_the_truth(strategy: Strategy) -> None:
 
 def does_not_mind_the_order_of_rows(strategy: Strategy) -> None:
     """Shuffled rows are the same data; where their order is time's, it is kept within groups."""
-    data = some_data().data
+    data = some_data(strategy).data
     order = np.random.default_rng(0).permutation(len(data.y))
     if getattr(strategies.load(strategy.family), "ORDERED", False):
         kept = np.empty_like(order)
@@ -110,7 +117,7 @@ def does_not_mind_the_order_of_rows(strategy: Strategy) -> None:
 
 def fails_as_a_row_on_a_rank_deficient_design(strategy: Strategy) -> None:
     """Where coefficients can't be told apart, there are none."""
-    data = some_data().data
+    data = some_data(strategy).data
     X = data.X.copy()
     X[:, 3] = X[:, 1] + X[:, 2]
     found = outcome(strategy, replace(data, X=X))
