@@ -20,7 +20,7 @@ export PATH := $(CURDIR)/$(ENV)/bin:$(PATH)
 LOGGER := $(shell test -t 2 && echo --logger rich)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run resume lint check test format docs clean
+.PHONY: help setup setup-dev run resume lint check test format docs lock clean
 
 help:
 	@sed -n '1,4s/^# //p' Makefile
@@ -64,6 +64,10 @@ format: setup-dev
 	python -m ruff check --fix .
 	python -m ruff format .
 	python -m snakefmt Snakefile workflow
+
+# today's versions, for those who want the same later
+lock: setup
+	python envs/lock.py
 
 # the claims, of studies that have been run
 CLAIMS := $(wildcard results/config/claims.parquet results/precise/claims.parquet)

@@ -32,6 +32,7 @@ from rmsweep import cli
 
 cli.begin(__name__)
 
+import psutil
 from snakemake.cli import parse_args, parse_config
 from snakemake.exceptions import CliException
 
@@ -66,14 +67,13 @@ def study_of(options: Namespace) -> str:
 
 def processes() -> Iterator[tuple[int, list[str]]]:
     """The user's Python processes that work in this folder, and their command lines."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if process.stat().st_uid == os.getuid() and (process / "cwd").samefile("."):
-                command = (process / "cmdline").read_bytes().decode(errors="replace")
-                if (process / "exe").readlink().name.startswith("python"):
-                    yield int(process.name), command.split("\0")[:-1]
-        except OSError:  # it has just ended
-            continue
+    for process in psutil.process_iter():
+        # it has just ended, or is not to be looked at
+        with suppress(psutil.Error, OSError):
+            here = process.uids().real == os.getuid() and Path(process.cwd()).samefile(".")
+            # on macOS, its name is Python
+            if here and Path(process.exe()).name.lower().startswith("python"):
+                yield process.pid, process.cmdline()
 
 
 def snakemake_arguments(command: Sequence[str]) -> list[str] | None:

@@ -81,7 +81,7 @@ def program(path: Path, text: str) -> None:
 
 def planned(output: str) -> int:
     """How many jobs fit."""
-    found = re.search(r"^(?:\w+_)?fit_cell +(\d+)$", output, re.MULTILINE)
+    found = re.search(r"^fit_cell +(\d+)$", output, re.MULTILINE)
     assert found, output
     return int(found[1])
 
@@ -163,13 +163,9 @@ def test_a_storage_provider_gets_the_same_bytes(
     output = elsewhere.snakemake(*options, "--configfile", study, "--", *TABLES)
     assert planned(output) == 2
     assert elsewhere.run("verify", "--config", study, *tables).returncode == 0
-    for key in (
-        {"allow_incomplete": True},
-        {"precision": {"measure": "rmse", "mcse": 1, "cap": 300}},
-    ):
-        study = elsewhere.write_study(**STUDY | key)
-        refused = elsewhere.snakemake(*options, "--configfile", study, check=False)
-        assert f"error: {elsewhere.root}/{study}: {next(iter(key))}: " in refused
+    study = elsewhere.write_study(**STUDY, precision={"measure": "rmse", "mcse": 1, "cap": 300})
+    refused = elsewhere.snakemake(*options, "--configfile", study, check=False)
+    assert f"error: {elsewhere.root}/{study}: precision: " in refused
 
 
 @pytest.mark.slow
@@ -183,13 +179,12 @@ def test_another_workflow_imports_this_one_twice(
     study = (native.root / native.write_study(**STUDY)).read_text()
     indented = study.replace("\n", "\n  ")
     (importer.root / "importer.yaml").write_text(f"one:\n  study: tiny\n  {indented}")
-    assert planned(importer.snakemake("--cores", "1", "--dry-run")) == 2
     output = importer.snakemake("--cores", "1")
     assert "tables:  sub/results/tiny/ (" in output
     assert Checkout(importer.root / "sub", workers).digests() == native.digests()
     assert importer.digests() != native.digests()
     assert (importer.root / "mine.txt").read_text().count("tiny") == 2
-    assert "Nothing to be done" in importer.snakemake("--cores", "1")
+    assert "Nothing to be done" in importer.snakemake("--dry-run")
     importer.close()
 
 

@@ -13,6 +13,13 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
+# an older one is to say so, not to trip over the code
+if sys.version_info < (3, 11):  # noqa: UP036
+    _found = ".".join(map(str, sys.version_info[:2]))
+    raise SystemExit(
+        f"error: Python {_found} is not allowed; allowed: 3.11 to 3.14; see `make setup`"
+    )
+
 from rmsweep.errors import UsageError, UserError
 
 if TYPE_CHECKING:

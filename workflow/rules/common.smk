@@ -53,8 +53,11 @@ def executor():
     if workflow.remote_exec or workflow.resource_settings.nodes is None:
         return None
     # Snakemake tells a workflow no more than that; it says which profiles it uses, once is enough
-    with redirect_stderr(io.StringIO()):
-        name = parse_args(sys.argv[1:])[1].executor or "local"
+    try:
+        with redirect_stderr(io.StringIO()):
+            name = parse_args(sys.argv[1:])[1].executor or "local"
+    except SystemExit:  # a program that uses Snakemake's API has other arguments
+        return "unknown"
     plugin = ExecutorPluginRegistry().get_plugin(name)
     return None if plugin.common_settings.local_exec else name
 
