@@ -198,7 +198,7 @@ def in_palette(figure: Figure) -> Image.Image:
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     picture = Image.fromarray(pixels[..., :3].copy())
-    counted = sorted(picture.getcolors(pixels.size) or [], reverse=True)
+    counted: Any = sorted(picture.getcolors(pixels.size) or [], reverse=True)
     hues = [colour for _, colour in counted if max(colour) - min(colour) > HUE][:128]
     others = picture.quantize(256 - len(hues), dither=Image.Dither.NONE)
     palette = Image.new("P", (1, 1))
