@@ -73,7 +73,7 @@ OF_ITEMS = ("item_sigma", "item_sigma_ratio", "item_correlation", "item_design",
 NEEDED: dict[str, Any] = {
     "confounding": {"predictor_icc": 0.5},
     "predictors": {"n_predictors": 1},
-    **dict.fromkeys(OF_ITEMS, {"n_items": 5}),
+    **{key: {"n_items": 5} for key in OF_ITEMS},
 }
 
 

@@ -199,6 +199,13 @@ def test_each_point_and_failed_fit_that_is_not_to_be_seen_is_counted(
     assert expected in texts(figure)
 
 
+def test_strategies_without_a_sum_are_named() -> None:
+    values = pd.Series([1.0, np.nan, np.nan, np.nan])
+    frame = pd.DataFrame({"value": values, "strategy": ["lm", "lm", "fe", "fe"]})
+    assert metrics.remarks(frame, (0, 2)) == "1 failed fit not shown, no values: fe"
+    assert metrics.remarks(frame[2:], (0, 2)) == "2 failed fits not shown"
+
+
 def test_notes() -> None:
     nothing = np.nan
     assert metrics.note(pd.Series([1.0, 2]), (1, 2)) == ""
@@ -652,6 +659,22 @@ def test_pdf_files_are_drawn_if_asked_and_never_older_than_the_others(tmp_path: 
     path.write_text("of an older study")
     assert draw.main(command) == 0
     assert path.read_bytes() == content
+
+
+def test_pictures_keep_the_colours_of_a_few_marks() -> None:
+    figure = Figure(figsize=(4, 3))
+    axes = figure.add_axes((0, 0, 1, 1))
+    ramp = np.linspace(0, 1, 300)
+    axes.imshow(
+        np.stack(
+            [np.outer(ramp, ramp), ramp[:, None] * np.ones(300), ramp[::-1] * np.ones((300, 1))],
+            axis=-1,
+        )
+    )
+    axes.plot([150], [150], "o", color="#5b3e96", markersize=5)
+    picture = style.in_palette(figure)
+    assert len(picture.getcolors()) <= 256
+    assert (0x5B, 0x3E, 0x96) in [colour for _, colour in picture.convert("RGB").getcolors(10**6)]
 
 
 def test_names_are_known_without_what_draws() -> None:

@@ -126,7 +126,8 @@ def test_every_control_shows_the_numbers_of_the_table(opened: Page, measured: pd
     opened.driver.find_element(By.CSS_SELECTOR, "input[data-analysis=lm2]").click()
     opened.drawn()
     assert {analysis for analysis, _ in numbers(opened)} == {"lm", "lmer", "lmer_mis"}
-    opened.open("#m=rmse_ratio&v=lmer")
+    opened.open("#m=rmse_ratio")
+    opened.set("reference", "lmer")
     compared = expected(measured, "rmse_ratio", term="IV1", fits="all", reference="lmer")
     assert_shown(opened, compared)
     opened.open("#m=rmse")
@@ -337,6 +338,27 @@ def test_it_prints(opened: Page, tmp_path: Path) -> None:
             assert lines[-1] not in headings, f"orphaned: {lines[-1]}"
     assert "Copy" not in flat
     assert "@article{morris2019" in flat
+
+
+def test_nothing_is_wider_than_a_sheet(browser: Page) -> None:
+    browser.cdp("Emulation.setEmulatedMedia", media="print")
+    # A4 without the printer's margins
+    sheet = {"width": 717, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    browser.cdp("Emulation.setDeviceMetricsOverride", **sheet)
+    try:
+        browser.open()
+        browser.run("dispatchEvent(new Event('beforeprint'))")
+        script = """return [...document.querySelectorAll("table, pre, img, .chart svg, td")]
+            .filter((it) => it.checkVisibility())
+            .filter((it) => it.getBoundingClientRect().right > innerWidth + 1)
+            .map((it) => [it.outerHTML.slice(0, 80), it.getBoundingClientRect().right])"""
+        assert browser.run(script) == []
+        cut = """return [...document.querySelectorAll(".scroll, .chart, .dt-layout-table")]
+            .filter((it) => getComputedStyle(it).overflowX !== "visible").length"""
+        assert browser.run(cut) == 0
+    finally:
+        browser.cdp("Emulation.setEmulatedMedia", media="")
+        browser.cdp("Emulation.clearDeviceMetricsOverride")
 
 
 def test_it_draws_in_a_frame_of_another_page(opened: Page, folder: Path, tmp_path: Path) -> None:

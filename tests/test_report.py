@@ -10,9 +10,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from docutils.core import publish_doctree
+from PIL import Image
 
+import document_gallery
 import render_report
-from pages import DRAWING, ONE, a_study, write_page
+from pages import DRAWING, ONE, SAID, a_study, write_page
 from rmsweep import axes
 from rmsweep.config import axis_defaults
 from rmsweep.design import MAIN
@@ -221,6 +223,33 @@ def test_snakemakes_report_has_a_caption_for_each_figure_and_table() -> None:
     for path in folder.glob("*/*.rst"):
         read = publish_doctree(path.read_text(), settings_overrides={"halt_level": 2})
         assert read.astext(), path
+
+
+def test_the_gallery_shows_figures_and_numbers_of_the_tables(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "gallery.md"
+    (tmp_path / "figures").mkdir()
+    file.write_text("before\n<!-- gallery: begin -->\nas it was\n<!-- gallery: end -->\nafter\n")
+    fits = str(made.with_name("fits.parquet"))
+    # the study has no nested-loop plot
+    assert document_gallery.main([str(file), fits]) == 2
+    assert "without nested_loop.png" in capsys.readouterr().err
+    monkeypatch.setitem(document_gallery.SHOWN, "paged", ("coverage",))
+    assert document_gallery.main([str(file), fits]) == 0
+    text = file.read_text()
+    assert text.startswith("before\n")
+    assert "as it was" not in text
+    assert "8 conditions, 60 datasets each, 4 analyses, 1,920 fits, by native engine" in text
+    assert f"(figures/paged-coverage.png)\n\n*Coverage of 95% intervals.* {SAID}" in text
+    with Image.open(tmp_path / "figures" / "paged-coverage.png") as picture:
+        assert (picture.mode, picture.width) == ("P", document_gallery.PIXELS)
+    table = pd.read_parquet(made.with_name("performance.parquet"))
+    rows = table[(table["fits"] == "all") & (table["strategy"] == "lmer_mis")]
+    size = rows[(rows["measure"] == "size") & (rows["term"] == "IV1")]["value"]
+    found = f"{size.median():.1%} ({size.min():.1%} to {size.max():.1%})"
+    (line,) = (line for line in text.splitlines() if line.startswith("| `lmer_mis`"))
+    assert found in line
 
 
 def test_other_tables_are_refused(made: Path, tmp_path: Path, capsys: object) -> None:

@@ -74,7 +74,7 @@ def draw(rows: Rows, metric: str, scale: Scale = "log") -> Figure:
         if not panel.crowded:
             draw_points(panel, rows, limits)
         draw_boxes(panel, rows, boxes)
-        panel.say(note(panel.frame["value"], limits))
+        panel.say(remarks(panel.frame, limits))
         if not np.isfinite(panel.frame["value"]).any():
             say_empty(panel.axes, NO_RESULT)
     return figure
@@ -127,6 +127,14 @@ def label_decades(axes: Axes, limits: tuple[float, float]) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
+
+
+def remarks(frame: pd.DataFrame, limits: tuple[float, float]) -> str:
+    """What a panel doesn't show: points, fits, and strategies for which there is no such sum."""
+    known = np.isfinite(frame["value"]).groupby(frame["strategy"], observed=True).any()
+    silent = [] if not known.any() else list(known.index[~known])
+    text = note(frame.loc[~frame["strategy"].isin(silent), "value"], limits)
+    return ", ".join(filter(None, [text, f"no values: {', '.join(silent)}" if silent else ""]))
 
 
 def note(values: pd.Series, limits: tuple[float, float]) -> str:

@@ -57,6 +57,8 @@ matplotlib.rcdefaults()
 matplotlib.rcParams.update(THEME)
 
 DPI = 200
+HUE = 30
+"""Difference of the channels from which on a colour is no grey."""
 
 
 def tint(colour: str, share: float = 0.5) -> tuple[float, float, float]:
@@ -117,8 +119,8 @@ def page(
     caption = subtitle
     title = wrap(title, width - 2 * MARGIN, 1.2 * LARGE)  # bold letters are wider
     subtitle = wrap(subtitle, width - 2 * MARGIN)
-    # names come first in them: labels that are too long for two columns are cut
-    room = letters((width - 2 * MARGIN) / (2 if len(entries) > 6 else 1) - 0.4)
+    # names come first in them: of many, labels that are too long for two columns are cut
+    room = letters((width - 2 * MARGIN) / (2 if len(entries) > 8 else 1) - 0.4)
     labels = [text if len(text) <= room else f"{text[: room - 4]} ..." for text in entries]
     entry_width = 0.4 + 0.53 * SMALL / 72 * max(map(len, labels), default=0)
     columns = max(1, int((width - 2 * MARGIN) / entry_width))
@@ -192,10 +194,19 @@ def save(figure: Figure, paths: Iterable[Path], made_with: Mapping[str, str]) ->
 
 
 def in_palette(figure: Figure) -> Image.Image:
-    """The figure as a picture of 256 colours: a third of the bytes, and no difference to see."""
+    """The figure as a picture of 256 colours: a third of the bytes, and no difference to see.
+
+    Half of them are the most frequent hues as they are: median cut alone gives those of a few marks
+    to others.
+    """
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(DPI)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     picture = Image.fromarray(pixels[..., :3].copy())
-    return picture.quantize(256, dither=Image.Dither.NONE)
+    counted: Any = sorted(picture.getcolors(pixels.size) or [], reverse=True)
+    hues = [colour for _, colour in counted if max(colour) - min(colour) > HUE][:128]
+    others = picture.quantize(256 - len(hues), dither=Image.Dither.NONE)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*(others.getpalette() or []), *(part for hue in hues for part in hue)])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)

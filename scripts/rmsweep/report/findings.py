@@ -186,7 +186,8 @@ def sentence(row: pd.Series, numbers: pd.DataFrame) -> str:
     if row["n_numbers"] == 1:
         text += f"The only number {verbs[next(iter(counts))][0]}"
     elif len(counts) == 1:
-        text += f"All {row['n_numbers']:,} numbers {verbs[next(iter(counts))][1]}"
+        all_ = "Both" if row["n_numbers"] == 2 else f"All {row['n_numbers']:,}"
+        text += f"{all_} numbers {verbs[next(iter(counts))][1]}"
     else:
         said = [f"{number:,} {verbs[side][number > 1]}" for side, number in counts.items()]
         text += f"Of {row['n_numbers']:,} numbers, {words.listed(said)}"

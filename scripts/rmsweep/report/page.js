@@ -474,7 +474,7 @@
       const n = least === most ? whole(least) : `${whole(least)} to ${whole(most)}`;
       const sentences = [];
       if (points.length) {
-        sentences.push(`Each point is from ${n} datasets of one condition.`);
+        sentences.push(`Each point is from ${n} ${most === 1 ? "dataset" : "datasets"} of one condition.`);
         const bars = {
           rate: "Bars are 95% Wilson intervals for Monte Carlo error.",
           score: "Bars are 95% score intervals for Monte Carlo error.",
@@ -692,10 +692,11 @@
       }
       spec.datasets = { points, boxes, target: S.w === "error" && points.length ? [{ y: 0 }] : [] };
       await draw("replications", spec);
-      const thinned = n > D.raw ? `the first ${whole(D.raw)} of ${whole(n)}` : `all ${whole(n)}`;
+      const all = n === 1 ? "the only replication" : `all ${whole(n)} replications`;
+      const thinned = n > D.raw ? `the first ${whole(D.raw)} of ${whole(n)} replications` : all;
       const said = boxes.length
-        ? `Points: ${thinned} replications. Boxes: quartiles and median of all of them, with whiskers to the last value within 1.5 interquartile ranges.`
-        : `Points: ${thinned} replications, too few for boxes.`;
+        ? `Points: ${thinned}. Boxes: quartiles and median of all of them, with whiskers to the last value within 1.5 interquartile ranges.`
+        : `Points: ${thinned}, too few for boxes.`;
       byId("replications-title").textContent = `${what} of ${D.terms[t]}.`;
       const good = S.w === "error" ? " A good analysis scatters around zero, and little." : "";
       byId("replications-caption").textContent = n
