@@ -156,7 +156,7 @@ def test_random_effects_far_above_the_noise_are_found():
     model = Model(products.n_obs, reml=True, covariance="full")
     unit = np.ones_like(products.z_unit)
     truth = np.tile(np.eye(4) / noise, (len(unit), 1, 1))
-    from_truth = optimise.search(products.blocks, model, unit, truth)
+    from_truth = optimise.search(optimise.OneFactor(products.blocks, model, unit), truth)
     assert found.converged.mean() > 0.9
     mine = optimise.minimise(products.blocks, model, unit)
     assert (mine.at.value < from_truth.at.value + 1e-4)[mine.converged].all()
