@@ -1,11 +1,12 @@
-"""Linear mixed models with one grouping factor, fitted to blocks of datasets at once.
+"""Linear mixed models, fitted to blocks of datasets at once.
 
 `crossproducts` reduces the datasets of a block, `fit` finds the REML or ML optimum of each,
 `inference_at` gives the same closed forms at any other θ, such as lme4's, and `lme4_checks` says
 what lme4 would of either. `kenward_roger` adjusts standard errors and degrees of freedom to small
-samples. The mathematics is in `criterion`, the search in `optimise`. Strategies without random
-effects are in `leastsquares`, `secondstage`, `gee` and `wild`; `sandwich` has cluster-robust
-variances for all.
+samples. `crossings`, `fit_crossed`, `crossed_inference_at` and `crossed_kenward_roger` do the same
+for any number of random-effects terms. The mathematics is in `criterion` and `crossed`, the search
+in `optimise`. Strategies without random effects are in `leastsquares`, `secondstage`, `gee` and
+`wild`; `sandwich` has cluster-robust variances for all.
 
 References
 ----------
