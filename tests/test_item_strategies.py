@@ -17,6 +17,7 @@ from scipy.stats import t
 
 from rmsweep import lmm, strategies
 from rmsweep.config import condition, load_study
+from rmsweep.data import dataset
 from rmsweep.data.dataset import Dataset, batches
 from rmsweep.data.scenario import simulate
 from rmsweep.design import Strategy
@@ -43,6 +44,7 @@ DESIGNS: dict[str, dict[str, Any]] = {
     },
 }
 CLOSED = ("f1", "f2", "min_f", "lm_twoway")
+MIXED = [f"lmer_items{end}" for end in ("", "_kr", "_zcp", "_mis", "_lrt", "_select")]
 NEED_ITEMS = [name for name, (_, preset) in strategies.presets().items() if preset.needs_items]
 
 
@@ -326,15 +328,46 @@ class TestNatively:
         np.testing.assert_allclose(other.se, one.se, rtol=1e-8)
         np.testing.assert_allclose(other.df, one.df, rtol=1e-8)
 
-    @pytest.mark.parametrize("name", CLOSED)
-    def test_bits_do_not_depend_on_what_is_beside(self, name: str) -> None:
-        data = draws(5, 5, **DESIGNS["latin"])
+    @pytest.mark.parametrize("design", ["latin", "missing"])
+    @pytest.mark.parametrize("name", [*CLOSED, *MIXED])
+    def test_bits_do_not_depend_on_what_is_beside(self, name: str, design: str) -> None:
+        data = draws(5, 5, **DESIGNS[design])
+        assert len(list(batches(data))) == 1
         together = outcomes(named(name), data)
         for one, beside in zip(data, together, strict=True):
             alone = fitted(named(name), one)
             assert beside.fit is not None
             for part in ("estimate", "se", "df"):
                 assert getattr(alone, part).tobytes() == getattr(beside.fit, part).tobytes()
+
+    @pytest.mark.parametrize("name", MIXED)
+    def test_rows_of_zeros_are_rows_left_out(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        data = data_of("missing")
+        one = fitted(named(name), data)
+        monkeypatch.setattr(dataset, "MOST_PLACES", 0)
+        other = fitted(named(name), data)
+        for part in ("estimate", "se", "df"):
+            np.testing.assert_allclose(getattr(one, part), getattr(other, part), rtol=1e-6)
+
+    def test_rows_are_sorted_by_what_they_lack(self) -> None:
+        rows = {"n_groups": 8, "n_obs": 6, "item_design": "latin_square"}
+        whole = draw(n_items=6, **rows)
+        lacking = draws(6, 5, n_items=6, missing={"from": "mcar", "rate": 0.1}, **rows)
+        sampled = draw(n_items=24, **rows)
+        assert dataset.Crossing.of(whole) is None
+        assert dataset.Crossing.of(sampled) is None
+        assert all(dataset.Crossing.of(one) for one in lacking)
+        data = [whole, *lacking, sampled]
+        alike = [places for places, _ in batches(data)]
+        assert [0] in alike
+        assert [len(data) - 1] in alike
+        for places, batch in batches(data):
+            y = batch.stacked(lambda one: one.y)
+            for row, place in zip(y, places, strict=True):
+                there = row[row != 0]
+                assert sorted(there) == sorted(data[place].y)
 
     @pytest.mark.parametrize("name", CLOSED)
     def test_engines_agree_in_any_order_of_rows(self, name: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from rmsweep.lmm import CrossProducts
 
 Array = NDArray[np.float64]
+
+
+MOST_PLACES = 2
+"""Combinations of levels for each row, up to which rows that are missing are taken for zeros."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +204,35 @@ class Batch:
             return parts[0]
         return lmm.joined(parts).take(np.argsort(np.concatenate(self.same_rows)))
 
+    def stacked(self, of: Callable[[Dataset], Array]) -> Array:
+        """What each dataset has, row by row, (R, n, ...).
+
+        Where datasets lack other rows of a crossing, n is that of all of them, and what a dataset
+        lacks is zero.
+        """
+        parts = [of(data) for data in self.datasets]
+        if self.crossings is None:
+            return np.stack(parts)
+        n_places = math.prod(self.crossings[0].sizes)
+        everywhere = np.zeros((len(parts), n_places, *parts[0].shape[1:]), parts[0].dtype)
+        for own, part, crossing in zip(everywhere, parts, self.crossings, strict=True):
+            own[crossing.places] = part
+        return everywhere
+
+    @cached_property
+    def crossings(self) -> list[Crossing] | None:
+        """The datasets' rows in their crossing; None if they have the same rows."""
+        found = [crossing for data in self.datasets if (crossing := Crossing.of(data))]
+        return found or None
+
+    @property
+    def factors(self) -> dict[str, NDArray[np.intp]]:
+        """The factors' levels in the rows of `stacked`."""
+        own = self.datasets[0].factors
+        if self.crossings is None:
+            return dict(own)
+        return dict(zip(own, self.crossings[0].factors, strict=True))
+
     def take(self, places: Sequence[int]) -> Batch:
         """Some of the datasets, with what has been made of them."""
         part = Batch([self.datasets[place] for place in places])
@@ -214,20 +248,54 @@ class Batch:
         return Batch([data.within() for data in self.datasets])
 
 
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """The rows of a dataset among all combinations of its factors' levels, some of which it lacks.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Levels of each factor.
+    places : (n,) array of int
+        Of the rows.
+    """
+
+    sizes: tuple[int, ...]
+    places: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, data: Dataset) -> Crossing | None:
+        """Those of a dataset; None where it lacks none of them, or most, or has one twice."""
+        codes = tuple(data.factors.values())
+        sizes = tuple(int(one.max(initial=-1)) + 1 for one in codes)
+        n_rows, n_places = len(data.y), math.prod(sizes)
+        if len(codes) == 1 or not n_rows < n_places <= MOST_PLACES * n_rows:
+            return None
+        places = np.ravel_multi_index(codes, sizes)
+        return cls(sizes, places) if len(np.unique(places)) == n_rows else None
+
+    @property
+    def factors(self) -> tuple[NDArray[np.intp], ...]:
+        """Levels of each factor at all places."""
+        return np.unravel_index(np.arange(math.prod(self.sizes)), self.sizes)
+
+
 def structure(data: Dataset) -> tuple[object, ...]:
     """What datasets that are fitted together have in common.
 
     That is their terms, the number of groups, and how many rows all groups have, or that they
-    differ in size: then more minima are looked for. A dataset that has no more rows than terms, or
-    several factors, is fitted with none but those that have the same rows.
+    differ in size: then more minima are looked for. With several factors it is their rows, or where
+    some of these are missing the numbers of levels. A dataset that has no more rows than terms is
+    fitted with none but those that have the same rows.
     """
-    groups = data.groups
     n_rows, n_terms = data.X.shape
-    if n_rows <= n_terms or len(data.factors) > 1:
+    crossing = Crossing.of(data)
+    if n_rows <= n_terms or (crossing is None and len(data.factors) > 1):
         return (*_of_terms(data), *(codes.tobytes() for codes in data.factors.values()))
-    sizes = np.bincount(groups)
+    sizes = np.bincount(data.groups)
     size = int(sizes[0]) if (sizes == sizes[0]).all() else None
-    return (*_of_terms(data), len(sizes), size)
+    levels = crossing.sizes if crossing else (len(sizes),)
+    return (*_of_terms(data), *levels, size)
 
 
 def _of_terms(data: Dataset) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import fdtrc, stdtrit
 
 from rmsweep.data import pieces
-from rmsweep.data.dataset import Array, Batch, Dataset
+from rmsweep.data.dataset import Array, Batch, Dataset, batches
 from rmsweep.data.items import FACTOR, Plan, between_items
 from rmsweep.data.patterns import PATTERNS
 from rmsweep.data.predictors import combinations, per_predictor
@@ -168,22 +168,25 @@ def infer(data: Dataset, fitted: Both, inference: Inference) -> Fit:
 
 def fit_batch(batch: Batch, options: NoOptions) -> list[tuple[Fit | FitError, Fit | FitError]]:
     """Make both by closed forms, from the cross-products of groups and of items."""
-    data, found = batch.datasets[0], []
-    for factor in (data.group, FACTOR):
-        seen = batch
-        if factor != data.group:
-            seen = Batch([seen_from(one, factor) for one in batch.datasets])
-        fits = two_stage.infer_batch(seen, two_stage.fit_batch(seen, options), REGRESSION)
-        own = seen.datasets[0]
-        found.append(
-            [
-                in_order(one, own, data.terms)
-                if isinstance(one, Fit)
-                else FitError(in_items(str(one)) if factor == FACTOR else str(one))
-                for one in fits
-            ]
-        )
-    return list(zip(*found, strict=True))
+    return list(zip(*(seen_from_all(batch, factor) for factor in batch.factors), strict=True))
+
+
+def seen_from_all(batch: Batch, factor: str) -> list[Fit | FitError]:
+    """One of the two for each dataset."""
+    terms = batch.datasets[0].terms
+    parts = [([*range(len(batch.datasets))], batch)]
+    if factor != batch.datasets[0].group:
+        # groups may be of one size where items are not
+        parts = list(batches([seen_from(one, factor) for one in batch.datasets]))
+    found: list[Fit | FitError] = [FitError("")] * len(batch.datasets)
+    for places, seen in parts:
+        fits = two_stage.infer_batch(seen, two_stage.fit_batch(seen, NoOptions()), REGRESSION)
+        for place, one in zip(places, fits, strict=True):
+            if isinstance(one, Fit):
+                found[place] = in_order(one, seen.datasets[0], terms)
+            else:
+                found[place] = FitError(in_items(str(one)) if factor == FACTOR else str(one))
+    return found
 
 
 def infer_batch(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
@@ -759,18 +760,27 @@ def crossings(batch: Batch, options: Options, without: int | None = None) -> Cro
     """The same for several terms, perhaps `without` one of the fixed effects."""
     from rmsweep import lmm
 
-    data = batch.datasets[0]
-    X = np.stack([one.X for one in batch.datasets])
+    data, factors = batch.datasets[0], batch.factors
+    X = batch.stacked(lambda one: one.X)
     random = []
     for term in options.random:
         names = intercept_first(term, data)
         if set(names) <= set(data.terms):
             Z = X[:, :, [data.terms.index(name) for name in names]]
         else:
-            Z = np.stack([np.column_stack([*map(one.column, names)]) for one in batch.datasets])
-        random.append(lmm.Term(data.factors[term.factor or data.group], Z, term.covariance))
+            Z = batch.stacked(partial(columns, names))
+        random.append(lmm.Term(factors[term.factor or data.group], Z, term.covariance))
     kept = [place for place in range(len(data.terms)) if place != without]
-    return lmm.crossings(np.stack([one.y for one in batch.datasets]), X[:, :, kept], random)
+    y = batch.stacked(lambda one: one.y)
+    present = None
+    if batch.crossings:
+        present = batch.stacked(lambda one: np.ones(len(one.y))) > 0
+    return lmm.crossings(y, X[:, :, kept], random, present)
+
+
+def columns(names: Sequence[str], data: Dataset) -> Array:
+    """Columns that random effects have, (n, q)."""
+    return np.column_stack([*map(data.column, names)])
 
 
 def in_own_order(data: Dataset, options: Options, result: Mapping[str, Any]) -> list[int]:

@@ -101,14 +101,19 @@ def fit_batch(batch: Batch, options: NoOptions) -> LeastSquaresFit:
     """Fit the same by the project's own code."""
     from rmsweep import lmm
 
-    first = batch.datasets[0]
-    return lmm.two_way_ols(
-        np.stack([data.y for data in batch.datasets]),
-        np.stack([data.X for data in batch.datasets]),
-        first.groups,
-        first.factors[FACTOR],
-        batch.crossproducts(first.terms).problems,
-    )
+    problems = batch.crossproducts(batch.datasets[0].terms).problems
+    estimate, se = np.full((2, len(problems), len(batch.datasets[0].terms)), np.nan)
+    for places in batch.same_rows:
+        part = [batch.datasets[place] for place in places]
+        own = lmm.two_way_ols(
+            np.stack([data.y for data in part]),
+            np.stack([data.X for data in part]),
+            part[0].groups,
+            part[0].factors[FACTOR],
+            [problems[place] for place in places],
+        )
+        estimate[places], se[places] = own.estimate, own.se
+    return replace(own, estimate=estimate, se=se, messages=problems)
 
 
 def infer_batch(
