@@ -15,6 +15,7 @@ from rmsweep.data.dataset import Array
 from rmsweep.figures import style
 from rmsweep.figures.facets import CROWDED, Panel, Rows, View, facet_grid, legend, sizes, where
 from rmsweep.measures.performance import ALPHA
+from rmsweep.measures.sample_size import GROUPS, Curve
 
 Scale = Literal["rate", "rate from the top", "share", "signed", "ratio"]
 
@@ -142,8 +143,8 @@ POWER = Spec(
     "rejection_of_run",
     "Power",
     "How often a strategy's test finds the effect, by rejecting zero at 5%. The dashed line is the "
-    "power that the study asks for. Only a strategy that keeps its size has earned its power: see "
-    "size.",
+    "power that the study asks for, and above each panel is the least number of groups that has "
+    "it. Only a strategy that keeps its size has earned its power: see size.",
     "Datasets with the effect found",
     0.8,
     "share",
@@ -205,7 +206,8 @@ def draw(rows: Rows, name: str) -> Figure:
             panel.axes.axhspan(spec.target - width, spec.target + width, color=shade, zorder=0)
         panel.axes.axhline(spec.target, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)))
         draw_points(panel, inside, rows, terms, spec)
-        panel.say(absent(inside, rows))
+        said = smallest(inside, rows, spec.target) if spec.scale == "share" else ""
+        panel.say(said or absent(inside, rows))
         if inside["value"].isna().all():
             alone = spec.of_pairs and len(view.shown) == 1
             say_empty(panel.axes, "nothing to compare" if alone else NO_RESULT)
@@ -298,6 +300,28 @@ def absent(inside: pd.DataFrame, rows: Rows) -> str:
     return "; ".join(f"{text}: {', '.join(names)}" for text, names in parts.items() if names)
 
 
+def smallest(inside: pd.DataFrame, rows: Rows, target: float) -> str:
+    """The least number of groups with a power, strategy by strategy (`sample_sizes`)."""
+    if rows.view.layout.x != GROUPS:
+        return ""
+    parts = []
+    for name in rows.view.names:
+        own = inside[(inside["strategy"] == name) & inside["value"].notna()].sort_values(GROUPS)
+        if own.empty or own[GROUPS].duplicated().any():
+            continue
+        numbers = (own[key].to_numpy(float) for key in (GROUPS, "value", "n_run"))
+        estimate, *_ = Curve(*numbers).smallest(target)
+        if estimate is None:
+            reached = (own["value"] >= target).any()
+            bound = own[GROUPS].min() if reached else own[GROUPS].max()
+            parts.append(f"{name} {'≤' if reached else '>'} {bound:g}")
+        else:
+            parts.append(f"{name} {estimate}")
+    # a name and its number stay in one line
+    words = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
+    return f"{target:.0%}: {words}" if parts else ""
+
+
 def say_empty(axes: Axes, text: str) -> None:
     """Say why a panel is empty."""
     box = {"facecolor": "white", "edgecolor": "none"}
@@ -354,8 +378,8 @@ def of_rates_from_the_top(own: pd.DataFrame, target: float) -> tuple[float, floa
 
 
 def of_shares(own: pd.DataFrame, target: float) -> tuple[float, float]:
-    """Limits for rates of any size."""
-    return 0.0, 1.0
+    """Limits for rates of any size, with room for their marks."""
+    return 0.0, 1.04
 
 
 def of_signed(own: pd.DataFrame, target: float) -> tuple[float, float]:
