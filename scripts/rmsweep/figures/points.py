@@ -206,7 +206,7 @@ def draw(rows: Rows, name: str) -> Figure:
             panel.axes.axhspan(spec.target - width, spec.target + width, color=shade, zorder=0)
         panel.axes.axhline(spec.target, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)))
         draw_points(panel, inside, rows, terms, spec)
-        said = smallest(inside, rows, spec.target) if spec.scale == "share" else ""
+        said = smallest(inside, rows, spec.target) if spec.measure == POWER.measure else ""
         panel.say(said or absent(inside, rows))
         if inside["value"].isna().all():
             alone = spec.of_pairs and len(view.shown) == 1
@@ -378,8 +378,8 @@ def of_rates_from_the_top(own: pd.DataFrame, target: float) -> tuple[float, floa
 
 
 def of_shares(own: pd.DataFrame, target: float) -> tuple[float, float]:
-    """Limits for rates of any size, with room for their marks."""
-    return 0.0, 1.04
+    """Limits for rates of any size."""
+    return 0.0, 1.0
 
 
 def of_signed(own: pd.DataFrame, target: float) -> tuple[float, float]:
