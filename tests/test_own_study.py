@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -344,6 +346,16 @@ class TestScript:
         assert study_from_data.main(command[2:]) == 0
         assert read_study(str(tmp_path / "config" / "mine.yaml")).power.effect == "Days"
 
+    def test_a_run_ends_with_the_numbers_of_people(self, tmp_path: Path) -> None:
+        command = ["snakemake", "-n", "--cores", "1", "--snakefile", str(ROOT / "Snakefile")]
+        command += ["--directory", str(tmp_path), "--configfile", str(SLEEP), "--quiet", "host"]
+        run = subprocess.run(
+            [sys.executable, "-m", *command], capture_output=True, text=True, timeout=300
+        )
+        assert run.returncode == 0, run.stderr
+        assert "results/power-of-yours/sample_sizes.csv" in run.stdout + run.stderr
+        assert "figures/power.svg" in run.stdout + run.stderr
+
     def test_every_number_says_where_it_comes_from(self) -> None:
         lines = SLEEP.read_text().splitlines()
         numbers = [it for it in lines if it.startswith(("  - ", "n_", "sigma", "noise"))]
@@ -597,3 +609,5 @@ class TestSmallestNumber:
         text = (tmp_path / "figures" / "power.svg").read_text()
         assert "Number of groups" in text
         assert "coefficient trial" in text
+        for _, row in found[found["n_groups"].notna()].iterrows():
+            assert f"{row['strategy']}\N{NO-BREAK SPACE}{row['n_groups']:.0f}" in text

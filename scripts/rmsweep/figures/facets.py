@@ -262,7 +262,7 @@ def read_measures(path: Path, names: Sequence[str], view: View | None = None) ->
     made_with = tables.made_with(path, "performance", MEASURED.names)
     view = view or View.of(read_study(made_with["study"]))
     axes = [axis.name for axis in view.study.axes]
-    numbers = ["value", "mcse", "low", "high", "n_used", "defined", "reason"]
+    numbers = ["value", "mcse", "low", "high", "n_run", "n_used", "defined", "reason"]
     table = tables.read(
         path,
         "performance",

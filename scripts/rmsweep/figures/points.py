@@ -15,6 +15,7 @@ from rmsweep.data.dataset import Array
 from rmsweep.figures import style
 from rmsweep.figures.facets import CROWDED, Panel, Rows, View, facet_grid, legend, sizes, where
 from rmsweep.measures.performance import ALPHA
+from rmsweep.measures.sample_size import GROUPS, Curve
 
 Scale = Literal["rate", "rate from the top", "share", "signed", "ratio"]
 
@@ -162,8 +163,8 @@ POWER = Spec(
     "rejection_of_run",
     "Power",
     "How often a strategy's test finds the effect, by rejecting zero at 5%. The dashed line is the "
-    "power that the study asks for. Only a strategy that keeps its size has earned its power: see "
-    "size.",
+    "power that the study asks for, and above each panel is the least number of groups that has "
+    "it. Only a strategy that keeps its size has earned its power: see size.",
     "Datasets with the effect found",
     0.8,
     "share",
@@ -228,7 +229,8 @@ def draw(rows: Rows, name: str) -> Figure:
         panel.axes.axhline(spec.target, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)))
         draw_points(panel, inside, rows, terms, spec)
         undefined = not inside.empty and not inside["defined"].any()
-        panel.say("" if undefined else absent(inside, rows))
+        said = smallest(inside, rows, spec.target) if spec.measure == POWER.measure else ""
+        panel.say(said or ("" if undefined else absent(inside, rows)))
         if inside["value"].isna().all():
             alone = spec.of_pairs and len(view.shown) == 1
             text = "not defined here" if undefined else NO_RESULT
@@ -318,6 +320,28 @@ def absent(inside: pd.DataFrame, rows: Rows) -> str:
             what = "no result at times"
         parts.setdefault(what, []).append(name)
     return "; ".join(f"{text}: {', '.join(names)}" for text, names in parts.items() if names)
+
+
+def smallest(inside: pd.DataFrame, rows: Rows, target: float) -> str:
+    """The least number of groups with a power, strategy by strategy (`sample_sizes`)."""
+    if rows.view.layout.x != GROUPS:
+        return ""
+    parts = []
+    for name in rows.view.names:
+        own = inside[(inside["strategy"] == name) & inside["value"].notna()].sort_values(GROUPS)
+        if own.empty or own[GROUPS].duplicated().any():
+            continue
+        numbers = (own[key].to_numpy(float) for key in (GROUPS, "value", "n_run"))
+        estimate, *_ = Curve(*numbers).smallest(target)
+        if estimate is None:
+            reached = (own["value"] >= target).any()
+            bound = own[GROUPS].min() if reached else own[GROUPS].max()
+            parts.append(f"{name} {'≤' if reached else '>'} {bound:g}")
+        else:
+            parts.append(f"{name} {estimate}")
+    # a name and its number stay in one line
+    words = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
+    return f"{target:.0%}: {words}" if parts else ""
 
 
 def say_empty(axes: Axes, text: str) -> None:
