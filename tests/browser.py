@@ -22,7 +22,8 @@ ARGUMENTS = (
     *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"),
     *("--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1280,1000", "--disable-gpu"),
 )
-STRANGE = re.compile(r"\b(NaN|undefined|null|Infinity|\[object)\b")
+# a file from disk has the origin null, which the addresses of its blobs begin with
+STRANGE = re.compile(r"(?<!blob:)\b(NaN|undefined|null|Infinity|\[object)\b")
 FOCUSABLE = """return [...document.querySelectorAll(
     "a[href], button, select, input, summary, textarea, [tabindex='0']")]
     .filter((it) => !it.disabled && it.tabIndex >= 0 && it.checkVisibility())
