@@ -43,7 +43,7 @@ PRESETS = {
         convention="t test over groups of their own coefficients, t^2 = F1; predictors of the "
         "groups by OLS of the groups' intercepts",
         reference="aov of the groups' means (Clark 1973)",
-        use="to see what it costs to ignore items: false positives without number",
+        use="to see what it costs to ignore items: far too many false positives",
         needs_items=True,
     ),
     "f2": Preset(
