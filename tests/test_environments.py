@@ -90,10 +90,11 @@ def r_packages() -> set[str]:
 ALL = sorted((ROOT / "scripts").rglob("*.py"))
 # jobs need neither what starts Snakemake nor, but for one, what draws
 OF_JOBS = [path for path in ALL if path.name != "resume.py"]
+WITH_FIGURES = ("draw.py", "render_report.py", "document_gallery.py")
 WITHOUT_FIGURES = [
     path
     for path in OF_JOBS
-    if not DRAWING.intersection(path.parents) and path.name not in ("draw.py", "render_report.py")
+    if not DRAWING.intersection(path.parents) and path.name not in WITH_FIGURES
 ]
 
 
