@@ -90,9 +90,9 @@ COSTS = {
         "gee_exch": Cost(1e-4, 3e-6, 0.0),
         "gee_exch_md": Cost(1e-4, 5e-6, 0.0),
         "lmer_mis": Cost(2e-4, 2e-6, 0.0),
-        **dict.fromkeys((*OF_ITEMS, "lmer_items_kr"), Cost(2e-3, 0.0, 4e-6)),
-        "lmer_items_lrt": Cost(5e-3, 0.0, 1e-5),
-        "lmer_items_select": Cost(6e-3, 0.0, 1e-5),
+        **dict.fromkeys((*OF_ITEMS, "lmer_items_kr"), Cost(4e-4, 0.0, 1.5e-6)),
+        "lmer_items_lrt": Cost(1e-3, 0.0, 4e-6),
+        "lmer_items_select": Cost(1e-3, 0.0, 4e-6),
         "lmer_items_boot": Cost(1.0, 0.0, 5e-3),
         "lm_twoway": Cost(3e-4, 0.0, 2e-7),
         **dict.fromkeys(BY_ITEMS, Cost(3e-4, 5e-6, 0.0)),
@@ -157,6 +157,7 @@ def seconds(study: Study, condition: Condition) -> float:
 
     def one(strategy: Strategy, engine: str) -> float:
         unequal = not equal_groups(condition) or rows_differ(condition)
+        unequal &= condition["n_items"] == 0
         slower = UNEQUAL if engine == "native" and unequal else 1.0
         n_groups, n_obs = condition.n_groups, condition.n_obs
         return slower * fit_seconds(strategy.origin, engine, n_groups, n_obs)
