@@ -147,11 +147,28 @@ def test_slopes_left_out_have_their_sd() -> None:
     assert f"in lmer their SD is {number(effects.sd['Days'])}." in text
     assert "its intervals are too short" in text
     assert "lmer_mis’s standard error of Intercept is 1.4 times lmer’s (9.7 against 6.8)." in text
+    across = replace(sleepstudy(), cross_level=("Days",))
+    assert notes.full_model(a_case(data=across)) == 2
+    assert said(notes.slopes_left_out, a_case(data=across, se=errors)) == ""
     alike = said(notes.slopes_left_out, a_case())
     assert alike.startswith("lmer_mis’s standard errors are nearly those of lmer.")
     assert said(notes.slopes_left_out, a_case(("lm", "lmer"))) == ""
     robust = a_case(("lmer", "lmer_mis_cr2"), se=[(7.0, 1.5), (7.0, 0.5)])
     assert said(notes.slopes_left_out, robust) == ""
+
+
+def test_slopes_left_out_concern_interactions_with_predictors_of_the_groups() -> None:
+    data = sleepstudy()
+    both = np.column_stack([data.X, data.X[:, 1] * (data.groups % 2)])
+    names = ("Intercept", "Days", "DaysSex")
+    data = replace(data, X=both, terms=names, cross_level=names[2:])
+    case = a_case(("lmer", "lmer_mis"), data, se=[(7.0, 1.5), (7.0, 0.6)])
+    rows = [
+        row | {"coefs": [*row["coefs"], row["coefs"][1] | {"term": names[2]}]} for row in case.rows
+    ]
+    text = said(notes.slopes_left_out, replace(case, terms=names, rows=tuple(rows)))
+    assert "lmer_mis’s standard errors are 0.4 (Days) and 0.4 (DaysSex) times lmer’s." in text
+    assert " (DaysSex)" not in text.partition("their SD is")[2]
 
 
 def test_rows_taken_for_independent() -> None:

@@ -214,7 +214,7 @@ def clustered(strategy: Strategy) -> bool:
 
 def full_model(case: Fitted) -> int | None:
     """Place of the first mixed model whose random effects are all that can be."""
-    needed = {case.data.terms[place] for place in case.within}
+    needed = {case.data.terms[place] for place in case.within} - {*case.data.cross_level}
     for place in case.fitted:
         terms = case.random_terms(place)
         if terms and needed <= set(terms) and by_model(case.strategies[place]):
@@ -254,16 +254,19 @@ def slopes_left_out(case: Fitted) -> Said:
         if place == full or terms is None or not by_model(case.strategies[place]):
             continue
         known = case.data.terms
-        out = [it for it in case.within if known[it] not in terms and known[it] != "Intercept"]
+        only_full = {*(case.random_terms(full) or ())} - {*terms, "Intercept"}
+        left = [it for it in case.within if known[it] in only_full]
+        # an interaction with a predictor of the groups is one of the slopes that differ
+        out = [*left, *(it for it in case.within if left and known[it] in case.data.cross_level)]
         found = ratios(case, place, full, out)
         if not found:
             continue
         name, other = case.names[place], case.names[full]
         spread = ""
         if effects:
-            sds = [f"{number(effects.sd[known[it]])} ({case.terms[it]})" for it in found]
-            if len(found) == 1:
-                sds = [number(effects.sd[known[it]]) for it in found]
+            sds = [f"{number(effects.sd[known[it]])} ({case.terms[it]})" for it in left]
+            if len(out) == 1:
+                sds = [number(effects.sd[known[it]]) for it in left]
             spread = f": in {other} their SD is {listed(sds)}"
         left_out = f"{name} leaves out that slopes differ between groups{spread}."
         smaller = {term: value for term, value in found.items() if value < 1 - CLOSE}
