@@ -160,11 +160,7 @@ def checked_study():
             check(study)
         if STORAGE and (study.precision or study.allow_incomplete):
             key = "precision" if study.precision else "allow_incomplete"
-            refuse(
-                key,
-                settings[key],
-                "neither with a storage provider: it hides what is there",
-            )
+            refuse(key, settings[key], "none of it with a storage provider")
     return study
 
 
