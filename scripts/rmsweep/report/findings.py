@@ -147,6 +147,8 @@ def summary(found: Sequence[Finding]) -> str:
             f"{n_claims} of the post were put to the test in each of {slices} parts of the study. "
             f"The verdicts: {words.listed(said)}."
         )
+    if counts[VERDICTS["not testable"]] == len(found):
+        return f"None of the post’s {n_claims} can be tested in this study."
     return f"Of {n_claims} of the post, {words.listed(parts)}."
 
 
