@@ -620,6 +620,8 @@ def test_axes_can_go_anywhere(tmp_path: Path) -> None:
         "noise_sd=1",
         "noise_sd=2",
     ]
+    alone = a_study(sigma=[1], n_obs=[5])
+    assert Layout.of(alone) == Layout("sigma", "n_obs", "n_groups")
     (figure,) = drawn(path, "size", layout=Layout.of(study, x="n_groups"))
     assert "Number of groups" in texts(figure)
     assert marks(figure) == pytest.approx(sorted(measured(path, "size")["value"]))

@@ -42,6 +42,7 @@ class Layout:
         """The layout of a study's figures.
 
         The main axes have the places; one with a single level leaves its place to a further axis.
+        An axis with several levels is along x if there is any.
 
         Parameters
         ----------
@@ -60,6 +61,10 @@ class Layout:
         for place in ("x", "columns", "rows"):
             if waiting and len(study.levels(places[place])) == 1:
                 places[place] = waiting.pop(0)
+        for place in ("columns", "rows"):
+            # panels of one level each would be nothing but rows of panels
+            if len(study.levels(places["x"])) == 1 < len(study.levels(places[place])):
+                places["x"], places[place] = places[place], places["x"]
         for place, wanted in {"rows": rows, "columns": columns, "x": x}.items():
             if wanted and wanted not in names:
                 raise UsageError(f"--{place}: {wanted!r}; allowed: {', '.join(names)}")
