@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmsweep.lmm.covariance import lower_root, symmetric_root
 from rmsweep.lmm.criterion import Information, datasets_at_once, information
@@ -83,18 +84,23 @@ def kenward_roger(data: CrossProducts, fitted: Estimates) -> Adjusted:
         root = np.matmul(working_frame(data, index), form.matrices(fitted.theta[index]))
         G = np.matmul(root, root.transpose(0, 2, 1))
         at = information(data.blocks.take(index), G, work)
-        free = _free(data.n_random, fitted)
+        free = _free(data, fitted, index)
         variance, df[index] = adjusted(at, partial(_quadratic, at), data.x_centre[index], free)
         scale = np.sqrt(at.rho / (data.n_obs[index] - data.n_fixed)) * data.y_unit[index]
         se[index] = np.sqrt(variance) * scale[:, None] / data.x_unit[index]
     return Adjusted(se, df)
 
 
-def _free(q: int, fitted: Estimates) -> Array:
-    """Entries of G as a linear map of its free parameters, (k, m)."""
+def _free(data: CrossProducts, fitted: Estimates, index: NDArray[np.intp]) -> Array:
+    """Entries of G as a linear map of its free parameters, (k, m) or (R, k, m)."""
+    q = data.n_random
     rows, columns, _ = triangle(q)
     basis = symmetric_root(q, fitted.covariance).basis  # a G of the structure has Y's basis
-    return basis[:, rows, columns].T
+    free: Array = basis[:, rows, columns].T
+    if fitted.covariance != "scalar":  # else a parameter has entries in different units
+        return free
+    unit = data.z_unit[index]
+    return (unit[:, rows] * unit[:, columns])[:, :, None] * free
 
 
 def adjusted(
@@ -113,13 +119,13 @@ def adjusted(
         Sums over entries E and F of w_EF F'U'E(W − UCU')FUF, (R, p, p), of weights w (R, k, k).
     centre : (R, p) array
         Of the columns of X.
-    free : (k, m) array
+    free : (k, m) or (R, k, m) array
         Entries of G as a linear map of its free parameters.
     """
-    k, m = free.shape
-    linear = np.zeros((k + 1, m + 1))
-    linear[:k, :m], linear[k, m] = free, 1.0
-    covariance = _inverse(np.matmul(np.matmul(linear.T, at.matrix), linear))
+    k, m = free.shape[-2:]
+    linear = np.zeros((*free.shape[:-2], k + 1, m + 1))
+    linear[..., :k, :m], linear[..., k, m] = free, 1.0
+    covariance = _inverse(np.matmul(np.matmul(linear.swapaxes(-1, -2), at.matrix), linear))
 
     F = uncentred(at.root, centre)
     C = np.square(F).sum(axis=2)
@@ -129,7 +135,7 @@ def adjusted(
     a[:, :, :m] = np.matmul(ratio / C[:, :, None], free)
     df = 1.0 / (np.matmul(a, covariance) * a).sum(axis=2)
 
-    weight = 2.0 * np.matmul(np.matmul(free, covariance[:, :m, :m]), free.T)
+    weight = 2.0 * np.matmul(np.matmul(free, covariance[:, :m, :m]), free.swapaxes(-1, -2))
     change = quadratic(weight)
     return C + 2.0 * (np.matmul(F, change) * F).sum(axis=2), df
 
