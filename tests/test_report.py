@@ -203,16 +203,35 @@ def test_replications_that_would_decide() -> None:
             "side": ["undecided", "undecided", "for"],
             "unit": "rate",
             "estimate": [0.06, 0.07, 0.2],
-            "low": [0.04, 0.06, 0.19],
-            "high": [0.08, 0.08, 0.21],
+            "low": [0.04, 0.04, 0.19],
+            "high": [0.08, 0.10, 0.21],
             "region_low": [0.05] * 3,
             "region_high": [np.nan] * 3,
             "n_used": 100,
         }
     )
-    # half widths of 0.02 and 0.01 for distances of 0.01 and 0.02
-    assert findings.replications_needed(rows) == int((400 + 25) / 2 // 10 * 10)
+    # half widths of 0.02 and 0.03 for distances of 0.01 and 0.02
+    assert findings.replications_needed(rows) == round((400 + 225) / 2, -1)
     assert findings.replications_needed(rows[2:]) == 0
+    # as many as there are would not decide anything
+    skewed = rows.assign(high=[0.065, 0.07, 0.21], low=[0.055, 0.065, 0.19])
+    assert findings.replications_needed(skewed) == 0
+
+
+def test_where_numbers_agree_is_said() -> None:
+    rows = pd.DataFrame(
+        {
+            "n_groups": [10.0, 10.0, 30.0, 30.0],
+            "n_obs": [np.nan] * 4,
+            "sigma": [0.5, 4.0, 0.5, 4.0],
+            "side": ["for", "against", "for", "against"],
+        }
+    )
+    assert findings.placed(rows, "for") == "; those that agree have SD 0.5"
+    assert findings.placed(rows[2:], "against") == "; those that disagree have SD 4"
+    rows["side"] = ["for", "against", "against", "undecided"]
+    assert findings.placed(rows, "for") == "; those that agree have 10 groups and SD 0.5"
+    assert findings.placed(rows, "against") == ""
 
 
 def test_snakemakes_report_has_a_caption_for_each_figure_and_table() -> None:

@@ -15,8 +15,9 @@ import pandas as pd
 from rmsweep.claims.cases import DERIVED
 from rmsweep.claims.claim import Claim, Test
 from rmsweep.claims.post import CLAIMS
+from rmsweep.claims.rule import Side
 from rmsweep.claims.table import ASSESSED
-from rmsweep.design import Study, plain
+from rmsweep.design import MAIN, Level, Study, plain
 from rmsweep.report import words
 from rmsweep.sweep import tables
 
@@ -193,8 +194,9 @@ def sentence(row: pd.Series, numbers: pd.DataFrame) -> str:
     else:
         said = [f"{number:,} {verbs[side][number > 1]}" for side, number in counts.items()]
         text += f"Of {row['n_numbers']:,} numbers, {words.listed(said)}"
+        text += placed(numbers, "for") or placed(numbers, "against")
     if needed := replications_needed(numbers):
-        text += f"; about {needed:,} replications would decide half of the undecided ones"
+        text += f"; about {needed:,} replications in all would decide half of the undecided ones"
     return f"{text}."
 
 
@@ -210,6 +212,24 @@ def amount(value: float, unit: str, digits: int = 3) -> str:
     if unit == "difference of rates":
         return f"{100 * value:.{digits}g} points".replace("-", "−")
     return f"{value:.{digits}g}".replace("-", "−")
+
+
+def placed(numbers: pd.DataFrame, side: Side) -> str:
+    """Where the numbers of a side are, if not everywhere: ``; those that agree have SD 4``."""
+    own = numbers[numbers["side"] == side]
+    found = []
+    for axis in MAIN:
+        levels, every = (sorted(part[axis].dropna().unique()) for part in (own, numbers))
+        if 0 < len(levels) < len(every):
+            *others, last = [words.of_level(axis, level) for level in whole(levels)]
+            found.append(f"{', '.join(others)} or {last}" if others else last)
+    who = {"for": "agree", "against": "disagree"}
+    return f"; those that {who[side]} have {words.listed(found)}" if found else ""
+
+
+def whole(levels: Sequence[float]) -> list[Level]:
+    """Levels as the study has them: whole numbers are no floats."""
+    return [int(level) if float(level).is_integer() else float(level) for level in levels]
 
 
 def replications_needed(numbers: pd.DataFrame) -> int:
@@ -231,8 +251,9 @@ def replications_needed(numbers: pd.DataFrame) -> int:
     ends = np.stack([scaled("region_low"), scaled("region_high")])
     with np.errstate(invalid="ignore", divide="ignore"):
         distance = np.nanmin(np.abs(ends - estimate), axis=0, initial=np.inf)
-        needed = rows["n_used"].to_numpy(float) * (half / distance) ** 2
-    needed = needed[np.isfinite(needed)]
+        more = (half / distance) ** 2
+    # skewed intervals may reach an end that is farther away than half their length
+    needed = (rows["n_used"].to_numpy(float) * more)[np.isfinite(more) & (more > 1)]
     if not len(needed):
         return 0
     half_of_them = float(np.median(needed))
