@@ -176,6 +176,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "means": ({"predictor_mean": 1}, "predictor_mean: 1 is not allowed; allowed: its default"),
     "sizes": ({"group_sizes": "unequal"}, "group_sizes: 'unequal' is not allowed"),
+    "items": ({"n_items": 4}, "n_items: 4 is not allowed; allowed: its default where predictors"),
+    "correlations of items": ({"item_correlation": 0.5}, "item_correlation: 0.5 is not allowed"),
+    "drawn correlations": (
+        {
+            "effect_correlation": [[1, 0.1, 0.2], [0.1, 1, 0.3], [0.2, 0.3, 1]],
+            "correlation_range": 0.1,
+        },
+        "effect_correlation: [[1, 0.1, 0.2], [0.1, 1, 0.3], [0.2, 0.3, 1]] is not allowed; "
+        "allowed: one number, with correlation_range",
+    ),
     "slopes of age": ({"sigma_ratio": [1, 1, 1]}, ""),
     "slopes of age alone": ({"sigma_ratio": [1, 2, 3]}, "allowed: 0 for what is constant within"),
     "power of none": ({"power": {"effect": "dose"}}, "allowed: a coefficient of all data: Interc"),
