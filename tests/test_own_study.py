@@ -34,7 +34,7 @@ from rmsweep.data.scenario import Simulated, simulate, smallest_group, term_name
 from rmsweep.design import Block, Condition, Study
 from rmsweep.errors import ConfigError
 from rmsweep.measures.sample_size import Curve, pooled
-from rmsweep.sweep import provenance
+from rmsweep.sweep import merge, provenance
 from rmsweep.sweep.replication import run_block
 
 ROOT = Path(__file__).parents[1]
@@ -259,6 +259,16 @@ class TestIdentity:
         one = study(file)
         assert "/n_predictors=2,predictors=mine,beta=0_1_2" in str(one.conditions[0])
         assert read_study(one_line(one)) == one
+
+
+def test_numbers_of_groups_of_a_study_that_no_longer_asks_are_removed(tmp_path: Path) -> None:
+    keys = {"n_predictors": 1, "beta": [0, 1]}
+    asks = load_study(GRID | keys | {"power": {"effect": "IV1"}}, "s")
+    table = tmp_path / "sample_sizes.csv"
+    for one, kept in ((asks, True), (load_study(GRID | keys, "s"), False)):
+        table.touch()
+        merge.tidy_up(one, tmp_path / "cells", [])
+        assert table.exists() == kept
 
 
 class TestCrossLevel:
