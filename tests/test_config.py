@@ -89,6 +89,7 @@ REFUSED = {
             "sigma_ratio": [0.0123456789, 1, 0.0123456789, 0],
             "noise_sd": 0.123456789012345,
             "noise_mean": 0.123456789012345,
+            "noise_heterogeneity": 0.123456789012345,
             "effect_distribution": "lognormal",
             "noise_distribution": "chi_squared",
             "predictor_autocorrelation": 0.123456789012345,

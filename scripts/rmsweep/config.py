@@ -63,8 +63,8 @@ LEAST_FIRST_LOOK = 200
 """Replications before a precision is looked at: the fewer, the more often chance ends a study."""
 MOST_JOBS = 1_000_000
 """More than Snakemake can plan in the memory of a workstation."""
-LONGEST_NAME = 190
-"""Bytes of a shard's name for its condition: 255, less replications and a temporary ending."""
+LONGEST_NAME = 225
+"""Characters of a shard's name for its condition: 255, less replications and ending."""
 
 
 class Named(NamedTuple):
