@@ -2,6 +2,8 @@ r"""Make a study of data like your own, of the power for one of their effects.
 
 python scripts/study_from_data.py data.csv --formula "rt ~ trial" --group person \
     --output config/mine.yaml
+python scripts/study_from_data.py data.csv --formula "rt ~ kind + (kind | person) + (1 | word)" \
+    --group person --output config/mine.yaml
 snakemake --cores 4 --configfile config/mine.yaml
 """
 
@@ -47,7 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for option, text in defaults.items():
         parser.add_argument(option, type=cli.whole(2), nargs="+", default=[], help=text)
     parser.add_argument(
-        "--strategies", nargs="+", default=[], metavar="NAME", help="analyses; default, six"
+        "--strategies",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="analyses; default, six, or eight with items",
     )
     parser.add_argument(
         "--power", type=share, default=like.TARGET, help="that is wanted; default 0.8"
@@ -76,16 +82,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     written = sys.argv[1:] if argv is None else argv
     command = shlex.join(["python", "scripts/study_from_data.py", *written])
     text = like.study(found, options.data, file.name, command, wish)
-    with tables.atomic(file) as temporary:
-        pq.write_table(like.design(model), temporary, compression="zstd")
+    if not found.items:  # data with items have a design that keys of a study describe
+        with tables.atomic(file) as temporary:
+            pq.write_table(like.design(model), temporary, compression="zstd")
     load_study(parse(text), name.stem, file.parent)
     if options.output:
         with tables.atomic(options.output) as temporary:
             temporary.write_text(text, encoding="utf-8")
-        print(options.output, file, sep="\n")
+        print(options.output, *([] if found.items else [file]), sep="\n")
     else:
         print(text, end="")
-        print(f"{file}: the design; the study has to be in the same folder", file=sys.stderr)
+        if not found.items:
+            print(f"{file}: the design; the study has to be in the same folder", file=sys.stderr)
     return 0
 
 

@@ -460,7 +460,7 @@ class TestScript:
         [
             (["--formula", "Reaction ~ 0 + Days"], "formula: without an intercept"),
             (["--formula", "Reaction ~ 1"], "formula: without a predictor"),
-            (["--formula", "Reaction ~ Days + (1 | Subject) + (1 | Days)"], "2 random-effects te"),
+            (["--formula", "Reaction ~ Days + (1 | Subject) + (1 | Days)"], "Days has 10 values"),
             (
                 ["--formula", "Reaction ~ Days + (exp(Days) | Subject)"],
                 "random effects of exp(Days)",

@@ -161,6 +161,38 @@ def _arranged(plan: Plan, met: Codes) -> Items:
     return Items(codes[:, column].ravel(), between, latin[:, column].ravel())
 
 
+def design_of(x: Array, groups: Codes, items: Codes) -> str:
+    """How a predictor with two values goes along with items; empty if in no way that data have.
+
+    Parameters
+    ----------
+    x : (n,) array
+        The predictor.
+    groups, items : (n,) int array
+        Levels 0, 1, ...
+
+    Returns
+    -------
+    str
+        One of `DESIGNS`, if each group meets each item once, or within items once at each value,
+        and both values are as often, to within one: for each group, and in a Latin square for the
+        two lists of items.
+    """
+    n_groups, n_items = int(groups.max()) + 1, int(items.max()) + 1
+    cells = groups * n_items + items
+    times = np.bincount(cells, minlength=n_groups * n_items)
+    high = np.bincount(cells, x == x.max(), minlength=n_groups * n_items)
+    if (times == 2).all() and (high == 1).all():
+        return "within"
+    lists, readers = np.unique(high.reshape(n_groups, n_items), axis=0, return_counts=True)
+    if (times != 1).any() or (np.abs(2 * lists.sum(axis=1) - n_items) > 1).any():
+        return ""
+    if len(lists) == 1:
+        return "between"
+    opposite = len(lists) == 2 and bool((lists.sum(axis=0) == 1).all())
+    return "latin_square" if opposite and abs(readers[0] - readers[1]) <= 1 else ""
+
+
 def item_effects(condition: Condition, n_items: int, draws: Draws) -> Array:
     """How the coefficients of items differ from the truth, (n_items, p)."""
     n_terms = int(condition["n_predictors"]) + 1

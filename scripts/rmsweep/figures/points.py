@@ -354,13 +354,15 @@ def draw_points(
     panel: Panel, inside: pd.DataFrame, rows: Rows, terms: Sequence[str], spec: Spec
 ) -> None:
     """Draw the points of one panel: strategies side by side, their coefficients in order."""
+    # lines join what is at one place: beside each other, equal ones would look apart
+    joined = panel.crowded or spec.scale == "share"
     offsets = np.linspace(-0.36, 0.36, len(terms)) * rows.step * (len(terms) > 1)
     small = panel.step / max(1, len(terms)) < 1.4 * CROWDED
     for code, (name, look) in enumerate(rows.view.looks.items()):
         for term, offset in zip(terms, offsets, strict=True):
             own = inside[(inside["strategy"] == name) & (inside["term"] == term)]
             own = own[own["value"].notna()].sort_values("x")
-            x = rows.position(own["x"].cat.codes, code) + offset
+            x = own["x"].cat.codes if joined else rows.position(own["x"].cat.codes, code) + offset
             bounded = own["low"].notna()
             if spec.stems:
                 pale = style.tint(look.colour, 0.35)
@@ -377,7 +379,7 @@ def draw_points(
                 x,
                 own["value"],
                 marker=look.marker,
-                linestyle=look.line if panel.crowded or spec.scale == "share" else "none",
+                linestyle=look.line if joined else "none",
                 linewidth=0.8,
                 markersize=2.8 if small else 4.0,
                 color=look.colour,

@@ -224,6 +224,14 @@ def shown_at_first(study: Study) -> list[int]:
     return sorted(place for _, place in ranks[:SHOWN_AT_FIRST])
 
 
+def turned(name: str) -> str:
+    """How a comparison changes when it is made the other way round."""
+    if name.startswith("difference_of_"):
+        return "difference"
+    known = {"precision_gain": "gain", "decision_agreement": "same", "estimate_distance": "same"}
+    return known.get(name.removesuffix("_of_slopes"), "ratio")
+
+
 @dataclass
 class Measured:
     """The table of performance measures, with its keys as places.
@@ -321,7 +329,7 @@ class Measured:
         size = len(self.study.conditions) * n_strategies * n_terms
         found["terms"] = sorted(set(frame["term"])) if of_terms else []
         form, of = form_of(frame)
-        found |= {"paired": paired, "form": form, "of": of, "fits": {}}
+        found |= {"paired": turned(name) if paired else "", "form": form, "of": of, "fits": {}}
         used: dict[str, Array] = {}
         for use, rows in frame.groupby("fits", sort=False):
             at = place[rows.index].to_numpy()

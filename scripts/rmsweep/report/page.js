@@ -84,8 +84,23 @@
       ...["n_planned", "n_run", "n_converged", "n_used", "reason"],
     ];
 
-    function record(measure, use, c, p, t, found) {
-      const [first, second] = measure.paired ? D.pairs[p] : [p, -1];
+    // a comparison the other way round; the table has each pair once
+    function turned(measure, found) {
+      const { value, low, high } = found;
+      if (measure.paired === "same") return found;
+      const [of, slope] = {
+        difference: [(x) => -x, 1],
+        ratio: [(x) => 1 / x, 1 / value ** 2],
+        gain: [(x) => 1e4 / (100 + x) - 100, 1e4 / (100 + value) ** 2],
+      }[measure.paired];
+      const ends = [high, low].map((it) => (it === null ? null : of(it)));
+      const mcse = found.mcse === null ? null : found.mcse * slope;
+      return { ...found, value: of(value), mcse, low: ends[0], high: ends[1] };
+    }
+
+    function record(measure, use, c, p, t, found, other = false) {
+      const pair = measure.paired ? D.pairs[p] : [p, -1];
+      const [first, second] = other ? [pair[1], pair[0]] : pair;
       const counts = [found.planned, found.run, found.converged, found.used];
       return [
         ...D.axes.map((axis, place) => axis.levels[D.conditions[c][place]]),
@@ -155,7 +170,7 @@
         c: D.places.columns || "",
         r: D.places.rows || "",
         u: "all",
-        v: D.pairs.length ? names[D.pairs[0][1]] : "",
+        v: references.includes("lmer") ? "lmer" : references[0] || "",
         a: D.shown.map((place) => names[place]).join(","),
         k: "0",
         w: "error",
@@ -164,7 +179,12 @@
       };
     }
 
-    const references = [...new Set(D.pairs.map((pair) => names[pair[1]]))];
+    // those that all others are compared with
+    const references = names.filter(
+      (_, place) =>
+        D.pairs.length &&
+        D.pairs.filter((pair) => pair.includes(place)).length === names.length - 1,
+    );
     const allowed = {
       m: (value) => used.has(value),
       t: (value) => D.terms.includes(value),
@@ -428,15 +448,19 @@
       const now = new Set(chosen());
       const reference = names.indexOf(S.v);
       const members = measure.paired
-        ? D.pairs.flatMap(([one, two], p) => (two === reference && now.has(one) ? [[p, one]] : []))
-        : [...now].map((place) => [place, place]);
+        ? D.pairs.flatMap(([one, two], p) => {
+            if (two === reference && now.has(one)) return [[p, one, false]];
+            return one === reference && now.has(two) ? [[p, two, true]] : [];
+          })
+        : [...now].map((place) => [place, place, false]);
       const t = measure.terms.length ? D.terms.indexOf(S.t) : -1;
       const points = [];
       for (let c = 0; c < D.conditions.length; c += 1) {
         if (held.some((axis) => levelText(c, axis) !== S[`at.${axis}`])) continue;
-        for (const [p, place] of members) {
-          const found = cell(measure, use, c, p, t);
-          if (!found || found.value === null) continue;
+        for (const [p, place, other] of members) {
+          const known = cell(measure, use, c, p, t);
+          if (!known || known.value === null) continue;
+          const found = other ? turned(measure, known) : known;
           const { value, mcse, low, high } = found;
           const said = shown(value, measure.kind);
           const error = mcse === null ? "none" : shown(mcse, measure.kind, 2);
@@ -450,7 +474,7 @@
               `${whole(found.used)} used, ${whole(found.converged)} converged, ` +
               `${whole(found.run)} run, ${whole(found.planned)} planned`,
             said: `${names[place]}, ${conditionText(c)}: ${said} (MCSE ${error})`,
-            record: record(measure, use, c, p, t, found),
+            record: record(measure, use, c, p, t, found, other),
           });
         }
       }
