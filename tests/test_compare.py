@@ -37,7 +37,7 @@ from rmsweep.config import load_study
 from rmsweep.design import Study
 from rmsweep.measures.performance import MEASURES, Fits
 from rmsweep.measures.table import RATES, Cell
-from rmsweep.report.comparison import fits_that_differ, sentences
+from rmsweep.report.comparison import fits_that_differ, sentences, shared
 from rmsweep.sweep import tables
 from rmsweep.sweep.provenance import made_with
 
@@ -348,6 +348,20 @@ def test_other_datasets_are_compared_as_independent(folder: Path) -> None:
     assert said[0].startswith("None of ")
     assert len(said) == 1
     assert changes(found.studies)[0] == ("setting seed", "0", "1")
+
+
+def test_files_of_one_name_with_other_numbers_make_other_datasets(tmp_path: Path) -> None:
+    own = {"predictors": "own.parquet", "n_predictors": 1, "beta": 1, "n_sims": 3}
+    for name, slope in {"a": 1.0, "b": 1.0, "other": 2.0}.items():
+        (tmp_path / name).mkdir()
+        columns = {"g": [1, 1, 1, 2, 2, 2], "x": [0.0, slope, 2.0, 0.0, 1.0, 3.0]}
+        pq.write_table(pa.table(columns), tmp_path / name / "own.parquet")
+        study = load_study(CONFIG | {"sigma": [1]} | own, name, tmp_path / name)
+        made(study, tmp_path / name)
+    assert compared(tmp_path / "a", tmp_path / "b").n_paired == 1
+    found = compared(tmp_path / "a", tmp_path / "other")
+    assert found.n_paired == 0
+    assert "(the files of their data differ)" in shared(found)
 
 
 def test_studies_of_different_size_share_what_they_share(folder: Path) -> None:

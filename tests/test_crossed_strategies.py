@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from rmsweep.data.dataset import Batch, Dataset
-from rmsweep.strategies import Fit, FitError, likelihood_ratio, mixed
+from rmsweep.config import condition, load_study
+from rmsweep.data.dataset import Batch, Dataset, batches
+from rmsweep.data.scenario import simulate
+from rmsweep.strategies import Fit, FitError, likelihood_ratio, mixed, parametric_bootstrap
 from rmsweep.strategies.mixed import Inference, Options, RandomTerm
+from rmsweep.sweep.replication import fit_datasets
 
 ITEMS = RandomTerm(("Intercept",), factor="Item")
 CROSSED = (RandomTerm(), ITEMS)
@@ -121,6 +124,41 @@ def test_parameters_in_lme4s_order() -> None:
     }
     order = mixed.in_own_order(data, Options(STRUCTURES["no correlation"]), by_lme4)
     assert order == [2, 1, 0, 3, 4, 5]
+
+
+def test_several_terms_of_the_groups_where_different_rows_are_missing() -> None:
+    """Datasets that have as many rows, but not of the same groups, are no batch of theirs."""
+    random = [{"columns": ["Intercept"]}, {"columns": ["IV1"]}]
+    keys = {"n_groups": [8], "n_obs": [6], "sigma": [0.5], "n_predictors": 1, "n_sims": 1}
+    entries = [
+        {"name": f"of_{base}", "from": base, "random": random} for base in ("lmer", "lmer_lrt")
+    ]
+    study = load_study(keys | {"strategies": entries, "engine": "native"}, "s")
+    with_missing = condition(n_groups=8, n_obs=6, sigma=0.5, n_predictors=1, missing="mcar")
+    data = [simulate(1, with_missing, sim).data for sim in (5, 6, 7)]
+    (structure,) = batches(data)
+    assert len(data[1].y) == len(data[2].y) != len(data[0].y)
+    together = fit_datasets(study.strategies, [structure], 3)
+    for place, one in enumerate(data):
+        alone = fit_datasets(study.strategies, list(batches([one])), 1)
+        for name, found in together.items():
+            own, expected = found[place].fit, alone[name][0].fit
+            assert own is not None
+            assert expected is not None
+            assert own.estimate.tolist() == expected.estimate.tolist()
+            assert own.se.tolist() == expected.se.tolist()
+
+
+def test_the_order_of_columns_makes_no_difference_to_the_bootstrap() -> None:
+    data = draw(7)
+    found = [
+        parametric_bootstrap.fit_batch(
+            Batch([data]), parametric_bootstrap.Options((RandomTerm(columns),), draws=19)
+        )[0]
+        for columns in (("Intercept", "IV1"), ("IV1", "Intercept"))
+    ]
+    one, other = (it.own.p_value for it in found if isinstance(it, Fit) and it.own)
+    assert one.tolist() == other.tolist()
 
 
 @pytest.mark.slow

@@ -261,7 +261,7 @@ class TestRandomNumbers:
         assert len(list(batches(data))) == 1
         other = draw(n_items=4).data
         assert [places for places, _ in batches([*data, other])] == [[0, 1, 2], [3]]
-        with pytest.raises(ValueError, match="the same terms and factors"):
+        with pytest.raises(ValueError, match="the same terms and like groups"):
             Batch([data[0], other])
 
     def test_planning_knows_whether_rows_differ(self) -> None:

@@ -34,7 +34,7 @@ from rmsweep.data.scenario import Simulated, simulate, smallest_group, term_name
 from rmsweep.design import Block, Condition, Study
 from rmsweep.errors import ConfigError
 from rmsweep.measures.sample_size import Curve, pooled
-from rmsweep.sweep import provenance
+from rmsweep.sweep import merge, provenance
 from rmsweep.sweep.replication import run_block
 
 ROOT = Path(__file__).parents[1]
@@ -176,6 +176,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "means": ({"predictor_mean": 1}, "predictor_mean: 1 is not allowed; allowed: its default"),
     "sizes": ({"group_sizes": "unequal"}, "group_sizes: 'unequal' is not allowed"),
+    "items": ({"n_items": 4}, "n_items: 4 is not allowed; allowed: its default where predictors"),
+    "correlations of items": ({"item_correlation": 0.5}, "item_correlation: 0.5 is not allowed"),
+    "drawn correlations": (
+        {
+            "effect_correlation": [[1, 0.1, 0.2], [0.1, 1, 0.3], [0.2, 0.3, 1]],
+            "correlation_range": 0.1,
+        },
+        "effect_correlation: [[1, 0.1, 0.2], [0.1, 1, 0.3], [0.2, 0.3, 1]] is not allowed; "
+        "allowed: one number, with correlation_range",
+    ),
     "slopes of age": ({"sigma_ratio": [1, 1, 1]}, ""),
     "slopes of age alone": ({"sigma_ratio": [1, 2, 3]}, "allowed: 0 for what is constant within"),
     "power of none": ({"power": {"effect": "dose"}}, "allowed: a coefficient of all data: Interc"),
@@ -249,6 +259,16 @@ class TestIdentity:
         one = study(file)
         assert "/n_predictors=2,predictors=mine,beta=0_1_2" in str(one.conditions[0])
         assert read_study(one_line(one)) == one
+
+
+def test_numbers_of_groups_of_a_study_that_no_longer_asks_are_removed(tmp_path: Path) -> None:
+    keys = {"n_predictors": 1, "beta": [0, 1]}
+    asks = load_study(GRID | keys | {"power": {"effect": "IV1"}}, "s")
+    table = tmp_path / "sample_sizes.csv"
+    for one, kept in ((asks, True), (load_study(GRID | keys, "s"), False)):
+        table.touch()
+        merge.tidy_up(one, tmp_path / "cells", [])
+        assert table.exists() == kept
 
 
 class TestCrossLevel:

@@ -324,6 +324,14 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
     assert Path("/dev/full").is_char_device()
 
 
+def test_a_file_with_the_longest_name_is_written(tmp_path: Path) -> None:
+    path = tmp_path / f"{'a' * 247}.parquet"
+    with tables.atomic(path) as temporary:
+        assert temporary.name.startswith(".aaa")
+        temporary.touch()
+    assert [*tmp_path.iterdir()] == [path]
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

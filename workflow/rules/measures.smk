@@ -1,7 +1,8 @@
 """Measures: what the merged tables say of the strategies and of the engines.
 
 Needs fits and coefs; makes performance, and from it claims and claims_by_condition, as Parquet and
-CSV. For an audited study, needs audit and makes agreement, the comparison of the engines.
+CSV. A study that asks for a power gets sample_sizes, too. For an audited study, needs audit and makes
+agreement, the comparison of the engines.
 """
 
 
@@ -53,14 +54,18 @@ rule find_sample_sizes:
         f"{RESULTS}/performance.parquet",
         due(*sample_sizes()),
     output:
-        sample_sizes()
-        or [f"{RESULTS}/sample_sizes.csv", f"{RESULTS}/sample_sizes.parquet"],
+        in_report(
+            sample_sizes()
+            or [f"{RESULTS}/sample_sizes.csv", f"{RESULTS}/sample_sizes.parquet"]
+        ),
     log:
         f"logs/{NAME}/find_sample_sizes.log",
+    localrule: True
     conda:
         environment("report.yaml")
     params:
         run=script("find_sample_sizes.py"),
+        made_by=watched(f"{RESULTS}/sample_sizes.parquet"),
     message:
         "Find the numbers of groups that the strategies need"
     shell:

@@ -265,6 +265,17 @@ class Studies:
         """Whether conditions that both have are the same datasets."""
         return self.a.study.seed == self.b.study.seed
 
+    def same_files(self, key: str) -> bool:
+        """Whether the files of the user's own that a condition's data are made of are the same."""
+        one, two = (
+            {
+                Path(file).name: digests(side).get(file)
+                for file in pieces.files(side.runs[key].condition.values)
+            }
+            for side in (self.a, self.b)
+        )
+        return one == two
+
     def levels(self, key: str) -> dict[str, Level]:
         """A condition's values in the columns, by the names that A has for them, else B."""
         found: dict[str, Level] = {}
@@ -280,11 +291,12 @@ class Studies:
         """The conditions that both have, what A and B say, and whether the datasets are the same.
 
         They are if seed and data are the same, and the true coefficients, which most data-making
-        code that has changed would change.
+        code that has changed would change; files of the user's own have to be the same, too.
         """
         for key in self.keys:
             one, two = self.a.read(key), self.b.read(key)
-            yield key, one, two, self.same_seed and same_truths(one, two)
+            same = self.same_seed and self.same_files(key) and same_truths(one, two)
+            yield key, one, two, same
 
 
 def strategies_of(text: str, a: Side, b: Side) -> Pair:

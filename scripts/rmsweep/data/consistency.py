@@ -57,8 +57,9 @@ def contradiction(condition: Condition) -> tuple[str, str] | None:
 
 def of_design(condition: Condition, design: Template) -> tuple[str, str] | None:
     """What is wrong with the values of a condition whose predictors come from a file."""
+    not_there = ("confounding", "group_sizes", "n_items", *OF_ITEMS)
     for key in condition.identity:
-        if key.startswith("predictor_") or key in ("confounding", "group_sizes"):
+        if key.startswith("predictor_") or key in not_there:
             return key, "its default where predictors come from a file"
     n_predictors = int(condition["n_predictors"])
     if n_predictors != design.n_predictors:
@@ -67,7 +68,7 @@ def of_design(condition: Condition, design: Template) -> tuple[str, str] | None:
     if isinstance(ratio, tuple) and any(ratio[k] for k in design.group_level):
         names = ", ".join(design.terms[k] for k in design.group_level)
         return "sigma_ratio", f"0 for what is constant within groups, {names}, or one number"
-    return None
+    return of_correlations(condition)
 
 
 def of_confounding(condition: Condition) -> tuple[str, str] | None:

@@ -458,13 +458,8 @@ def scale_signed(axes: Axes, limits: tuple[float, float]) -> None:
     steps = [steps[0], *(step for step in steps[1:] if step <= 0.45 * steps[0])]
     axes.set_yticks([*(-step for step in steps), 0.0, *steps])
     axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: (f"{value:.12g}").replace("-", "−"))
+        FuncFormatter(lambda value, _: f"{value:.12g}".replace("-", "−"))
     )
-
-
-def with_minus(value: float) -> str:
-    """A number as text, with a true minus sign."""
-    return f"{value:.12g}".replace("-", "−")
 
 
 def scale_ratios(axes: Axes, limits: tuple[float, float]) -> None:

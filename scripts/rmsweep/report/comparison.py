@@ -124,7 +124,10 @@ def shared(compared: Comparison) -> str:
             "differences are computed dataset by dataset; in the others the datasets differ."
         )
     else:
-        why = "the seeds differ" if not studies.same_seed else "the true coefficients differ"
+        why = "the seeds differ"
+        if studies.same_seed:
+            same = all(map(studies.same_files, studies.keys))
+            why = f"the {'true coefficients' if same else 'files of their data'} differ"
         text += (
             f"The datasets are not the same ({why}), so the two studies are compared as "
             "independent ones, and no fit has a counterpart."

@@ -21,9 +21,9 @@ A family is a module of this package, or a Python or R file of the user's own. I
 - optionally ``warm_up()``, which loads what ``fit`` needs and so keeps it out of its time;
 - optionally ``fit_batch(batch, options)``, the same for many datasets at once by the project's own
   engine: a list with what ``fit`` would give, or a `FitError`, for each. They have as many groups,
-  in a file of the user's own also the same rows. With it,
-  ``refuses_natively(data, options)`` where that engine can't fit all that the other one can, and
-  ``MEANINGLESS_NATIVELY``, the names of options that mean nothing to it;
+  in a file of the user's own also the same rows, and so where ``wants_same_rows(data, options)``
+  says it. With it, ``refuses_natively(data, options)`` where that engine can't fit all that the
+  other one can, and ``MEANINGLESS_NATIVELY``, the names of options that mean nothing to it;
 - optionally ``infer_batch(batch, fitted, inference)``, which gives that list from whatever
   ``fit_batch`` gives for the whole batch;
 - in this package ``PRESETS``: its strategies by name, each with a label and its options. A file of
@@ -392,3 +392,9 @@ def refuses(data: Dataset, strategy: Strategy) -> str:
         if not is_file(strategy.family):
             raise
         return f"refuses: {in_words(error)}"
+
+
+def wants_same_rows(data: Dataset, strategy: Strategy) -> bool:
+    """Whether a strategy fits datasets together only where all of them have the same rows."""
+    wants = getattr(load(strategy.family), "wants_same_rows", None)
+    return is_file(strategy.family) or bool(wants and wants(data, strategy.options))

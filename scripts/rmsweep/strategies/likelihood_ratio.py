@@ -81,6 +81,11 @@ def refuses_natively(data: Dataset, options: Options) -> str:
     return reason or mixed.beyond_fixed_effects(data, options.random[0])
 
 
+def wants_same_rows(data: Dataset, options: Options) -> bool:
+    """As `mixed`."""
+    return mixed.wants_same_rows(data, options.model)
+
+
 def as_formula(data: Dataset, options: Options) -> str:
     """The whole model as a formula of lme4's."""
     return mixed.as_formula(data, options.model)
@@ -144,7 +149,7 @@ def left_out(batch: Batch, options: Options, column: int) -> CrossProducts | Cro
     if mixed.is_crossed(data, options.model):
         return mixed.crossings(batch, options.model, without=column)
     (term,) = options.random
-    names = term.names(data)
+    names = tuple(mixed.intercept_first(term, data))
     without = batch.crossproducts(data.terms).without_fixed_effect(column)
     if names == data.terms[: len(names)]:
         return without.with_leading_random_effects(len(names))

@@ -358,6 +358,11 @@ def is_crossed(data: Dataset, options: Options) -> bool:
     return len(options.random) > 1 or options.random[0].factor not in (None, data.group)
 
 
+def wants_same_rows(data: Dataset, options: Options) -> bool:
+    """Several terms of one factor do: there is no crossing that says where rows are missing."""
+    return is_crossed(data, options) and len(data.factors) == 1
+
+
 def same_partition(codes: NDArray[np.int64], others: NDArray[np.int64]) -> bool:
     """Whether two factors put the same rows together."""
     n_levels, n_others = int(codes.max()) + 1, int(others.max()) + 1

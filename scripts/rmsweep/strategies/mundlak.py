@@ -41,6 +41,7 @@ def refuses(data: Dataset, options: Options) -> str:
 
 
 refuses_natively, refuses_to_infer = mixed.refuses_natively, mixed.refuses_to_infer
+wants_same_rows = mixed.wants_same_rows
 
 
 def with_group_means(data: Dataset) -> Dataset:

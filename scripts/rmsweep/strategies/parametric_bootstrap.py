@@ -77,6 +77,11 @@ def refuses_natively(data: Dataset, options: Options) -> str:
     return likelihood_ratio.refuses_natively(data, options.tests)
 
 
+def wants_same_rows(data: Dataset, options: Options) -> bool:
+    """As `likelihood_ratio`."""
+    return likelihood_ratio.wants_same_rows(data, options.tests)
+
+
 def as_formula(data: Dataset, options: Options) -> str:
     """The whole model as a formula of lme4's."""
     return likelihood_ratio.as_formula(data, options.tests)

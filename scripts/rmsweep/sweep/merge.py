@@ -134,6 +134,7 @@ def tidy_up(study: Study, cells: Path, outputs: Collection[Path]) -> None:
     """Remove what other versions of the study and jobs that were killed have left."""
     left = [] if study.audit else ["audit.parquet", "audit.csv.gz"]
     left += [] if study.audit else ["agreement.parquet", "agreement.csv"]
+    left += [] if study.power else ["sample_sizes.parquet", "sample_sizes.csv"]
     left += without_csv(outputs)
     left += [] if is_of(study, cells.parent) else ["replications.parquet", "replications.csv"]
     unfinished = filter(tables.is_abandoned, cells.rglob(".*.parquet.*.tmp"))

@@ -225,12 +225,13 @@ def by_refusals(
 ) -> Iterator[tuple[Sequence[int], Batch, Sequence[str]]]:
     """The datasets by which of the strategies refuse them, and why.
 
-    What is in a file of the user's own gets those together that have the same rows.
+    Some strategies get those together that have the same rows.
     """
     sorted_places: dict[tuple[tuple[str, ...], int | None], list[int]] = {}
     for places in batch.same_rows:
-        reasons = tuple(strategies.refuses(batch.datasets[places[0]], one) for one in alike)
-        apart = places[0] if strategies.is_file(alike[0].family) else None
+        data = batch.datasets[places[0]]
+        reasons = tuple(strategies.refuses(data, one) for one in alike)
+        apart = places[0] if strategies.wants_same_rows(data, alike[0]) else None
         sorted_places.setdefault((reasons, apart), []).extend(places)
     for (reasons, _), places in sorted_places.items():
         whole = len(places) == len(batch.datasets)

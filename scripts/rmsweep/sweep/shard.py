@@ -283,7 +283,7 @@ def write(table: pa.Table, path: Path, identity: Mapping[str, str]) -> None:
     second = kept(path)
     if second is None:
         return
-    temporary = second.with_name(f"{second.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+    temporary = tables.unfinished(second)
     with suppress(OSError):  # what is not kept costs time, no more
         second.parent.mkdir(parents=True, exist_ok=True)
         os.link(path, temporary)

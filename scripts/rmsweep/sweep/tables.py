@@ -142,8 +142,21 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
     return {"compression": "zstd", "use_dictionary": repeating}
 
 
+MOST_OF_NAME = 100
+"""Characters of a file's name that the name of its unfinished self has."""
+
+
 class WriteError(UserError):
     """A file that can't be written, and why."""
+
+
+def unfinished(path: Path) -> Path:
+    """What a file of this process is called until it is whole.
+
+    Of a long name, which host and process would make too long, the end has to do.
+    """
+    end = path.name[-MOST_OF_NAME:]
+    return path.with_name(f".{end}.{os.uname().nodename}.{os.getpid()}.tmp")
 
 
 @contextmanager
@@ -159,7 +172,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         If the disk is full, or there is no right to write.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+    temporary = unfinished(path)
     try:
         if path.exists() and not path.is_file():  # a device is not to be replaced, nor a folder
             raise OSError("it is no ordinary file")
