@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for unfinished in path.parent.glob(f".{path.name}.*.tmp"):
             unfinished.unlink(missing_ok=True)
     merge(study, options.cells, options.output, programs=not options.other_programs)
-    for name in without_csv(options.output):
+    for name in without_csv(options.output) if study.csv == "auto" else ():
         print(f"{name}: not written; `csv: true` in the study's file writes long tables, too")
     return 0
 
