@@ -19,7 +19,7 @@ cli.begin(__name__)
 from rmsweep.claims.post import CLAIMS
 from rmsweep.claims.table import NEEDED, assess, needed_measures
 from rmsweep.config import read_study
-from rmsweep.sweep import tables
+from rmsweep.sweep import csv_files, tables
 from rmsweep.sweep.provenance import MEASURES, measures_identity
 
 
@@ -45,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     claims, by_condition = assess(study, performance.to_pandas(), CLAIMS)
     identity = measures_identity(made_with, *MEASURES["claims"])
-    tables.write(claims, options.output, identity)
-    tables.write(by_condition, options.by_condition, identity)
+    csv_files.write(claims, options.output, identity)
+    csv_files.write(by_condition, options.by_condition, identity)
     return 0
 
 

@@ -20,7 +20,7 @@ import json
 
 from rmsweep.config import read_study
 from rmsweep.measures.precision import look
-from rmsweep.sweep import tables
+from rmsweep.sweep import csv_files, tables
 from rmsweep.sweep.provenance import LOOKS, measures_identity, table_identity
 
 
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for program, known in json.loads(made_with["versions"]).items():
             versions[program].update(known)
     identity = measures_identity(table_identity(study, versions), LOOKS)
-    tables.write(rows, options.output, identity)
+    csv_files.write(rows, options.output, identity)
     reached = sum(rows["precision_reached"].to_pylist())
     print(f"{reached} of {len(rows)} conditions have reached the precision")
     return 0

@@ -23,7 +23,7 @@ cli.begin(__name__)
 from rmsweep.comparison.studies import Side, Studies
 from rmsweep.comparison.table import compare
 from rmsweep.report.comparison import html, sentences
-from rmsweep.sweep import tables
+from rmsweep.sweep import csv_files, tables
 from rmsweep.sweep.provenance import code_digest
 
 
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     # the page, which says what made it, comes last
     for stem, table in compared.tables().items():
-        tables.write(table, [folder / f"{stem}{end}" for end in (".csv", ".parquet")], identity)
+        csv_files.write(table, [folder / f"{stem}{end}" for end in (".csv", ".parquet")], identity)
     page = html(compared, identity)
     with tables.atomic(outputs[0]) as temporary:
         temporary.write_text(page, encoding="utf-8")

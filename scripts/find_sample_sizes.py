@@ -14,7 +14,7 @@ cli.begin(__name__)
 from rmsweep.config import read_study
 from rmsweep.errors import UsageError
 from rmsweep.measures.sample_size import NEEDED, sample_sizes
-from rmsweep.sweep import tables
+from rmsweep.sweep import csv_files, tables
 from rmsweep.sweep.provenance import MEASURES, measures_identity
 
 COLUMNS = ("strategy", "term", "measure", "fits", "value", "mcse", "n_run")
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         use_threads=False,
     )
     found = sample_sizes(study, study.power, performance.to_pandas())
-    tables.write(found, options.output, measures_identity(made_with, *MEASURES["sample_sizes"]))
+    csv_files.write(found, options.output, measures_identity(made_with, *MEASURES["sample_sizes"]))
     return 0
 
 

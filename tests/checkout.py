@@ -96,6 +96,13 @@ class Checkout:
                 shutil.copy2(ROOT / name, target, follow_symlinks=False)
         return cls(root, workers)
 
+    def link_python(self) -> None:
+        """Have a path of Python that needs no quotes, wherever these tests are."""
+        environment = self.workers / "environment"
+        if not environment.exists():
+            environment.symlink_to(sys.prefix)
+        self.python = str(environment / "bin" / "python")
+
     def copy(self, root: Path) -> Checkout:
         """Copy it with its results and what Snakemake knows of them."""
         return Checkout(Path(shutil.copytree(self.root, root, symlinks=True)), self.workers)

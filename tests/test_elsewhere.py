@@ -101,6 +101,7 @@ def native(
 def elsewhere(tmp_path: Path, workers: Path) -> Iterator[Checkout]:
     """Give a checkout in a folder that a scheduler can be told of."""
     checkout = Checkout.make(tmp_path / "it's a {b}", workers)
+    checkout.link_python()
     yield checkout
     checkout.close()
 

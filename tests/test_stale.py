@@ -34,6 +34,7 @@ from rmsweep.sweep.judge import Judge
 if TYPE_CHECKING:
     from conftest import Checkout
 
+CONFIG = Path(__file__).parents[1] / "config"
 BASE = {
     "n_groups": [10],
     "n_obs": [6],
@@ -76,6 +77,8 @@ CHANGES = {
     "noise_autocorrelation": (0.5, "tables"),
     "noise_heterogeneity": (1, "tables"),
     "missing": ("mcar", "tables"),
+    "predictors": (str(CONFIG / "power-of-yours.parquet"), "tables"),
+    "power": ({"effect": "IV1"}, "tables"),
     "n_items": (6, "tables"),
     "item_sigma": (2, "tables"),
     "item_sigma_ratio": ([1, 0, 0, 0], "tables"),
@@ -108,7 +111,12 @@ WITHOUT_EFFECT = {
     "csv": "says which tables are written twice",
 }
 # what a key needs to have an effect
-WITH = {"exclude": {"n_groups": [10, 11]}, "confounding": {"predictor_icc": 0.5}}
+WITH = {
+    "exclude": {"n_groups": [10, 11]},
+    "confounding": {"predictor_icc": 0.5},
+    "predictors": {"n_predictors": 1},
+    "power": {"beta": 0.5},
+}
 WITH |= {key: {"n_items": 6} for key in CHANGES if key.startswith("item_")}
 
 

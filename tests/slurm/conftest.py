@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,11 +40,7 @@ def checkout(tmp_path: Path, workers: Path) -> Iterator[GatedCheckout]:
 
 @pytest.fixture
 def submitter(cluster: Cluster, checkout: GatedCheckout, workers: Path) -> Iterator[Submitter]:
-    # a path of Python that needs no quotes, wherever these tests are
-    environment = workers / "environment"
-    if not environment.exists():
-        environment.symlink_to(sys.prefix)
-    checkout.python = str(environment / "bin" / "python")
+    checkout.link_python()
     yield Submitter(cluster, checkout)
     for job in cluster.active_jobs():
         cluster.run("scancel", job)

@@ -1,13 +1,17 @@
-"""Tables as CSV that everybody reads."""
+"""Tables as CSV that everybody reads, beside Parquet."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+import pyarrow.parquet as pq
+
+from rmsweep.sweep.tables import atomic
 
 
 class Writer(pyarrow.csv.CSVWriter):  # type: ignore[misc]
@@ -36,7 +40,13 @@ def in_capitals(rows: pa.Table) -> pa.Table:
     return rows
 
 
-def write(rows: pa.Table, path: Path) -> None:
-    """Write a whole table; see `Writer`."""
-    with Writer(path, rows.schema) as writer:
-        writer.write_table(rows)
+def write(table: pa.Table, paths: Sequence[Path], made_with: Mapping[str, str]) -> None:
+    """Write a whole table to each path, as Parquet or CSV; the file that says what made it last."""
+    for path in sorted(paths, key=lambda path: path.suffix):
+        with atomic(path) as temporary:
+            if path.suffix == ".parquet":
+                kept = table.replace_schema_metadata(dict(made_with))
+                pq.write_table(kept, temporary, compression="zstd")
+            else:
+                with Writer(temporary, table.schema) as writer:
+                    writer.write_table(table)

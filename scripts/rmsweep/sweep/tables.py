@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -186,19 +186,6 @@ def atomic(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # no right to: then there is none
             temporary.unlink(missing_ok=True)
-
-
-def write(table: pa.Table, paths: Sequence[Path], made_with: Mapping[str, str]) -> None:
-    """Write a table to each path, as Parquet or CSV; the file that says what made it comes last."""
-    from rmsweep.sweep import csv_files
-
-    for path in sorted(paths, key=lambda path: path.suffix):
-        with atomic(path) as temporary:
-            if path.suffix == ".parquet":
-                kept = table.replace_schema_metadata(dict(made_with))
-                pq.write_table(kept, temporary, compression="zstd")
-            else:
-                csv_files.write(table, temporary)
 
 
 def is_abandoned(temporary: Path) -> bool:
