@@ -142,14 +142,14 @@ def summary(found: Sequence[Finding]) -> str:
     ]
     slices = len({one.where for one in found})
     n_claims = words.counted(len(found) // slices, "claim")
+    if counts[VERDICTS["not testable"]] == len(found):
+        return f"None of the post’s {n_claims} can be tested in this study."
     if slices > 1:
         said = [f"{number:,} “{word.lower()}”" for word, number in counts.items() if number]
         return (
             f"{n_claims} of the post were put to the test in each of {slices} parts of the study. "
             f"The verdicts: {words.listed(said)}."
         )
-    if counts[VERDICTS["not testable"]] == len(found):
-        return f"None of the post’s {n_claims} can be tested in this study."
     return f"Of {n_claims} of the post, {words.listed(parts)}."
 
 
