@@ -48,8 +48,8 @@ def opened(browser: Page) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def measured(folder: Path) -> pd.DataFrame:
-    """The table that the page shows, and each of its comparisons the other way round."""
-    frame = both_ways(pd.read_parquet(folder / "performance.parquet"))
+    """The table that the page shows."""
+    frame = pd.read_parquet(folder / "performance.parquet")
     parts = [
         frame[axis].map(lambda level, axis=axis: words.of_level(axis, level))
         for axis in ("n_groups", "n_obs", "sigma")
@@ -58,6 +58,7 @@ def measured(folder: Path) -> pd.DataFrame:
 
 
 def both_ways(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with each of its comparisons the other way round, too."""
     pairs = frame[frame["reference"].notna()]
     other = pairs.rename(columns={"strategy": "reference", "reference": "strategy"})
     value, measure = other["value"], other["measure"]
@@ -89,6 +90,7 @@ def numbers(opened: Page) -> dict[tuple[str, str], float]:
 def expected(measured: pd.DataFrame, measure: str, **chosen: Any) -> dict[tuple[str, str], float]:
     """The values of a measure, by analysis and condition."""
     rows = measured[(measured["measure"] == measure) & measured["value"].notna()]
+    rows = both_ways(rows)
     for column, value in chosen.items():
         rows = rows[rows[column] == value]
     keys = zip(rows["strategy"], rows["condition"], strict=True)
