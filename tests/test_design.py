@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from itertools import product
 from pathlib import Path
 
@@ -119,6 +120,26 @@ def test_labels_are_read_back(sims: range) -> None:
 def test_wrong_labels_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"invalid|no replications"):
         parse_sims(text)
+
+
+def test_a_condition_of_many_keys_has_a_name_that_files_can_have() -> None:
+    keys: dict[str, object] = {
+        "n_predictors": 3,
+        "beta": [0, 0.0123456789, 0.0123456789, 0],
+        "sigma_ratio": [0.0123456789, 1, 0.0123456789, 0],
+        "noise_sd": 0.123456789012345,
+        "noise_mean": 0.123,
+        "noise_heterogeneity": 0.123,
+        "effect_distribution": "lognormal",
+        "noise_distribution": "chi_squared",
+    }
+    few, many = of(10, 5, 1.0, **keys), of(10, 5, 1.0, predictor_autocorrelation=1 / 3, **keys)
+    assert "noise_mean=0.123" in few.key
+    assert re.fullmatch(r"n_groups=10/n_obs=5/sigma=1/x[0-9a-f]{16}", many.key)
+    assert {*many.identity} - {*few.identity} == {"predictor_autocorrelation"}
+    assert many.key != of(10, 5, 1.0, predictor_autocorrelation=1 / 7, **keys).key
+    for one in (few, many):
+        assert len(Path(Block(one, range(10_000, 20_000)).path).name) <= 255
 
 
 @pytest.mark.parametrize("number", [0.1, 0.25, 1.0, 4.0, 1e-7, 123456789.125, 1 / 3])

@@ -63,8 +63,6 @@ LEAST_FIRST_LOOK = 200
 """Replications before a precision is looked at: the fewer, the more often chance ends a study."""
 MOST_JOBS = 1_000_000
 """More than Snakemake can plan in the memory of a workstation."""
-LONGEST_NAME = 225
-"""Characters of a shard's name for its condition: 255, less replications and ending."""
 
 
 class Named(NamedTuple):
@@ -160,7 +158,6 @@ def load_study(config: Mapping[str, Any], name: str, folder: Path | None = None)
     """
     values = _checked({"study": name} | dict(config))
     study = _study(values, folder or Path())
-    _check_lengths_of_names(study)
     _check_number_of_jobs(study)
     _check_that_something_can_be_fitted(study)
     return study
@@ -729,19 +726,6 @@ def shortest(sizes: Mapping[str, int]) -> int | dict[str, int]:
     """Replications of each condition as a configuration says them: one number, if they are one."""
     numbers = set(sizes.values())
     return numbers.pop() if len(numbers) == 1 else dict(sizes)
-
-
-def _check_lengths_of_names(study: Study) -> None:
-    """Refuse a condition whose shards would have names that no file can have."""
-    name = max((one.further for one in study.conditions), key=len)
-    if len(name) > LONGEST_NAME:
-        key, _, level = max(name.split(","), key=len).partition("=")
-        refuse(
-            key,
-            level,
-            f"a shorter name, as in grid: {{{key}: {{NAME: VALUE}}}}; files' names have place for "
-            f"{LONGEST_NAME} characters beside the main axes, and a condition has {len(name)}",
-        )
 
 
 def _check_number_of_jobs(study: Study) -> None:

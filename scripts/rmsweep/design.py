@@ -61,6 +61,10 @@ class Axis:
     kind: Literal["integer", "number", "text"]
 
 
+LONGEST_NAME = 225
+"""Characters of a shard's name for its condition: 255, less replications and ending."""
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One combination of data-generating values.
@@ -73,16 +77,20 @@ class Condition:
     ----------
     key : str
         Its identity, ``n_groups=10/n_obs=5/sigma=0.25`` and, where other keys are not at their
-        defaults, ``/noise_sd=2,predictor_correlation=0.5``.
+        defaults, ``/noise_sd=2,predictor_correlation=0.5``, or a digest of that where no file could
+        have such a name.
     values : mapping of str to Value
         All data-generating keys.
     levels : mapping of str to Level
         What the tables say of each key.
+    others : tuple of str
+        The keys beyond the main axes that are not at their defaults.
     """
 
     key: str
     values: Mapping[str, Value] = field(compare=False)
     levels: Mapping[str, Level] = field(compare=False)
+    others: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def of(
@@ -104,9 +112,11 @@ class Condition:
         """
         levels = {key: (names or {}).get(key) or spelled(value) for key, value in values.items()}
         main = "/".join(f"{key}={plain(levels[key])}" for key in MAIN)
-        others = [key for key in defaults if values[key] != defaults[key]]
-        others_spelled = ",".join(f"{key}={plain(levels[key])}" for key in others)
-        return cls(f"{main}/{others_spelled}".removesuffix("/"), values, levels)
+        others = tuple(key for key in defaults if values[key] != defaults[key])
+        further = ",".join(f"{key}={plain(levels[key])}" for key in others)
+        if len(further) > LONGEST_NAME:
+            further = digest(further)
+        return cls(f"{main}/{further}".removesuffix("/"), values, levels, others)
 
     def __str__(self) -> str:
         return self.key
@@ -137,8 +147,7 @@ class Condition:
     @property
     def identity(self) -> dict[str, Value]:
         """The values behind the key, which its names alone do not show."""
-        named = [part.partition("=")[0] for part in self.further.split(",") if part]
-        return {key: self.values[key] for key in (*MAIN, *named)}
+        return {key: self.values[key] for key in (*MAIN, *self.others)}
 
 
 def spelled(value: Value | list[Any]) -> Level:
@@ -152,6 +161,11 @@ def spelled(value: Value | list[Any]) -> Level:
     text = written_out(value)
     if len(text) <= 40 and PLAIN_TEXT.fullmatch(text):
         return text
+    return digest(text)
+
+
+def digest(text: str) -> str:
+    """A short name for a long text."""
     words = np.random.SeedSequence(list(text.encode())).generate_state(2)
     return "x" + "".join(f"{word:08x}" for word in words)
 
