@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -91,6 +91,10 @@ class Dataset:
             return self.X[:, self.terms.index(name)]
         return np.ones(len(self.y)) if name == "Intercept" else self.further[name]
 
+    def columns(self, names: Iterable[str]) -> Array:
+        """Several of them, (n, q)."""
+        return np.column_stack([*map(self.column, names)])
+
     def varying(self, factor: str | None = None) -> tuple[str, ...]:
         """The terms that vary within the levels of a factor, the groups' by default."""
         same: tuple[str, ...] = (*self.group_level, *self.cross_level)
@@ -157,17 +161,8 @@ class Batch:
 
     def __init__(self, datasets: Sequence[Dataset]) -> None:
         self.datasets = datasets
-        known: dict[int, bytes] = {}  # datasets of one layout share their arrays
-        rows: dict[tuple[bytes, ...], list[int]] = {}
-        for place, data in enumerate(datasets):
-            for codes in data.factors.values():
-                if id(codes) not in known:
-                    known[id(codes)] = codes.tobytes()
-            key = tuple(known[id(codes)] for codes in data.factors.values())
-            rows.setdefault(key, []).append(place)
-        self.same_rows = list(rows.values())
-        alike = len({_of_terms(data) for data in datasets}) == 1
-        if not alike or len({structure(datasets[places[0]]) for places in self.same_rows}) > 1:
+        self.same_rows = same_rows(datasets)
+        if len({structure(datasets[places[0]]) for places in self.same_rows}) > 1:
             raise ValueError("datasets of one batch must have the same terms and like groups")
         self._products: dict[int, CrossProducts] = {}
 
@@ -195,7 +190,7 @@ class Batch:
         def of(datasets: Sequence[Dataset]) -> CrossProducts:
             Z = None
             if random is not None:
-                Z = np.stack([np.column_stack([*map(data.column, random)]) for data in datasets])
+                Z = np.stack([data.columns(random) for data in datasets])
             y, X = (np.stack([getattr(data, name) for data in datasets]) for name in "yX")
             return lmm.crossproducts(y, X, Z, datasets[0].groups)
 
@@ -304,12 +299,25 @@ def _of_terms(data: Dataset) -> tuple[object, ...]:
     return data.terms, *levels, tuple(data.factors)
 
 
-def batches(datasets: Sequence[Dataset]) -> Iterator[tuple[list[int], Batch]]:
-    """The datasets by structure: their places in the sequence, and their batch."""
+def same_rows(datasets: Sequence[Dataset]) -> list[list[int]]:
+    """Places of the datasets that have the same terms and, row by row, levels of the factors."""
+    known: dict[int, bytes] = {}  # datasets of one layout share their arrays
     places: dict[tuple[object, ...], list[int]] = {}
     for place, data in enumerate(datasets):
-        places.setdefault(structure(data), []).append(place)
-    for own in places.values():
+        for codes in data.factors.values():
+            if id(codes) not in known:
+                known[id(codes)] = codes.tobytes()
+        key = *_of_terms(data), *(known[id(codes)] for codes in data.factors.values())
+        places.setdefault(key, []).append(place)
+    return list(places.values())
+
+
+def batches(datasets: Sequence[Dataset]) -> Iterator[tuple[list[int], Batch]]:
+    """The datasets by structure: their places in the sequence, and their batch."""
+    found: dict[tuple[object, ...], list[int]] = {}
+    for places in same_rows(datasets):
+        found.setdefault(structure(datasets[places[0]]), []).extend(places)
+    for own in map(sorted, found.values()):
         yield own, Batch([datasets[place] for place in own])
 
 

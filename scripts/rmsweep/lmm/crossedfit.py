@@ -22,7 +22,7 @@ from rmsweep.lmm.crossed import (
     crossed_expected_hessian,
     crossed_information,
 )
-from rmsweep.lmm.crossings import CrossedBlocks, Crossings
+from rmsweep.lmm.crossings import CrossedBlocks, Crossings, Layout
 from rmsweep.lmm.crossproducts import uncentred
 from rmsweep.lmm.fit import (
     NO_RESIDUALS,
@@ -189,14 +189,14 @@ class SeveralTerms:
 
     def positive(self, Y: Array) -> Array:
         """As `optimise.Problem`."""
-        for own, covariance in zip(_places(self._blocks), self._covariances, strict=True):
+        for own, covariance in zip(_places(self._blocks.layout), self._covariances, strict=True):
             Y[:, own, own] = positive_root(Y[:, own, own].copy(), covariance)
         return Y
 
 
-def _places(blocks: CrossedBlocks) -> list[slice]:
+def _places(layout: Layout) -> list[slice]:
     """Where the random effects of each term are among those of all."""
-    ends = np.cumsum(blocks.layout.sizes).tolist()
+    ends = np.cumsum(layout.sizes).tolist()
     return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
@@ -384,11 +384,10 @@ def _working(data: Crossings, theta: Array, index: Index, form: Root) -> Array:
 
 def _theta(G: Array, data: Crossings) -> Array:
     """lme4's θ of the terms' covariances, side by side."""
-    parts, place = [], 0
-    for q, covariance in data.terms:
-        own = slice(place, place + q)
-        parts.append(theta_of(G[:, own, own], covariance))
-        place += q
+    parts = [
+        theta_of(G[:, own, own], covariance)
+        for own, covariance in zip(_places(data.layout), data.covariances, strict=True)
+    ]
     return np.concatenate(parts, axis=1)
 
 
@@ -420,12 +419,11 @@ def _further_roots(data: Crossings) -> Array:
     levels = zip(data.layout.levels, data.layout.sizes, strict=True)
     n_starts = RANDOM_STARTS if any(n <= _FEW_LEVELS * q for n, q in levels) else 0
     found = np.zeros((n_starts, size, size))
-    rng, place = np.random.default_rng(n_starts), 0
-    for q, covariance in data.terms:
-        form, own = symmetric_root(q, covariance), slice(place, place + q)
+    rng = np.random.default_rng(n_starts)
+    for own, (q, covariance) in zip(_places(data.layout), data.terms, strict=True):
+        form = symmetric_root(q, covariance)
         roots = random_roots(n_starts, q, rng)
         found[:, own, own] = form.matrices(form.parameters(roots))
-        place += q
     return found
 
 
@@ -448,7 +446,7 @@ def _scored(
     step = np.where(np.isfinite(step).all(axis=1, keepdims=True), step * unit, 0.0)
     moved = G + form.matrices(step)
     out = np.zeros_like(root)
-    for own in _places(blocks):
+    for own in _places(blocks.layout):
         out[:, own, own] = well_inside(moved[:, own, own])
     return out, np.where(finite, least, 1.0)
 

@@ -13,7 +13,7 @@ from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.strategies import Fit, FitError, OwnTests, Preset, mixed
 
 if TYPE_CHECKING:
-    from rmsweep.lmm import CrossedFit, Crossings, CrossProducts, LmmFit
+    from rmsweep.lmm import CrossedFit, LmmFit
 
 ENGINE, R_PACKAGES = mixed.ENGINE, mixed.R_PACKAGES
 MEANINGLESS_NATIVELY = ("optimizer",)
@@ -140,20 +140,7 @@ def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
 def reduced_fits(batch: Batch, options: Options, term: str) -> LmmFit | CrossedFit:
     """The native engine's fits without one of the fixed effects, whose random slopes stay."""
     column = batch.datasets[0].terms.index(term)
-    return mixed.fitted_natively(left_out(batch, options, column), options.model)
-
-
-def left_out(batch: Batch, options: Options, column: int) -> CrossProducts | Crossings:
-    """What the native engine needs to know of the model without one of the fixed effects."""
-    data = batch.datasets[0]
-    if mixed.is_crossed(data, options.model):
-        return mixed.crossings(batch, options.model, without=column)
-    (term,) = options.random
-    names = tuple(mixed.intercept_first(term, data))
-    without = batch.crossproducts(data.terms).without_fixed_effect(column)
-    if names == data.terms[: len(names)]:
-        return without.with_leading_random_effects(len(names))
-    return without.with_random_effects([data.terms.index(name) for name in names])
+    return mixed.fitted_natively(mixed.known(batch, options.model, column), options.model)
 
 
 def without(data: Dataset, left_out: str) -> Dataset:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
@@ -748,21 +748,26 @@ def intercept_first(term: RandomTerm, data: Dataset) -> list[str]:
     return sorted(term.names(data), key=lambda name: name != "Intercept")
 
 
-def known(batch: Batch, options: Options) -> CrossProducts | Crossings:
-    """What the native engine needs to know of the data."""
-    if is_crossed(batch.datasets[0], options):
-        return crossings(batch, options)
+def known(batch: Batch, options: Options, without: int | None = None) -> CrossProducts | Crossings:
+    """What the native engine needs to know of the data, perhaps `without` a fixed effect."""
+    data = batch.datasets[0]
+    if is_crossed(data, options):
+        return crossings(batch, options, without)
     (term,) = options.random
-    terms = batch.datasets[0].terms
-    names = intercept_first(term, batch.datasets[0])
-    if tuple(names) == terms[: len(names)] or not set(names) <= set(terms):
+    names = tuple(intercept_first(term, data))
+    first = names == data.terms[: len(names)]
+    if without is None and (first or not {*names} <= {*data.terms}):
         return batch.crossproducts(names)
-    whole = batch.crossproducts(terms)
-    return whole.with_random_effects([terms.index(name) for name in names])
+    whole = batch.crossproducts(data.terms)
+    if without is not None:
+        whole = whole.without_fixed_effect(without)
+    if first:
+        return whole.with_leading_random_effects(len(names))
+    return whole.with_random_effects([data.terms.index(name) for name in names])
 
 
-def crossings(batch: Batch, options: Options, without: int | None = None) -> Crossings:
-    """The same for several terms, perhaps `without` one of the fixed effects."""
+def crossings(batch: Batch, options: Options, without: int | None) -> Crossings:
+    """The same for several terms."""
     from rmsweep import lmm
 
     data, factors = batch.datasets[0], batch.factors
@@ -773,7 +778,7 @@ def crossings(batch: Batch, options: Options, without: int | None = None) -> Cro
         if set(names) <= set(data.terms):
             Z = X[:, :, [data.terms.index(name) for name in names]]
         else:
-            Z = batch.stacked(partial(columns, names))
+            Z = batch.stacked(methodcaller("columns", names))
         random.append(lmm.Term(factors[term.factor or data.group], Z, term.covariance))
     kept = [place for place in range(len(data.terms)) if place != without]
     y = batch.stacked(lambda one: one.y)
@@ -781,11 +786,6 @@ def crossings(batch: Batch, options: Options, without: int | None = None) -> Cro
     if batch.crossings:
         present = batch.stacked(lambda one: np.ones(len(one.y))) > 0
     return lmm.crossings(y, X[:, :, kept], random, present)
-
-
-def columns(names: Sequence[str], data: Dataset) -> Array:
-    """Columns that random effects have, (n, q)."""
-    return np.column_stack([*map(data.column, names)])
 
 
 def in_own_order(data: Dataset, options: Options, result: Mapping[str, Any]) -> list[int]:

@@ -172,21 +172,18 @@ def simulated(
     reduced: Dataset, model: mixed.Options, null: Null, draws: int, rng: np.random.Generator
 ) -> Array:
     """Responses that follow a model without one of the fixed effects, (draws, n)."""
+    from rmsweep.lmm.covariance import lower_root
+
     ys = reduced.X @ null.estimate + null.sigma * rng.standard_normal((draws, len(reduced.y)))
-    place = 0
+    theta = np.array(null.theta)
     for term in model.random:
         names = mixed.intercept_first(term, reduced)
-        size = len(names) if term.covariance == "diagonal" else len(names) * (len(names) + 1) // 2
-        root = np.diag(np.array(null.theta[place : place + size]))
-        if term.covariance == "full":
-            root = np.zeros((len(names), len(names)))
-            # the lower triangle by column is the upper one by row
-            root.T[np.triu_indices(len(names))] = null.theta[place : place + size]
-        place += size
+        form = lower_root(len(names), term.covariance)
+        own, theta = np.split(theta, [len(form.basis)])
+        (root,) = form.matrices(own[None])
         codes = reduced.factors[term.factor or reduced.group]
-        Z = np.column_stack([reduced.column(name) for name in names])
         b = rng.standard_normal((draws, int(codes.max()) + 1, len(names))) @ (null.sigma * root.T)
-        ys += np.einsum("nq,dnq->dn", Z, b[:, codes])
+        ys += np.einsum("nq,dnq->dn", reduced.columns(names), b[:, codes])
     return ys
 
 
