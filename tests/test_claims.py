@@ -34,9 +34,9 @@ from rmsweep.claims.rule import (
     Side,
     Verdict,
     judge,
-    only,
     overall,
     possible_verdicts,
+    sure,
     verdict_of_claim,
 )
 from rmsweep.claims.table import assess, needed_measures
@@ -131,16 +131,19 @@ def test_measures_of_claims_are_in_the_table(performance: pd.DataFrame) -> None:
         ([], "not testable"),
         (["for"] * 9 + ["against"], "holds"),
         (["for"] * 9 + ["undecided"], "holds"),
-        (["for"] * 8 + ["undecided"] * 2, "undecided"),
+        (["for"] * 8 + ["undecided"] * 2, "at least in part"),
+        (["for"] + ["undecided"] * 9, "undecided"),
+        (["for"] * 2 + ["undecided"] * 8, "at least in part"),
         (["for"] * 8 + ["against"] * 2, "in part"),
         (["for"] * 2 + ["against"] * 2 + ["undecided"] * 6, "in part"),
-        (["for"] + ["against"] * 2 + ["undecided"] * 7, "undecided"),
+        (["for"] + ["against"] * 2 + ["undecided"] * 7, "at most in part"),
+        (["against"] * 2 + ["undecided"] * 8, "at most in part"),
         (["against"] * 9 + ["for"], "does not hold"),
     ],
     ids=str,
 )
 def test_verdict_of_a_test(sides: list[Side], verdict: Verdict) -> None:
-    assert only(possible_verdicts(sides, Test("size", ("lm",), Region()))) == verdict
+    assert sure(possible_verdicts(sides, Test("size", ("lm",), Region()))) == verdict
 
 
 @pytest.mark.parametrize(
@@ -154,7 +157,23 @@ def test_verdict_of_a_test(sides: list[Side], verdict: Verdict) -> None:
     ids=str,
 )
 def test_what_happens_somewhere_cannot_be_refuted(sides: list[Side], verdict: Verdict) -> None:
-    assert only(possible_verdicts(sides, Test("size", ("lm",), Region(), some=True))) == verdict
+    assert sure(possible_verdicts(sides, Test("size", ("lm",), Region(), some=True))) == verdict
+
+
+@pytest.mark.parametrize(
+    ("sides", "verdict"),
+    [
+        (["for"] * 20, "holds"),
+        (["for"] * 19 + ["against"], "does not hold"),
+        (["against"] + ["undecided"] * 19, "does not hold"),
+        (["for"] * 19 + ["undecided"], "undecided"),
+        ([], "not testable"),
+    ],
+    ids=str,
+)
+def test_one_exception_refutes_what_is_always_so(sides: list[Side], verdict: Verdict) -> None:
+    test = Test("size", ("lm",), Region(), always=True)
+    assert sure(possible_verdicts(sides, test)) == verdict
 
 
 YES, NO, PART, NONE = ({"holds"}, {"does not hold"}, {"in part"}, {"not testable"})
@@ -171,11 +190,13 @@ ANY = {*YES, *NO, *PART}
         ([YES, NO], "in part"),
         ([PART, ANY], "in part"),
         ([YES, NO, ANY], "in part"),
-        ([YES, ANY], "undecided"),
-        ([NO, ANY], "undecided"),
+        ([YES, ANY], "at least in part"),
+        ([NO, ANY], "at most in part"),
+        ([ANY, ANY], "undecided"),
         # undecided tests, of which it is clear that one can't hold and one can't fail
         ([{*YES, *PART}, {*NO, *PART}], "in part"),
-        ([{*YES, *PART}, {*YES, *PART}], "undecided"),
+        ([{*YES, *PART}, {*YES, *PART}], "at least in part"),
+        ([{*NO, *PART}, {*NO, *PART}, NONE], "at most in part"),
     ],
 )
 def test_verdict_of_a_claim(possible: list[set[Verdict]], verdict: Verdict) -> None:
@@ -329,10 +350,40 @@ class TestStudy:
         untested = claims[claims.verdict == "not testable"]
         assert untested["reason"].notna().all()
         assert untested["estimate"].isna().all()
-        decided = claims[claims.verdict.isin(["holds", "in part", "does not hold"])]
+        decided = claims[~claims.verdict.isin(["undecided", "not testable"])]
         assert decided["estimate"].notna().all()
         sides = claims[["n_for", "n_against", "n_undecided"]].sum(axis=1)
         assert (sides == claims["n_numbers"]).all()
+
+    def test_verdicts_agree_with_the_counts_beside_them(self, folder: Path) -> None:
+        claims = pd.read_parquet(folder / "claims.parquet")
+        always = {
+            (claim.id, place)
+            for claim in CLAIMS
+            for place, test in enumerate(claim.tests, 1)
+            if test.always
+        }
+        for row in claims[claims["n_numbers"] > 0].itertuples():
+            verdict = row.test_verdict
+            most = row.n_for + row.n_undecided >= 0.9 * row.n_numbers
+            if (row.id, row.test) in always:
+                assert (verdict == "does not hold") == (row.n_against > 0)
+            elif verdict in ("undecided", "at least in part"):
+                assert row.n_undecided
+                assert most
+            elif verdict == "at most in part":
+                assert row.n_against
+                assert not most
+            elif verdict in ("holds", "does not hold"):
+                side = row.n_for if verdict == "holds" else row.n_against
+                assert side >= 0.9 * row.n_numbers
+        for _, rows in claims.groupby("id"):
+            tested = set(rows["test_verdict"]) - {"not testable"}
+            verdict = rows["verdict"].iloc[0]
+            if verdict in ("holds", "does not hold"):
+                assert tested == {verdict}
+            if verdict == "undecided":
+                assert "undecided" in tested or len(tested) > 1
 
     def test_the_figure_has_every_claim(self, folder: Path) -> None:
         (one,) = figure.read_claims(folder).slices().values()

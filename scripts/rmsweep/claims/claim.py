@@ -71,6 +71,8 @@ class Test:
         claims about fits, wherever they are.
     some : bool
         Whether the claim is that it happens somewhere: no study can refute that.
+    always : bool
+        Whether the claim is that it is so without an exception: one refutes that.
     """
 
     __test__ = False  # for pytest
@@ -88,6 +90,7 @@ class Test:
     engine: str = ""
     pooled: bool = False
     some: bool = False
+    always: bool = False
 
 
 @dataclass(frozen=True, slots=True)

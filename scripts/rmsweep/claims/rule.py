@@ -5,11 +5,13 @@
 2. A number is *for* the claim if its interval is inside the test's region, *against* it if it is
    outside, and else *undecided*, as is any number of less than `MIN_DATASETS` datasets.
 3. A test *holds* if at least `NEARLY_ALL` of its numbers are for it, *does not hold* if as many are
-   against it, and else holds *in part*. It is *undecided* if that depends on how the undecided
-   numbers turn out.
-4. A claim holds if all of its tests do, does not hold if none does, and else holds in part. It is
-   undecided if that depends on how undecided tests turn out. Tests that the study can't make don't
-   count; a claim without others is *not testable*.
+   against it, and else holds *in part*. A test of what is always so does not hold if any number is
+   against it, and holds if all are for it.
+4. A claim holds if all of its tests do, does not hold if none does, and else holds in part. Tests
+   that the study can't make don't count; a claim without others is *not testable*.
+5. Where that depends on how undecided numbers turn out, the verdict is what is sure: *at least in
+   part* if it can only be that it holds or holds in part, *at most in part* if it can't be that it
+   holds, and else *undecided*.
 """
 
 from __future__ import annotations
@@ -34,10 +36,14 @@ MIN_DATASETS = 20
 """From here on the standard errors of medians and rates are not too small, as simulations show."""
 
 Side = Literal["for", "against", "undecided"]
-Verdict = Literal["holds", "in part", "does not hold", "undecided", "not testable"]
+Final = Literal["holds", "in part", "does not hold", "not testable"]
+"""What more replications can't change."""
+Verdict = Literal[Final, "at least in part", "at most in part", "undecided"]
 VERDICTS: tuple[Verdict, ...] = (
     "holds",
+    "at least in part",
     "in part",
+    "at most in part",
     "does not hold",
     "undecided",
     "not testable",
@@ -73,35 +79,44 @@ def side_of(case: Case, low: float, high: float, region: Region) -> Side:
     return "against" if high < region.low or low > region.high else "undecided"
 
 
-def possible_verdicts(sides: Sequence[Side], test: Test) -> frozenset[Verdict]:
+def possible_verdicts(sides: Sequence[Side], test: Test) -> frozenset[Final]:
     """What a test may come to, however its undecided numbers turn out."""
     counts, n = Counter(sides), len(sides)
     if test.some:
-        sure: set[Verdict] = {"holds"} if counts["for"] else {"not testable"}
-        return frozenset(sure | ({"holds"} if counts["undecided"] else set()))
+        now: set[Final] = {"holds"} if counts["for"] else {"not testable"}
+        return frozenset(now | ({"holds"} if counts["undecided"] else set()))
     if not n:
         return frozenset({"not testable"})
-    needed = NEARLY_ALL * n
-    found: set[Verdict] = set()
+    if test.always and counts["against"]:
+        return frozenset({"does not hold"})
+    needed = n if test.always else NEARLY_ALL * n
+    found: set[Final] = set()
     for n_for in range(counts["for"], n - counts["against"] + 1):
         if n_for >= needed:
             found.add("holds")
         else:
-            found.add("does not hold" if n - n_for >= needed else "in part")
+            refuted = test.always or n - n_for >= needed
+            found.add("does not hold" if refuted else "in part")
     return frozenset(found)
 
 
-def only(verdicts: Collection[Verdict]) -> Verdict:
-    """The verdict, if no other is possible."""
-    return next(iter(verdicts)) if len(verdicts) == 1 else "undecided"
+def sure(possible: Collection[Final]) -> Verdict:
+    """What can be said if a test or a claim may come to any of these."""
+    if len(possible) == 1:
+        return next(iter(possible))
+    if set(possible) == {"holds", "in part"}:
+        return "at least in part"
+    if set(possible) == {"in part", "does not hold"}:
+        return "at most in part"
+    return "undecided"
 
 
-def verdict_of_claim(possible: Sequence[Collection[Verdict]]) -> Verdict:
+def verdict_of_claim(possible: Sequence[Collection[Final]]) -> Verdict:
     """The verdict on a claim, from what each of its tests may come to."""
-    return only({combined(verdicts) for verdicts in itertools.product(*possible)})
+    return sure({combined(verdicts) for verdicts in itertools.product(*possible)})
 
 
-def combined(verdicts: Sequence[Verdict]) -> Verdict:
+def combined(verdicts: Sequence[Final]) -> Final:
     """The verdict on a claim, from those on its tests."""
     made = {verdict for verdict in verdicts if verdict != "not testable"}
     if not made:

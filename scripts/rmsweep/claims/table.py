@@ -25,12 +25,13 @@ from rmsweep.claims.cases import (
 )
 from rmsweep.claims.claim import Claim, Test
 from rmsweep.claims.rule import (
+    Final,
     Judged,
     Verdict,
     judge,
-    only,
     overall,
     possible_verdicts,
+    sure,
     verdict_of_claim,
 )
 from rmsweep.data.scenario import terms_of
@@ -101,13 +102,13 @@ class Assessed:
 
     test: Test
     judged: Sequence[Judged]
-    possible: frozenset[Verdict]
+    possible: frozenset[Final]
     reason: str
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict, if no other is possible."""
-        return only(self.possible)
+        """The verdict, as far as it is sure."""
+        return sure(self.possible)
 
 
 def schemas(study: Study) -> tuple[pa.Schema, pa.Schema]:
@@ -167,14 +168,14 @@ def assess_test(
     judged = judge(cases(test, grid, numbers, study.strategies, names), test.region)
     sides = [one.side for one in judged]
     possible = possible_verdicts(sides, test)
-    verdict = only(possible)
+    verdict = sure(possible)
     absent = [one for one in (*test.of, *test.against) if find(one, study.strategies) is None]
     reason = ""
     if not judged:
         reason = lacking(test, grid, study.strategies)
     elif verdict == "not testable":
         reason = "it happens in no condition of this study, which may lack the data for it"
-    elif verdict == "undecided":
+    elif len(possible) > 1:
         reason = (
             f"{sides.count('undecided')} of {len(sides)} numbers are undecided at "
             f"{study.n_sims:,} replications"

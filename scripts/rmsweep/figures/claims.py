@@ -29,7 +29,9 @@ from rmsweep.sweep import tables
 SIDES = {"for": "#5B3E96", "against": "#B35900", "undecided": "#A8A8A8"}
 CHIPS = {
     "holds": (SIDES["for"], SIDES["for"]),
+    "at least in part": (SIDES["for"], SIDES["undecided"]),
     "in part": (SIDES["for"], SIDES["against"]),
+    "at most in part": (SIDES["undecided"], SIDES["against"]),
     "does not hold": (SIDES["against"], SIDES["against"]),
     "undecided": (SIDES["undecided"], SIDES["undecided"]),
     "not testable": ("#FFFFFF", "#FFFFFF"),
@@ -55,7 +57,10 @@ TINY = 6.5
 TEXT, CHIP, LABEL, STRIP, COUNTS, WIDTH = 0.15, 3.6, 4.52, 7.0, 9.45, 10.0
 LINE, LANE, GAP, FOOT = 0.135, 0.17, 0.1, 0.6
 CELL = 0.3
-SIGNS = {"holds": "+", "in part": "±", "does not hold": "−", "undecided": "?"}
+SIGNS = {
+    **{"holds": "+", "at least in part": "≥", "in part": "±", "at most in part": "≤"},
+    **{"does not hold": "−", "undecided": "?"},
+}
 """In the column of a part of a study."""
 
 

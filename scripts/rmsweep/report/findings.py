@@ -25,10 +25,15 @@ MOST = 6
 """Findings at the top of the page."""
 OF_TRUST = ("size", "coverage", "rejection", "power")
 """Measures that say whether a test or an interval keeps what it promises."""
-DECIDED = {"holds": 1.0, "does not hold": 1.0, "in part": 0.5}
+DECIDED = {
+    **{"holds": 1.0, "does not hold": 1.0},
+    **{"in part": 0.5, "at least in part": 0.5, "at most in part": 0.5},
+}
 VERDICTS = {
     "holds": "Holds",
+    "at least in part": "Holds at least in part",
     "in part": "Holds in part",
+    "at most in part": "Holds in part at most",
     "does not hold": "Does not hold",
     "undecided": "Undecided",
     "not testable": "Not testable here",
@@ -132,7 +137,9 @@ def summary(found: Sequence[Finding]) -> str:
     counts = {said: sum(one.verdict == said for one in found) for said in VERDICTS.values()}
     one_or_more = {
         "Holds": ("holds", "hold"),
+        "Holds at least in part": ("holds at least in part", "hold at least in part"),
         "Holds in part": ("holds in part", "hold in part"),
+        "Holds in part at most": ("holds in part at most", "hold in part at most"),
         "Does not hold": ("does not hold", "do not hold"),
         "Undecided": tuple(f"{verb} undecided at this many replications" for verb in ("is", "are")),
         "Not testable here": ("can’t be tested in this study",) * 2,
