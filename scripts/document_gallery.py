@@ -23,6 +23,7 @@ from rmsweep.report import words
 from rmsweep.report.data import facts
 from rmsweep.report.findings import findings, headlines, summary
 from rmsweep.report.pictures import pictures
+from rmsweep.report.takeaway import takeaway
 from rmsweep.sweep import tables
 
 SHOWN = {
@@ -67,7 +68,9 @@ def section(fits: Path, file: Path) -> str:
         lines += [described, ""]
     lines += [
         f"Study `{study.name}`: {known['conditions']}, {known['replications']}{each}, "
-        f"{known['analyses']}, {known['fits']}, by {known['programs']}.",
+        f"{known['strategies']}, {known['fits']}, by {known['programs']}.",
+        "",
+        *(f"- **{point.lead}.** {point.text}" for point in takeaway(study, folder)),
         "",
         *verdicts(study, folder),
     ]
@@ -85,10 +88,8 @@ def verdicts(study: Study, folder: Path) -> list[str]:
         return []
     lines = [summary(found), ""]
     for one in top:
-        where = f" ({one.where})" if one.where else ""
-        more = words.counted(len(one.said) - 1, "further test")
-        rests = f" The verdict also rests on {more} of the claim." if len(one.said) > 1 else ""
-        lines.append(f"- **{one.claim}** {one.verdict}{where}. {one.said[0]}{rests}")
+        tally = f": {one.tally}" if one.tally else ""
+        lines.append(f"- **{one.claim}** {one.answer}{tally}. {one.first}")
     return [*lines, ""]
 
 
@@ -116,7 +117,7 @@ def numbers(study: Study, folder: Path) -> list[str]:
     frame = frame[frame["term"].isna() | (frame["term"] == TERM)]
     reference = view.reference.name
     titles = ["bias", "type I error", f"RMSE / RMSE of `{reference}`", "fits without a complaint"]
-    lines = [f"| analysis | {' | '.join(titles)} |", f"|---|{'---|' * len(titles)}"]
+    lines = [f"| strategy | {' | '.join(titles)} |", f"|---|{'---|' * len(titles)}"]
     for name in view.names:
         own = frame[frame["strategy"] == name]
         cells = [summarised(own[own["measure"] == measure], measure) for measure in MEASURES]

@@ -269,7 +269,7 @@ def test_complaints_are_weighed_by_the_optimum(gap: float | None, expected: str)
     gradient = ["", "", "max|grad| is large", ""]
     case = a_case(grad_msg=gradient, criterion_gap=[None, None, gap, None])
     text = said(notes.complaints, case)
-    assert text.startswith("lmer complained: Max|grad| is large.")
+    assert text.startswith("lmer came with a warning: Max|grad| is large.")
     assert expected in text
     assert said(notes.complaints, a_case()) == ""
 

@@ -303,7 +303,7 @@ def test_figures_are_drawings_where_these_take_less_room(opened: Page) -> None:
     assert "Smaller is better only where the intervals also cover." in picture[3]
 
 
-def test_fits_that_complained_have_their_command(opened: Page, folder: Path) -> None:
+def test_fits_with_warnings_have_their_command(opened: Page, folder: Path) -> None:
     fits = pd.read_parquet(folder / "fits.parquet")
     button = opened.driver.find_element(By.CSS_SELECTOR, "button[data-command]")
     command = button.get_attribute("data-command")
@@ -412,7 +412,7 @@ def test_odd_studies_have_pages_that_say_nothing_strange(
     assert not STRANGE.search(text), STRANGE.search(text)
     labels = browser.marks()
     assert labels
-    assert ("No analysis gave a result here." in text) == ODD[name].failed
+    assert ("No strategy gave a result here." in text) == ODD[name].failed
     if name == "not_crossed":
         assert "not in the study" in browser.driver.find_element(By.ID, "explorer").text
     for place in browser.options("condition")[:3]:

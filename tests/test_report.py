@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
@@ -197,6 +198,94 @@ def test_findings_are_those_of_the_claims_table(made: Path) -> None:
     assert f"Of {len(found)} claims of the post, " in findings.summary(found)
 
 
+def text_of(path: Path) -> str:
+    """What a page says without its scripts, with its tags."""
+    return re.sub(r"<(script|style)\b.*?</\1>", "", path.read_text(), flags=re.DOTALL)
+
+
+def test_all_claims_are_seen_without_a_click(made: Path) -> None:
+    text = text_of(made)
+    claims = pd.read_parquet(made.with_name("claims.parquet")).drop_duplicates("id")
+    rows = re.findall(r"<tr><td class=\"number\">(\d+)</td><td>(.*?)<details(.*?)</tr>", text, re.S)
+    assert [int(number) for number, *_ in rows] == list(claims["id"])
+    before = text[: text.index('<tr><td class="number">1</td>')]
+    assert before.count("<details") == before.count("</details>")
+    for (_, claim, rest), row in zip(rows, claims.itertuples(), strict=True):
+        assert html.unescape(claim).strip() == row.claim
+        assert f'<td class="verdict">{findings.VERDICTS[row.verdict]}</td>' in rest
+        summary = re.search(r"<summary>(.*?)</summary>", rest)
+        assert summary
+        assert len(summary[1]) > 4
+
+
+def test_headlines_name_the_one_of_several_comparisons_that_they_show(made: Path) -> None:
+    claims = pd.read_parquet(made.with_name("claims.parquet"))
+    found = findings.findings(a_study(), made.parent)
+    for one in found:
+        rows = claims[claims["id"] == one.number]
+        counts = rows["test_verdict"].value_counts()
+        if len(rows) < 2:
+            assert not one.tally
+            assert one.first == one.comparisons[0].text
+            continue
+        assert one.tally.startswith(f"of its {len(rows)} comparisons, ")
+        said = dict(re.findall(r"(\d+) ([a-z’ ]+?)(?=,| and \d|$)", one.tally[len("of its 2 ") :]))
+        assert sum(map(int, said)) == len(rows) or len(said) < len(counts)
+        for verdict, number in counts.items():
+            assert f"{number} {findings.SAID[verdict][number > 1]}" in one.tally
+        assert one.first.startswith(f"One that {findings.SAID[one.comparisons[0].verdict][0]}: ")
+    (claim,) = (one for one in found if one.number == 14)
+    assert claim.first.startswith("One that holds: type I error for slopes: lmer_mis")
+
+
+def test_the_page_names_and_links_the_post_and_says_what_strategies_are(made: Path) -> None:
+    text = text_of(made)
+    top = html.unescape(text[: text.index('<section id="explore"')])
+    assert f'<a href="{methods.POST_URL}">{methods.POST_TITLE}</a>' in top
+    for strategy in a_study().strategies:
+        assert f"<dt><code>{strategy.name}</code></dt><dd>{strategy.label}." in top
+    assert '<details class="print" open><summary>What the strategies are' in top
+    many = a_study(strategies=["lm", *variants("lm", 9), "lmer", *variants("lmer", 9)])
+    explained = dict(data.explained(many))
+    assert list(explained) == ["Least squares", "Mixed models"]
+    assert explained["Least squares"][0][1].endswith(
+        "standard errors. It assumes independent groups, and many of them."
+    )
+
+
+def test_one_word_for_each_thing(made: Path) -> None:
+    text = html.unescape(re.sub("<[^>]*>", " ", text_of(made)))
+    text = text[: text.index("How to cite \n")] if "How to cite \n" in text else text
+    for allowed in ("Methods of analysis", "analysis strateg"):
+        text = text.replace(allowed, "")
+    assert not re.search(r"\banalys[ei]s\b|complain|[Ss]ize (?:for|of exactly)", text)
+    # what they mean comes first
+    for word, meaning in (
+        ("type I error", "share of datasets in which a test"),
+        ("MCSE", "Monte Carlo standard error (MCSE)"),
+    ):
+        assert text.lower().index(meaning.lower()) < text.lower().index(word.lower()) + 200
+
+
+def test_findings_say_which_fits_failed(made: Path) -> None:
+    fits = pd.read_parquet(made.with_name("fits.parquet"))
+    text = text_of(made)
+    top = text[: text.index("What it says of the post’s claims")]
+    assert f"{(~fits['fit_success']).sum():,} of {len(fits):,} fits failed" in top
+
+
+def test_parts_of_a_study_share_a_row_for_each_claim() -> None:
+    comparison = findings.Comparison("holds", "both numbers agree", "Text.")
+    parts = [
+        findings.Finding(1, "S", "A claim.", where, verdict, [comparison], "", 1.0)
+        for where, verdict in (("SD 1", "Holds"), ("SD 2", "Undecided"), ("SD 3", "Holds"))
+    ]
+    (row,) = findings.listed(parts)
+    assert row.verdict == "Holds: 2 of 3; Undecided: 1 of 3"
+    assert row.tally == "3 parts of the study can test it"
+    assert [lead for lead, *_ in row.details] == ["SD 1: Holds", "SD 2: Holds", "SD 3: Holds"]
+
+
 def test_replications_that_would_decide() -> None:
     rows = pd.DataFrame(
         {
@@ -259,7 +348,7 @@ def test_the_gallery_shows_figures_and_numbers_of_the_tables(
     text = file.read_text()
     assert text.startswith("before\n")
     assert "as it was" not in text
-    assert "8 conditions, 60 datasets each, 4 analyses, 1,920 fits, by native engine" in text
+    assert "8 conditions, 60 datasets each, 4 strategies, 1,920 fits, by native engine" in text
     assert f"(figures/paged-coverage.png)\n\n*Coverage of 95% intervals.* {SAID}" in text
     with Image.open(tmp_path / "figures" / "paged-coverage.png") as picture:
         assert (picture.mode, picture.width) == ("P", document_gallery.PIXELS)

@@ -1,4 +1,4 @@
-"""Why fits have a complaint, one reason each."""
+"""Why fits have a warning, one reason each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 CAUSES = {
-    "none": "no complaint",
+    "none": "no warning",
     "singular": "singular fit",
     "df": "Hessian, by lmerTest",
     "gradient": "gradient",
@@ -52,7 +52,7 @@ def counts(fits: Iterable[pa.RecordBatch], keys: Sequence[str]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per combination of the keys: these, ``n``, one column for each of `CAUSES`, and
-        ``says``, whether any of the fits can be singular or has a complaint.
+        ``says``, whether any of the fits can be singular or has a warning.
     """
     parts = []
     for batch in fits:

@@ -19,7 +19,7 @@ busy(async () => {
   function measures() {
     const at = Object.fromEntries(D.columns.map((name, place) => [name, place]));
     const title = {
-      ...{ analysis: "Analysis", term: "Coefficient", measure: "Measure", fits: "Fits" },
+      ...{ analysis: "Strategy", term: "Coefficient", measure: "Measure", fits: "Fits" },
       ...{ value_a: "A", value_b: "B", difference: "Difference", mcse: "Its MCSE", z: "z" },
       ...{ own_mcses: "Own MCSEs", p_adjusted: "p, adjusted", n_a: "Datasets in A" },
       ...{ n_b: "in B", differs: "Differs", reason: "Why not tested", ...D.axes },
@@ -85,7 +85,7 @@ busy(async () => {
       ...{ title: name, type: "num", className: "number" },
       render: (it, kind) => (kind === "display" ? shown(it === null ? it : factor * it, "number", 3) : it),
     });
-    const columns = [text("Analysis"), text("Condition"), number("Replication")];
+    const columns = [text("Strategy"), text("Condition"), number("Replication")];
     columns.push(text("In A"), text("In B"), number("Estimate, SEs"), number("SE, %", 100));
     columns.push(number("df, %", 100), number("Criterion, B − A"));
     columns[2].render = (it) => it;

@@ -86,7 +86,7 @@ def side_in_words(name: str, side: Side) -> dict[str, Any]:
         "folder": str(side.folder),
         "incomplete": known["incomplete"],
         "seed": side.study.seed,
-        "analyses": ", ".join(side.names),
+        "strategies": ", ".join(side.names),
         **{key: known[key] for key in ("conditions", "replications", "fits", "programs", "date")},
     }
 
@@ -105,7 +105,7 @@ def shared(compared: Comparison) -> str:
     ]
     text = f"Both have {words.counted(n, 'condition')}"
     text += f" ({words.listed(only)})" if only else ""
-    text += f" and {words.counted(len(studies.pairs), 'analysis')} to compare"
+    text += f" and {words.counted(len(studies.pairs), 'strategy')} to compare"
     text += f": {words.listed([pair.label for pair in studies.pairs])}. "
     of_pairs = [{one.name for one, _ in studies.pairs}, {two.name for _, two in studies.pairs}]
     for name, side, used in zip("AB", (studies.a, studies.b), of_pairs, strict=True):

@@ -32,6 +32,7 @@ from rmsweep.measures.rates import Z95, wilson_interval
 from rmsweep.measures.table import names_of_axes, portions, runs_of
 from rmsweep.report import words
 from rmsweep.report.looks import looks
+from rmsweep.strategies import presets
 from rmsweep.sweep import tables
 
 VALUE_DIGITS, ERROR_DIGITS, DATA_DIGITS = 5, 4, 3
@@ -209,6 +210,22 @@ def families(study: Study) -> list[Json]:
         }
         for name, members in colours.families(study.strategies).items()
     ]
+
+
+def explained(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
+    """A line on each strategy, by family: what it is, and what it takes the data to be."""
+    found = []
+    for family in families(study):
+        lines = []
+        for place in family["members"]:
+            one = study.strategies[place]
+            text = f"{one.label}."
+            # of a variant it may not be true
+            if one.name in presets() and (assumes := presets()[one.name][1].assumes):
+                text += f" It assumes {assumes}."
+            lines.append((one.name, text))
+        found.append((family["label"], lines))
+    return found
 
 
 def shown_at_first(study: Study) -> list[int]:
@@ -426,7 +443,7 @@ class Replications:
 
 
 def runs(study: Study, fits: Path, coefs: Path, columns: Columns) -> Json:
-    """What single replications say: errors, one dataset of each condition, and complaints."""
+    """What single replications say: errors, one dataset of each condition, and warnings."""
     names = names_of_axes(study)
     n_strategies = len(study.strategies)
     longest = max(int(one["n_predictors"]) for one in study.conditions) + 1
@@ -515,7 +532,7 @@ def short(values: Iterable[float], digits: int = VALUE_DIGITS) -> list[float | i
 
 @dataclass
 class Complaints:
-    """How many fits complained or failed and why, and some of them one by one."""
+    """How many fits have a warning or failed and why, and some of them one by one."""
 
     study: Study
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -607,7 +624,7 @@ def facts(study: Study, made_with: Mapping[str, str], fits: Path) -> Json:
         "conditions": words.counted(len(study.conditions), "condition"),
         "replications": replications,
         "fits": words.counted(n_fits, "fit"),
-        "analyses": words.counted(len(study.strategies), "analysis"),
+        "strategies": words.counted(len(study.strategies), "strategy"),
         "programs": ", ".join(programs),
         "date": f"{written:%-d %B %Y}",
         "incomplete": made_with.get("incomplete", ""),

@@ -130,7 +130,7 @@
       if (chosen >= 0 && !panelled()) sentences.push(`Thick: group ${D.groups[chosen]}.`);
       if (common.analyses.length) {
         const others = D.predictors.length > 1 ? ", other predictors at their means" : "";
-        sentences.push(`Coloured: the analyses${others}. Lines that coincide hide each other.`);
+        sentences.push(`Coloured: the strategies${others}. Lines that coincide hide each other.`);
       }
       if (common.truth.length) sentences.push("Dashed: the truth.");
       byId("rows-caption").textContent = sentences.join(" ");

@@ -75,21 +75,21 @@ def html(case: Fitted, formulas: Sequence[str], origin: Origin) -> str:
     }
     contents = [
         *[("notes", "What differs, and why"), ("data", "The data"), ("estimates", "Estimates")],
-        *[("analyses", "Each analysis"), ("sums", "Sums"), ("made", "How this was made")],
+        *[("analyses", "Each strategy"), ("sums", "Sums"), ("made", "How this was made")],
         ("licences", "Licences"),
     ]
-    analyses = words.counted(len(own), "analysis")
+    strategies = words.counted(len(own), "strategy")
     return page.template(TEMPLATE).render(
         **page.common(SCRIPT, own, shown),
         start={"id": "notes", "text": "Skip to what differs"},
-        title=f"What do {analyses} make of {origin.model}?".replace(
-            "do 1 analysis", "does 1 analysis"
+        title=f"What do {strategies} make of {origin.model}?".replace(
+            "do 1 strategy", "does 1 strategy"
         ),
         made_with=json.dumps({"versions": json.dumps(dict(origin.versions))}),
         facts=[
             words.counted(len(case.data.y), "row"),
             f"{words.counted(len(case.groups), 'group')} by {case.group}",
-            analyses,
+            strategies,
         ],
         origin=origin,
         contents=contents,

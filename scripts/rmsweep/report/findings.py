@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import numpy as np
@@ -29,6 +30,16 @@ DECIDED = {
     **{"holds": 1.0, "does not hold": 1.0},
     **{"in part": 0.5, "at least in part": 0.5, "at most in part": 0.5},
 }
+SAID = {
+    "holds": ("holds", "hold"),
+    "at least in part": ("holds at least in part", "hold at least in part"),
+    "in part": ("holds in part", "hold in part"),
+    "at most in part": ("holds in part at most", "hold in part at most"),
+    "does not hold": ("does not hold", "do not hold"),
+    "undecided": ("is undecided", "are undecided"),
+    "not testable": ("can’t be tested in this study",) * 2,
+}
+"""What one, or several, of that verdict do."""
 VERDICTS = {
     "holds": "Holds",
     "at least in part": "Holds at least in part",
@@ -40,6 +51,23 @@ VERDICTS = {
 }
 MOST_REPLICATIONS = 10_000_000
 """More is no advice."""
+
+
+class Comparison(NamedTuple):
+    """A test of a claim.
+
+    Attributes
+    ----------
+    verdict : str
+    counts : str
+        How many of its numbers agree; empty if it has none.
+    text : str
+        Sentences.
+    """
+
+    verdict: str
+    counts: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +83,8 @@ class Finding:
     where : str
         The slice of the study; empty where it has one.
     verdict : str
-    said : sequence of str
-        Sentences for each test, the one that says most first.
+    comparisons : sequence of Comparison
+        The one that says most first.
     link : str
         The view of the page that shows it, as its address has it; empty if there is none.
     weight : float
@@ -68,9 +96,89 @@ class Finding:
     claim: str
     where: str
     verdict: str
-    said: Sequence[str]
+    comparisons: Sequence[Comparison]
     link: str
     weight: float
+
+    @property
+    def tally(self) -> str:
+        """How its comparisons went, if it has several: ``2 of its 3 comparisons hold, ...``."""
+        if len(self.comparisons) < 2:
+            return ""
+        counts = Counter(one.verdict for one in self.comparisons)
+        parts = [
+            f"{counts[name]} {verbs[counts[name] > 1]}"
+            for name, verbs in SAID.items()
+            if counts[name]
+        ]
+        return f"of its {len(self.comparisons)} comparisons, {words.listed(parts)}"
+
+    @property
+    def answer(self) -> str:
+        """The verdict, and where it is from."""
+        return f"{self.verdict} ({self.where})" if self.where else self.verdict
+
+    @property
+    def first(self) -> str:
+        """The comparison that says most, named as one of several where it is one."""
+        one = self.comparisons[0]
+        if len(self.comparisons) < 2:
+            return one.text
+        return f"One that {SAID[one.verdict][0]}: {one.text[0].lower()}{one.text[1:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A claim in the list of all of them, whichever parts of the study say something of it.
+
+    Attributes
+    ----------
+    number : int
+    section, claim : str
+    verdict : str
+        With several parts, how many have which verdict.
+    tally : str
+        How its comparisons went, or what parts there are: what the details are called.
+    details : sequence of (lead, text, link)
+        For each comparison, or each comparison of each part.
+    """
+
+    number: int
+    section: str
+    claim: str
+    verdict: str
+    tally: str
+    details: Sequence[tuple[str, str, str]]
+
+
+def listed(found: Sequence[Finding]) -> list[Row]:
+    """All claims, one row each."""
+    rows = []
+    for _, group in itertools.groupby(sorted(found, key=lambda one: one.number), _number):
+        parts = list(group)
+        one = parts[0]
+        counts = Counter(part.verdict for part in parts)
+        told = [part for part in parts if part.verdict != VERDICTS["not testable"]]
+        verdict, tally = one.verdict, one.tally or one.comparisons[0].counts or "no numbers"
+        if len(parts) > 1:
+            named = [(name, counts[name]) for name in VERDICTS.values() if counts[name]]
+            verdict = "; ".join(f"{name}: {n} of {len(parts)}" for name, n in named)
+            tally = f"{words.counted(len(told), 'part')} of the study can test it"
+        details = [
+            (
+                ": ".join(filter(None, [part.where, VERDICTS[comparison.verdict]])),
+                comparison.text,
+                part.link if place == 0 else "",
+            )
+            for part in (told or parts[:1])
+            for place, comparison in enumerate(part.comparisons)
+        ]
+        rows.append(Row(one.number, one.section, one.claim, verdict, tally, details))
+    return rows
+
+
+def _number(one: Finding) -> int:
+    return one.number
 
 
 def findings(study: Study, folder: Path, page: Mapping[str, Any] | None = None) -> list[Finding]:
@@ -108,7 +216,7 @@ def findings(study: Study, folder: Path, page: Mapping[str, Any] | None = None) 
                 words.listed([words.of_level(*it) for it in at.items()]) if at else "",
                 VERDICTS[first["verdict"]],
                 [
-                    sentence(row, own[own["test"] == row["test"]])
+                    comparison(row, own[own["test"] == row["test"]])
                     for _, row in decided_first(rows).iterrows()
                 ],
                 link(known[int(number)], rows, own, at, page) if page else "",
@@ -126,33 +234,16 @@ def headlines(found: Sequence[Finding]) -> list[Finding]:
     return sorted(best, key=lambda one: one.number)
 
 
-def listed(found: Sequence[Finding]) -> list[Finding]:
-    """Those to be listed: of a study in parts, those that a part can test."""
-    several = len({one.where for one in found}) > 1
-    return [one for one in found if one.verdict != VERDICTS["not testable"] or not several]
-
-
 def summary(found: Sequence[Finding]) -> str:
     """How many claims have which verdict."""
-    counts = {said: sum(one.verdict == said for one in found) for said in VERDICTS.values()}
-    one_or_more = {
-        "Holds": ("holds", "hold"),
-        "Holds at least in part": ("holds at least in part", "hold at least in part"),
-        "Holds in part": ("holds in part", "hold in part"),
-        "Holds in part at most": ("holds in part at most", "hold in part at most"),
-        "Does not hold": ("does not hold", "do not hold"),
-        "Undecided": tuple(f"{verb} undecided at this many replications" for verb in ("is", "are")),
-        "Not testable here": ("can’t be tested in this study",) * 2,
-    }
-    parts = [
-        f"{number} {one_or_more[said][number > 1]}" for said, number in counts.items() if number
-    ]
+    counts = {name: sum(one.verdict == said for one in found) for name, said in VERDICTS.items()}
+    parts = [f"{n} {SAID[name][n > 1]}" for name, n in counts.items() if n]
     slices = len({one.where for one in found})
     n_claims = words.counted(len(found) // slices, "claim")
-    if counts[VERDICTS["not testable"]] == len(found):
+    if counts["not testable"] == len(found):
         return f"None of the post’s {n_claims} can be tested in this study."
     if slices > 1:
-        said = [f"{number:,} “{word.lower()}”" for word, number in counts.items() if number]
+        said = [f"{n:,} “{VERDICTS[name].lower()}”" for name, n in counts.items() if n]
         return (
             f"{n_claims} of the post were put to the test in each of {slices} parts of the study. "
             f"The verdicts: {words.listed(said)}."
@@ -177,16 +268,14 @@ def decided_first(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.loc[decided.sort_values(ascending=False, kind="stable").index]
 
 
-def sentence(row: pd.Series, numbers: pd.DataFrame) -> str:
-    """A test in words: what was compared, the number, and how many conditions say so."""
-    compared = row["compared"][0].upper() + row["compared"][1:]
-    if not row["n_numbers"]:
-        return f"{compared}: no numbers, for {row['test_reason']}."
-    text = f"{compared}. Overall it is {amount(row['estimate'], row['unit'])}"
-    if np.isfinite(row["mcse"]):
-        text += f" (MCSE {amount(row['mcse'], row['unit'], 2)})"
-    limits = " and ".join(amount(float(it), row["unit"]) for it in limits_of(row["true_if"]))
-    text += f". The claim needs values {row['true_if'].split()[0]} {limits}. "
+def comparison(row: pd.Series, numbers: pd.DataFrame) -> Comparison:
+    """A test in words."""
+    counts = how_many(row) if row["n_numbers"] else ""
+    return Comparison(row["test_verdict"], counts, sentence(row, numbers))
+
+
+def how_many(row: pd.Series) -> str:
+    """How many numbers take which side: ``all 27 numbers agree``."""
     verbs = {
         "for": ("agrees", "agree"),
         "against": ("disagrees", "disagree"),
@@ -194,13 +283,27 @@ def sentence(row: pd.Series, numbers: pd.DataFrame) -> str:
     }
     counts = {side: int(row[f"n_{side}"]) for side in verbs if row[f"n_{side}"]}
     if row["n_numbers"] == 1:
-        text += f"The only number {verbs[next(iter(counts))][0]}"
-    elif len(counts) == 1:
-        all_ = "Both" if row["n_numbers"] == 2 else f"All {row['n_numbers']:,}"
-        text += f"{all_} numbers {verbs[next(iter(counts))][1]}"
-    else:
-        said = [f"{number:,} {verbs[side][number > 1]}" for side, number in counts.items()]
-        text += f"Of {row['n_numbers']:,} numbers, {words.listed(said)}"
+        return f"the only number {verbs[next(iter(counts))][0]}"
+    if len(counts) == 1:
+        all_ = "both" if row["n_numbers"] == 2 else f"all {row['n_numbers']:,}"
+        return f"{all_} numbers {verbs[next(iter(counts))][1]}"
+    said = [f"{number:,} {verbs[side][number > 1]}" for side, number in counts.items()]
+    return f"of {row['n_numbers']:,} numbers, {words.listed(said)}"
+
+
+def sentence(row: pd.Series, numbers: pd.DataFrame) -> str:
+    """A test in words: what was compared, the number, and how many conditions say so."""
+    compared = row["compared"][0].upper() + row["compared"][1:]
+    if not row["n_numbers"]:
+        return f"{compared}: no numbers, for {row['test_reason']}."
+    text = f"{compared}. Overall it is {words.amount(row['estimate'], row['unit'])}"
+    if np.isfinite(row["mcse"]):
+        text += f" (MCSE {words.amount(row['mcse'], row['unit'], 2)})"
+    limits = " and ".join(words.amount(float(it), row["unit"]) for it in limits_of(row["true_if"]))
+    text += f". The claim needs values {row['true_if'].split()[0]} {limits}. "
+    said = how_many(row)
+    text += f"{said[0].upper()}{said[1:]}"
+    if said.startswith("of "):
         text += placed(numbers, "for") or placed(numbers, "against")
     if needed := replications_needed(numbers):
         text += f"; about {needed:,} replications in all would decide half of the undecided ones"
@@ -210,15 +313,6 @@ def sentence(row: pd.Series, numbers: pd.DataFrame) -> str:
 def limits_of(text: str) -> list[str]:
     """The numbers in ``between 0.9 and 1.1`` or ``above 2``."""
     return [part for part in text.split() if part not in ("above", "below", "between", "and")]
-
-
-def amount(value: float, unit: str, digits: int = 3) -> str:
-    """A number with its unit."""
-    if unit == "rate":
-        return f"{100 * value:.{digits}g}%"
-    if unit == "difference of rates":
-        return f"{100 * value:.{digits}g} points".replace("-", "−")
-    return f"{value:.{digits}g}".replace("-", "−")
 
 
 def placed(numbers: pd.DataFrame, side: Side) -> str:

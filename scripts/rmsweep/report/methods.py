@@ -16,6 +16,7 @@ from rmsweep.design import Study, plain
 from rmsweep.report import words
 from rmsweep.sweep import tables
 
+METHODS = "Methods of analysis: the strategies"
 MODEL = "y_gi = b_g0 + Σ_k x_gik b_gk + e_gi"
 CONVENTIONS = ("se_type", "df_type", "ci_type", "test_type", "engine")
 
@@ -83,9 +84,9 @@ def sections(study: Study, fits: Path, made_with: Mapping[str, str]) -> list[Sec
 def aims(study: Study) -> Section:
     """What the study is for."""
     names = words.listed([one.name for one in study.strategies])
-    text = "how far each analysis of repeated measures data can be trusted"
+    text = "how far each strategy for repeated measures data can be trusted"
     if len(study.strategies) > 1:
-        text = f"which analysis of repeated measures data can be trusted, and where, among {names}"
+        text = f"which strategy for repeated measures data can be trusted, and where, among {names}"
     sentence = study.source["aims"] or f"The study asks {text}."
     swept = [axis for axis in study.axes if len(levels(study, axis.name)) > 1]
     if swept:
@@ -152,7 +153,7 @@ def data(study: Study) -> Section:
         number = f"{least:,} to {number}"
     replications = (
         f"Each condition has {number} with seeds of their own, derived from the study’s seed "
-        f"{study.seed}. All analyses see the same datasets."
+        f"{study.seed}. All strategies see the same datasets."
     )
     return Section("Data-generating mechanisms", [model, text, replications])
 
@@ -184,7 +185,7 @@ def analyses(study: Study, known: Mapping[str, Mapping[str, str]]) -> Section:
             engine = "the native engine" if own["engine"] == "native" else own["engine"]
             text += f"; fitted by {engine}"
         lines.append(f"{text}.")
-    return Section("Methods of analysis", lines)
+    return Section(METHODS, lines)
 
 
 def measures(study: Study) -> Section:
@@ -232,7 +233,7 @@ def as_text(parts: Sequence[Section], markdown: bool = False) -> str:
     lines = []
     for part in parts:
         lines += [f"### {part.title}" if markdown else part.title.upper(), ""]
-        bullets = markdown and part.title == "Methods of analysis"
+        bullets = markdown and part.title == METHODS
         lines += [f"- {it}" if bullets else f"{it}\n" for it in part.paragraphs]
         lines += [""] if bullets else []
         if part.title == "Performance measures":
@@ -268,13 +269,17 @@ MORRIS = Reference(
   doi = {10.1002/sim.8086}
 }""",
 )
+POST_TITLE = "Comparing common analysis strategies for repeated measures data"
+POST_URL = "https://eshinjolly.com/2019/02/18/rep_measures/"
 POST = Reference(
-    "Jolly, E. Comparing common analysis strategies for repeated measures data [blog post].",
-    """@misc{jolly,
-  author = {Jolly, Eshin},
-  title = {Comparing common analysis strategies for repeated measures data},
-  note = {Blog post}
-}""",
+    f"Jolly, E. (2019). {POST_TITLE} [blog post]. {POST_URL}",
+    f"""@misc{{jolly2019,
+  author = {{Jolly, Eshin}},
+  title = {{{POST_TITLE}}},
+  year = {{2019}},
+  note = {{Blog post}},
+  url = {{{POST_URL}}}
+}}""",
 )
 LME4 = Reference(
     "Bates, D., Mächler, M., Bolker, B., & Walker, S. (2015). Fitting linear mixed-effects models "

@@ -1,4 +1,4 @@
-"""What differs between the analyses of one dataset, and why, in sentences made from the numbers.
+"""What differs between the strategies for one dataset, and why, in sentences made from the numbers.
 
 Each rule looks at the fits and says what it sees, or nothing. None knows any dataset.
 """
@@ -117,7 +117,7 @@ def degenerate(case: Fitted, found: RandomEffects) -> Iterator[str]:
 
 
 def complaints(case: Fitted) -> Said:
-    """A fit ended with a complaint other than singularity."""
+    """A fit ended with a warning other than singularity."""
     for place in case.fitted:
         row = case.rows[place]
         keys = ("grad_msg", "hess_msg", "df_msg", "messages")
@@ -138,7 +138,7 @@ def complaints(case: Fitted) -> Said:
                 "Its criterion is at the optimum that the native engine finds, so the estimates "
                 "are right in spite of it."
             )
-        yield f"{case.names[place]} complained: {sentence('; '.join(texts))}", why
+        yield f"{case.names[place]} came with a warning: {sentence('; '.join(texts))}", why
 
 
 # ---- estimates -----------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def estimates(case: Fitted) -> Said:
     apart = (np.nanmax(there, axis=0) - np.nanmin(there, axis=0)) / np.nanmax(errors, axis=0)
     most = int(np.nanargmax(apart))
     if apart[most] < CLOSE:
-        why = "The analyses differ in standard errors and tests only."
+        why = "The strategies differ in standard errors and tests only."
         if case.same_design:
             why = (
                 "All groups have the same predictors, and then weighing rows in one way or the "
@@ -165,7 +165,7 @@ def estimates(case: Fitted) -> Said:
             )
         nearly = f"The estimates differ by {number(apart[most], 1)} standard errors at most."
         yield (
-            ("All analyses have the same estimates." if apart[most] < 1e-3 else nearly),
+            ("All strategies have the same estimates." if apart[most] < 1e-3 else nearly),
             why,
         )
         return
@@ -455,13 +455,13 @@ def decisions(case: Fitted) -> Said:
     if said:
         first = [f"{term}: {text}." for term, text in list(said.items())[:MOST_DECISIONS]]
         yield (
-            f"The analyses decide differently at the 5% level for {listed(list(said))}.",
-            f"{' '.join(first)} An analysis that rejects is not better for it: look at what its "
+            f"The strategies decide differently at the 5% level for {listed(list(said))}.",
+            f"{' '.join(first)} A strategy that rejects is not better for it: look at what its "
             "standard error rests on.",
         )
     elif len(case.fitted) > 1 and set(case.data.terms) != {"Intercept"}:
         yield (
-            "All analyses decide the same at the 5% level.",
+            "All strategies decide the same at the 5% level.",
             f"They reject zero for {listed(agreed)}." if agreed else "They reject zero nowhere.",
         )
 
@@ -485,7 +485,7 @@ def truth(case: Fitted) -> Said:
     if said or missed:
         yield (
             f"In this dataset {'; '.join([*said, *missed])}.",
-            "One dataset says little: the 95% intervals of a good analysis miss each value in 5% "
+            "One dataset says little: the 95% intervals of a good strategy miss each value in 5% "
             "of datasets. A study shows how often they do.",
         )
 

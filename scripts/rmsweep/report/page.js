@@ -594,7 +594,7 @@
               (!S.r || header(c, S.r) === row) &&
               (!S.c || header(c, S.c) === of),
           );
-          const why = known ? "no analysis|gave a|result here" : "not in|the study";
+          const why = known ? "no strategy|gave a|result here" : "not in|the study";
           const note = inner.width < 220 ? why : why.replaceAll("|", " ");
           const panel = [row, of].filter(Boolean).join(", ");
           all.push({ row, column: of, panel, note, x: headers[0], y: null });
@@ -722,10 +722,10 @@
         ? `Points: ${thinned}. Boxes: quartiles and median of all of them, with whiskers to the last value within 1.5 interquartile ranges.`
         : `Points: ${thinned}, too few for boxes.`;
       byId("replications-title").textContent = `${what} of ${D.terms[t]}.`;
-      const good = S.w === "error" ? " A good analysis scatters around zero, and little." : "";
+      const good = S.w === "error" ? " A good strategy scatters around zero, and little." : "";
       byId("replications-caption").textContent = n
         ? `${conditionText(k)}. ${said}${good}`
-        : `${conditionText(k)}. No analysis gave a result here.`;
+        : `${conditionText(k)}. No strategy gave a result here.`;
     }
 
     async function drawDataset(k, t) {
@@ -778,7 +778,7 @@
         const rows = most < size ? `the first ${most} of ${whole(size)} observations of each` : "all their observations";
         byId("dataset-title").textContent = `Replication ${one.sim} of this condition.`;
         byId("dataset-caption").textContent =
-          `Drawn: ${groups}, ${rows}. Grey: the groups’ true lines. Coloured: the analyses. ` +
+          `Drawn: ${groups}, ${rows}. Grey: the groups’ true lines. Coloured: the strategies. ` +
           "Dashed: the true line." +
           (one.terms.length > 2 ? " Other predictors are at zero." : "");
       }
@@ -798,7 +798,7 @@
       byId("forest-title").textContent = `Estimates of ${D.terms[t]} in replication ${one.sim}.`;
       const silent = places.filter((place) => !estimates.some((it) => it.analysis === names[place]));
       byId("forest-caption").textContent =
-        "Bars: the 95% intervals that the analyses report. Dashed: the true value." +
+        "Bars: the 95% intervals that the strategies report. Dashed: the true value." +
         (silent.length ? ` No estimate: ${listed(silent.map((place) => names[place]))}.` : "");
     }
 
@@ -850,7 +850,7 @@
           several.map((name) => [name, axisOf[name].levels.map((it, i) => [it, axisOf[name].headers[i]])]),
         ),
       };
-      const labels = { measure: "Measure", strategy: "Analysis", term: "Coefficient", fits: "Fits" };
+      const labels = { measure: "Measure", strategy: "Strategy", term: "Coefficient", fits: "Fits" };
       const selects = {};
       for (const [key, items] of Object.entries(choices)) {
         if (items.length < 2) continue;
@@ -864,7 +864,7 @@
       const digits = (value, kind) =>
         kind !== "display" ? value : value === null ? "–" : minus(trimmed(value, 4));
       const numeric = ["value", "mcse", "low", "high", "n_planned", "n_run", "n_converged", "n_used"];
-      const title = { strategy: "Analysis", reference: "Compared with", term: "Coefficient" };
+      const title = { strategy: "Strategy", reference: "Compared with", term: "Coefficient" };
       Object.assign(title, { measure: "Measure", fits: "Fits", value: "Value", mcse: "MCSE" });
       Object.assign(title, { low: "95% from", high: "to", n_planned: "Planned", n_run: "Run" });
       Object.assign(title, { n_converged: "Converged", n_used: "Used", reason: "Why undefined" });
@@ -928,7 +928,7 @@
         ...LAYOUT,
         data: rows,
         columns: [
-          { title: "Analysis", data: (row) => names[row[0]] },
+          { title: "Strategy", data: (row) => names[row[0]] },
           { title: "Cause", data: (row) => texts[row[1] + 1] },
           { title: "Condition", data: (row) => conditionText(row[2]) },
           { title: "Replication", data: (row) => row[3], type: "num", className: "number" },

@@ -19,15 +19,16 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from rmsweep.design import Study
-from rmsweep.report import data, findings, methods, specs, words
+from rmsweep.report import data, findings, methods, specs
 from rmsweep.report.looks import GROUND
+from rmsweep.report.takeaway import takeaway
 
 FOLDER = Path(__file__).parent
 TEMPLATE, STYLE, SCRIPT, SHARED = "page.html.j2", "page.css", "page.js", "base.js"
 TABLES, LICENCES = "vendor/dataTables.min.js", "vendor/dataTables.LICENCE.txt"
 VEGA_LICENCES = "vendor/vega.LICENCES.txt"
 
-QUESTION = "Which analysis should you trust when the same people are measured many times?"
+QUESTION = "Which strategy should you trust when the same people are measured many times?"
 LIGHT = {
     **{"ground": GROUND["light"], "panel": "#f5f7f9", "ink": "#1f2328", "soft": "#57606a"},
     **{"faint": "#8b949e", "rule": "#d8dee4", "edge": "#6e7781", "band": "#e4e8ec"},
@@ -108,12 +109,12 @@ def html(
     strategies = shown["strategies"]
     found = findings.findings(study, folder, shown)
     contents = [
-        *([("findings", "What the study says")] if found else []),
+        ("findings", "What the study says"),
         ("explore", "Explore"),
         ("one", "One condition"),
         *([("figures", "Figures")] if pictures else []),
         ("numbers", "Numbers"),
-        ("fit-complaints", "Fits that complained"),
+        ("fit-complaints", "Fits with warnings"),
         ("methods", "Methods"),
         ("cite", "How to cite"),
         ("licences", "Licences"),
@@ -128,9 +129,12 @@ def html(
         made_with=json.dumps(dict(made_with)),
         facts=known,
         contents=contents,
+        strategies=data.explained(study),
+        few=len(strategies) <= data.FEW_STRATEGIES,
+        post={"title": methods.POST_TITLE, "url": methods.POST_URL},
+        takeaway=takeaway(study, folder),
         findings=found,
         listed=findings.listed(found),
-        counted=words.counted,
         headlines=findings.headlines(found),
         summary=findings.summary(found),
         names=[one["name"] for one in strategies],

@@ -65,12 +65,12 @@ def data(name: str) -> alt.NamedData:
 
 
 def colour() -> alt.Color:
-    """The colour of an analysis; the page gives domain and range."""
+    """The colour of a strategy; the page gives domain and range."""
     return alt.Color("analysis:N", legend=None, scale=alt.Scale(domain=["a"], range=["#000000"]))
 
 
 def shape() -> alt.Shape:
-    """The shape of an analysis."""
+    """The shape of a strategy."""
     return alt.Shape("analysis:N", legend=None, scale=alt.Scale(domain=["a"], range=["circle"]))
 
 
@@ -116,7 +116,7 @@ def explorer(wrapped: bool) -> Json:
             shape=shape(),
             description="said:N",
             tooltip=tooltip(
-                ("analysis", "Analysis"),
+                ("analysis", "Strategy"),
                 ("condition", "Condition"),
                 ("value", "Value"),
                 ("mcse", "MCSE"),
@@ -165,7 +165,7 @@ def replications() -> Json:
             y="y:Q",
             color=colour(),
             shape=shape(),
-            tooltip=tooltip(("analysis", "Analysis"), ("sim", "Replication"), ("value", "Value")),
+            tooltip=tooltip(("analysis", "Strategy"), ("sim", "Replication"), ("value", "Value")),
         )
     )
     whiskers = alt.Chart(boxes).mark_rule(color=INK, aria=False)
@@ -195,7 +195,7 @@ def observations(chart: Any, **style: Any) -> Any:
 
 
 def dataset() -> Json:
-    """One dataset: its points, each group's line, each analysis' line and the truth.
+    """One dataset: its points, each group's line, each strategy's line and the truth.
 
     One of the groups may be chosen.
     """
@@ -247,7 +247,7 @@ def forest() -> Json:
             color=colour(),
             shape=shape(),
             description="said:N",
-            tooltip=tooltip(("analysis", "Analysis"), ("value", "Estimate"), ("ends", "Interval")),
+            tooltip=tooltip(("analysis", "Strategy"), ("value", "Estimate"), ("ends", "Interval")),
         )
     )
     return finished(alt.layer(zero, truth, intervals, points))

@@ -23,11 +23,11 @@ class Words(NamedTuple):
     group : str
         The heading that it is listed under.
     good : str
-        A sentence that says what a good analysis does, or how to read the measure.
+        A sentence that says what a good strategy does, or how to read the measure.
     kind : {"number", "rate", "percent"}
         Rates are shares, shown in percent; ``percent`` is in percent already.
     target : float or None
-        The value of an ideal analysis, a dashed line.
+        The value of an ideal strategy, a dashed line.
     band : (low, high) or None
         Values that are near enough to it.
     """
@@ -45,19 +45,19 @@ INTERVALS = "Standard errors and intervals"
 TESTS = "Tests"
 SUMS = "Sums over the coefficients, as in the post"
 FITS = "How the fits went"
-PAIRS = "Compared with another analysis, on the same datasets"
+PAIRS = "Compared with another strategy, on the same datasets"
 OTHERS = "Others"
 
 COVERAGE_BAND = (1.0 - BRADLEY[1], 1.0 - BRADLEY[0])
-UNBIASED = "An unbiased analysis is at zero, the dashed line."
+UNBIASED = "An unbiased strategy is at zero, the dashed line."
 SMALLER = "Smaller is better."
-SHARED = "Both analyses saw the same datasets; at the dashed line they do equally well."
+SHARED = "Both strategies saw the same datasets; at the dashed line they do equally well."
 
 MEASURES = {
     "coverage": Words(
         "Coverage of 95% intervals",
         INTERVALS,
-        "The intervals of a good analysis contain the true value in 95% of datasets, the dashed "
+        "The intervals of a good strategy contain the true value in 95% of datasets, the dashed "
         "line; the grey band is Bradley’s (1978) liberal criterion.",
         "rate",
         NOMINAL,
@@ -77,12 +77,12 @@ MEASURES = {
     "model_se": Words(
         "Model standard error",
         INTERVALS,
-        "This is what the analysis reports; compare it with the empirical standard error.",
+        "This is what the strategy reports; compare it with the empirical standard error.",
     ),
     "relative_error_of_model_se": Words(
         "Error of the model standard error",
         INTERVALS,
-        "Below the dashed line an analysis is too sure of itself.",
+        "Below the dashed line a strategy is too sure of itself.",
         "percent",
         0.0,
     ),
@@ -100,7 +100,7 @@ MEASURES = {
         "Narrower is better only where the intervals also cover.",
     ),
     "size": Words(
-        "Type I error (size)",
+        "Type I error rate",
         TESTS,
         "A good test rejects the true value in 5% of datasets, the dashed line; the grey band is "
         "Bradley’s (1978) liberal criterion.",
@@ -122,7 +122,7 @@ MEASURES = {
     ),
     "power": Words("Power", TESTS, "More is better only where the type I error is right.", "rate"),
     "size_adjusted_power": Words(
-        "Power of the test with a size of exactly 5%", TESTS, "More is better.", "rate"
+        "Power at a type I error rate of exactly 5%", TESTS, "More is better.", "rate"
     ),
     "coef_abs_err_mean": Words("Mean sum of absolute errors", SUMS, SMALLER),
     "coef_abs_err_median": Words("Median sum of absolute errors", SUMS, SMALLER),
@@ -159,10 +159,10 @@ MEASURES = {
     "precision_gain": Words("Gain of precision", PAIRS, SHARED, "percent", 0.0),
     "rmse_ratio": Words("Ratio of root mean square errors", PAIRS, SHARED, target=1.0),
     "difference_of_coverage": Words("Difference of coverage", PAIRS, SHARED, "rate", 0.0),
-    "difference_of_size": Words("Difference of type I error", PAIRS, SHARED, "rate", 0.0),
+    "difference_of_size": Words("Difference of type I error rates", PAIRS, SHARED, "rate", 0.0),
     "difference_of_rejection": Words("Difference of rejection", PAIRS, SHARED, "rate", 0.0),
     "difference_of_size_adjusted_power": Words(
-        "Difference of power at a size of exactly 5%", PAIRS, SHARED, "rate", 0.0
+        "Difference of power at a type I error rate of exactly 5%", PAIRS, SHARED, "rate", 0.0
     ),
     "decision_agreement": Words(
         "Agreement of decisions", PAIRS, "Share of datasets with the same decision.", "rate"
@@ -210,5 +210,13 @@ def counted(number: int, noun: str) -> str:
     """A number and its noun: ``1 fit``, ``9,000 fits``."""
     if number != 1:
         noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-        noun = noun.replace("analysiss", "analyses")
     return f"{number:,} {noun}"
+
+
+def amount(value: float, unit: str, digits: int = 3) -> str:
+    """A number with its unit."""
+    if unit == "rate":
+        return f"{100 * value:.{digits}g}%"
+    if unit == "difference of rates":
+        return f"{100 * value:.{digits}g} points".replace("-", "−")
+    return f"{value:.{digits}g}".replace("-", "−")
