@@ -14,8 +14,8 @@ cli.begin(__name__)
 import pandas as pd
 
 from rmsweep.config import read_study
+from rmsweep.data import items, sites
 from rmsweep.data.dataset import Array
-from rmsweep.data.items import FACTOR
 from rmsweep.data.scenario import simulate
 from rmsweep.sweep import tables
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--output",
         type=cli.output_folder,
         required=True,
-        help="folder for data, betas, the groups' coefficients and the items' effects",
+        help="folder for data, betas, the groups' coefficients, the items' and the sites' effects",
     )
     options = parser.parse_args(argv)
 
@@ -51,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "coefficients": of_levels(simulated.coefficients, "Group"),
     }
     if simulated.item_effects is not None:
-        frames["item_effects"] = of_levels(simulated.item_effects, FACTOR)
+        frames["item_effects"] = of_levels(simulated.item_effects, items.FACTOR)
+    if simulated.site_effects is not None:
+        frames["site_effects"] = of_levels(simulated.site_effects, sites.FACTOR)
     paths = [options.output / f"{name}.{options.format}" for name in frames]
     for path, frame in zip(paths, frames.values(), strict=True):
         with tables.atomic(path) as temporary:

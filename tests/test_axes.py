@@ -64,16 +64,22 @@ OTHER: dict[str, Any] = {
     "item_correlation": 0.3,
     "item_design": ["within", "between", "within"],
     "item_layout": "nested",
+    "n_sites": 4,
+    "site_sigma": 0.5,
+    "site_sigma_ratio": [1, 0, 0, 0],
+    "site_correlation": 0.3,
     "variances": "uniform",
     "correlation_range": 0.3,
     "predictors": str(Path(__file__).parents[1] / "config" / "power-of-yours.parquet"),
 }
 OF_ITEMS = ("item_sigma", "item_sigma_ratio", "item_correlation", "item_design", "item_layout")
+OF_SITES = ("site_sigma", "site_sigma_ratio", "site_correlation")
 # what there has to be besides
 NEEDED: dict[str, Any] = {
     "confounding": {"predictor_icc": 0.5},
     "predictors": {"n_predictors": 1},
     **{key: {"n_items": 5} for key in OF_ITEMS},
+    **{key: {"n_sites": 4} for key in OF_SITES},
 }
 
 

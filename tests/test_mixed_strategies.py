@@ -34,7 +34,7 @@ FAMILIES = ("mixed", "mundlak", "selection", "likelihood_ratio")
 NATIVE = [
     name
     for name, (family, preset) in strategies.presets().items()
-    if family in FAMILIES and not preset.needs_items
+    if family in FAMILIES and not preset.needs_more
 ]
 inf, nan = math.inf, math.nan
 

@@ -33,12 +33,12 @@ NAMES = [
         name, marks=[pytest.mark.slow] if hasattr(strategies.load(family), "R_PACKAGES") else []
     )
     for name, (family, preset) in strategies.presets().items()
-    if (family not in MIXED or name in ("lmer", "lmer_mis")) and not preset.needs_items
+    if (family not in MIXED or name in ("lmer", "lmer_mis")) and not preset.needs_more
 ]
 NATIVE = [
     name
     for name, (family, preset) in strategies.presets().items()
-    if "native" in strategies.engines(family) and not preset.needs_items
+    if "native" in strategies.engines(family) and not preset.needs_more
 ]
 # they say nothing of predictors of the groups
 WITHIN = ("lm2", "lm2_hc3", "lm2_weighted", "lm2_signflip", "lm2_swamy", "fe", "fe_cr2")

@@ -108,6 +108,20 @@ AXES = {
         "Design of the items", "how predictors go along with items", "items: {}"
     ),
     "item_layout": AxisWords("Items of groups", "how groups and items meet", "items {}"),
+    "n_sites": AxisWords("Sites", "the number of sites", "{} sites"),
+    "site_sigma": AxisWords(
+        "Between-site SD", "the between-site SD of the coefficients", "site SD {}"
+    ),
+    "site_sigma_ratio": AxisWords(
+        "Ratio of site SDs",
+        "the ratio of each coefficient’s SD to the between-site SD",
+        "site SD ratio {}",
+    ),
+    "site_correlation": AxisWords(
+        "Correlation of site effects",
+        "the correlation of a site’s coefficients",
+        "site effects correlated {}",
+    ),
     "variances": AxisWords("Variances", "how variances are drawn", "variances: {}"),
     "correlation_range": AxisWords(
         "Range of correlations", "the range of the correlations", "correlations ± {}"

@@ -52,7 +52,7 @@ NUMBERS = ("nan", "NaN", "NAN", "inf", "Inf", "INF", "infinity", "Infinity")
 """What readers of CSV take for numbers."""
 LARGEST = 1e100
 WHOLE = ("n_groups", "n_obs", "n_items")
-PER_COEFFICIENT = ("beta", "sigma_ratio", "item_sigma_ratio")
+PER_COEFFICIENT = ("beta", "sigma_ratio", "item_sigma_ratio", "site_sigma_ratio")
 """Keys whose lists have a value for the intercept, too."""
 DEFINITE = 1e-12
 """Smallest eigenvalue of a correlation matrix that is not taken for zero."""
@@ -511,6 +511,7 @@ def _condition(chosen: Mapping[str, Named], scenario: str = "") -> Condition:
         "predictor_correlation": size,
         "effect_correlation": size + 1,
         "item_correlation": size + 1,
+        "site_correlation": size + 1,
     }
     values: dict[str, Value] = {}
     for key in axis_keys():

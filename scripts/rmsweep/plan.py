@@ -32,6 +32,7 @@ class Cost(NamedTuple):
 FULL = ("lmer", "lmer_bw", "lmer_ml", "lmer_mundlak", "lmer_t", "lmer_z", "lmer_zcp")
 OF_ITEMS = ("lmer_items", "lmer_items_mis", "lmer_items_z", "lmer_items_zcp")
 BY_ITEMS = ("f1", "f2", "min_f")
+OF_SITES = ("lmer_sites", "lmer_sites_mis")
 COSTS = {
     "statsmodels": {
         "lm": Cost(3.3e-3, 5.3e-6, 4.9e-7),
@@ -43,8 +44,10 @@ COSTS = {
         "gee_exch_md": Cost(5e-3, 3e-4, 1.5e-5),
         "lm_twoway": Cost(4e-3, 5.3e-6, 1e-6),
         **dict.fromkeys(BY_ITEMS, Cost(2e-3, 5.4e-4, 2e-5)),
+        "lm_sites": Cost(4e-3, 5.3e-6, 4.9e-7),
+        "lm2_sites": Cost(2e-3, 2e-4, 9.5e-7),
     },
-    "clubSandwich": dict.fromkeys(("lm_cr2", "lm_cr3"), Cost(1e-2, 1e-4, 1e-4)),
+    "clubSandwich": dict.fromkeys(("lm_cr2", "lm_cr3", "lm_sites_cr2"), Cost(1e-2, 1e-4, 1e-4)),
     "plm": {
         "fe": Cost(2e-2, 0.0, 1e-6),
         "fe_cr2": Cost(2e-2, 1e-4, 4e-5),
@@ -67,6 +70,8 @@ COSTS = {
         "lmer_items_kr": Cost(0.3, 0.0, 2e-3),
         "lmer_items_lrt": Cost(0.4, 0.0, 1e-3),
         "lmer_items_select": Cost(0.4, 0.0, 4e-4),
+        **dict.fromkeys(OF_SITES, Cost(0.16, 0.0, 2.2e-4)),
+        "lmer_sites_kr": Cost(0.3, 0.0, 2e-3),
     },
     "nlme": {"lmer_ar1": Cost(0.05, 0.0, 7e-5)},
     "python": {"rm_anova": Cost(3e-4, 0.0, 1e-7)},
@@ -96,6 +101,9 @@ COSTS = {
         "lmer_items_boot": Cost(1.0, 0.0, 5e-3),
         "lm_twoway": Cost(3e-4, 0.0, 2e-7),
         **dict.fromkeys(BY_ITEMS, Cost(3e-4, 5e-6, 0.0)),
+        **dict.fromkeys((*OF_SITES, "lmer_sites_kr"), Cost(1e-3, 5e-5, 0.0)),
+        **dict.fromkeys(("lm_sites", "lm2_sites"), Cost(2e-4, 1e-6, 0.0)),
+        "lm_sites_cr2": Cost(2e-4, 2e-6, 0.0),
     },
 }
 DEAREST = COSTS["lme4"]["lmer"]

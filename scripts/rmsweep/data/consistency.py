@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rmsweep.data import pieces
@@ -9,12 +11,15 @@ from rmsweep.data.items import Plan, between_items, designs
 from rmsweep.data.options import NotAllowedError
 from rmsweep.data.patterns import CATEGORICAL, PATTERNS
 from rmsweep.data.predictors import between, combinations, per_predictor
+from rmsweep.data.sites import between_sites
 from rmsweep.data.template import Template, template_of
+from rmsweep.data.variances import CORRELATIONS
 from rmsweep.data.vectors import scale, vector
 from rmsweep.design import MAIN, Condition
 
 ROUNDING = 1e-9
 OF_ITEMS = ("item_sigma", "item_sigma_ratio", "item_correlation", "item_design", "item_layout")
+OF_SITES = ("site_sigma", "site_sigma_ratio", "site_correlation")
 
 
 def contradiction(condition: Condition) -> tuple[str, str] | None:
@@ -35,13 +40,14 @@ def contradiction(condition: Condition) -> tuple[str, str] | None:
     n_predictors = int(condition["n_predictors"])
     level = vector(condition["predictor_level"], n_predictors)
     if (np.diff(level) < 0).any():
-        return "predictor_level", "predictors of level 2 after those of level 1"
+        return "predictor_level", "predictors of level 2 after those of level 1, and level 3 last"
     ratio = condition["sigma_ratio"]
-    if isinstance(ratio, tuple) and any(np.array(ratio[1:])[level == 2]):
-        return "sigma_ratio", "0 for predictors of level 2, or one number"
+    if isinstance(ratio, tuple) and any(np.array(ratio[1:])[level > 1]):
+        return "sigma_ratio", "0 for predictors of level 2 or 3, or one number"
     names = [pieces.name_of(one) for one in per_predictor(condition)]
-    if any(name in PATTERNS for name, own in zip(names, level, strict=True) if own == 2):
-        return "predictor_distribution", f"no {', '.join(PATTERNS)} for predictors of level 2"
+    if any(name in PATTERNS for name, own in zip(names, level, strict=True) if own > 1):
+        allowed = f"no {', '.join(PATTERNS)} for predictors of level 2 or 3"
+        return "predictor_distribution", allowed
     _, in_all = combinations(condition)
     needed = {"trend": 2} | dict.fromkeys(CATEGORICAL, in_all["within"])
     for name, least in needed.items():
@@ -52,12 +58,13 @@ def contradiction(condition: Condition) -> tuple[str, str] | None:
         or of_sizes(condition)
         or of_correlations(condition)
         or of_items(condition)
+        or of_sites(condition)
     )
 
 
 def of_design(condition: Condition, design: Template) -> tuple[str, str] | None:
     """What is wrong with the values of a condition whose predictors come from a file."""
-    not_there = ("confounding", "group_sizes", "n_items", *OF_ITEMS)
+    not_there = ("confounding", "group_sizes", "n_items", *OF_ITEMS, "n_sites", *OF_SITES)
     for key in condition.identity:
         if key.startswith("predictor_") or key in not_there:
             return key, "its default where predictors come from a file"
@@ -102,7 +109,7 @@ def of_correlations(condition: Condition) -> tuple[str, str] | None:
     if not reach:
         return None
     n_terms = int(condition["n_predictors"]) + 1
-    for key in ("effect_correlation", "item_correlation"):
+    for key in CORRELATIONS:
         if isinstance(condition[key], tuple):
             return key, "one number, with correlation_range"
         lowest, highest = condition[key] - reach, condition[key] + reach
@@ -115,9 +122,7 @@ def of_correlations(condition: Condition) -> tuple[str, str] | None:
 def of_items(condition: Condition) -> tuple[str, str] | None:
     """What is wrong with items."""
     if not condition["n_items"]:
-        given = set(condition.identity).difference(MAIN).intersection(OF_ITEMS)
-        key = next((key for key in OF_ITEMS if key in given), None)
-        return (key, "no other than the default without items: see n_items") if key else None
+        return _not_at_default(condition, OF_ITEMS, "items")
     if condition["group_sizes"] != "equal":
         return "group_sizes", "equal, with items"
     _, in_all = combinations(condition)
@@ -133,6 +138,30 @@ def of_items(condition: Condition) -> tuple[str, str] | None:
     return of_item_design(condition)
 
 
+def of_sites(condition: Condition) -> tuple[str, str] | None:
+    """What is wrong with sites."""
+    across = between_sites(condition)
+    if not condition["n_sites"]:
+        if across.any():
+            return "predictor_level", "1 or 2 without sites: see n_sites"
+        return _not_at_default(condition, OF_SITES, "sites")
+    if condition["n_sites"] >= condition.n_groups:
+        return "n_sites", f"fewer than n_groups, which is {condition.n_groups}"
+    ratio = condition["site_sigma_ratio"]
+    if isinstance(ratio, tuple) and any(np.array(ratio[1:])[across]):
+        return "site_sigma_ratio", "0 for predictors of level 3, or one number"
+    if across.any() and condition["confounding"] != 0:
+        return "confounding", "0 beside predictors of level 3"
+    return None
+
+
+def _not_at_default(condition: Condition, keys: Sequence[str], what: str) -> tuple[str, str] | None:
+    """The first of some keys that means nothing in data without such levels."""
+    given = set(condition.identity).difference(MAIN)
+    allowed = f"no other than the default without {what}: see n_{what}"
+    return next(((key, allowed) for key in keys if key in given), None)
+
+
 def of_item_design(condition: Condition) -> tuple[str, str] | None:
     """What is wrong with how predictors go along with items."""
     n_predictors = int(condition["n_predictors"])
@@ -145,7 +174,7 @@ def of_item_design(condition: Condition) -> tuple[str, str] | None:
         if design == "latin_square" and name not in CATEGORICAL:
             return "item_design", f"latin_square for {', '.join(CATEGORICAL)}"
         if design != "within" and (groups[j] or series[j]):
-            allowed = "within for predictors with predictor_level 2, _icc or _autocorrelation"
+            allowed = "within for predictors with predictor_level 2 or 3, _icc or _autocorrelation"
             return "item_design", allowed
         if design == "between" and name == "trend":
             return "item_design", "within for trend"

@@ -81,6 +81,17 @@ class Dataset:
         """Number of groups, G."""
         return int(self.groups.max(initial=-1)) + 1
 
+    @property
+    def above(self) -> dict[str, NDArray[np.int64]]:
+        """The factors whose levels the groups are nested in: the level of each group, (G,)."""
+        found = {}
+        for name, codes in self.factors.items():
+            of_groups = np.empty(self.n_groups, dtype=np.int64)
+            of_groups[self.groups] = codes
+            if name != self.group and (of_groups[self.groups] == codes).all():
+                found[name] = of_groups
+        return found
+
     def has_column(self, name: str) -> bool:
         """Whether there is a column that random effects can have."""
         return name == "Intercept" or name in self.terms or name in self.further
@@ -226,7 +237,7 @@ class Batch:
         own = self.datasets[0].factors
         if self.crossings is None:
             return dict(own)
-        return dict(zip(own, self.crossings[0].factors, strict=True))
+        return self.crossings[0].factors
 
     def take(self, places: Sequence[int]) -> Batch:
         """Some of the datasets, with what has been made of them."""
@@ -249,48 +260,65 @@ class Crossing:
 
     Attributes
     ----------
+    names : tuple of str
+        The factors, but for those whose levels the groups are nested in.
     sizes : tuple of int
-        Levels of each factor.
+        Levels of each.
     places : (n,) array of int
         Of the rows.
+    above : mapping of str to (G,) int array
+        The other factors: the level of each group.
     """
 
+    names: tuple[str, ...]
     sizes: tuple[int, ...]
     places: NDArray[np.intp]
+    above: Mapping[str, NDArray[np.int64]]
 
     @classmethod
     def of(cls, data: Dataset) -> Crossing | None:
         """Those of a dataset; None where it lacks none of them, or most, or has one twice."""
-        codes = tuple(data.factors.values())
+        if len(data.factors) == 1:
+            return None
+        above = data.above
+        crossed = {name: codes for name, codes in data.factors.items() if name not in above}
+        codes = tuple(crossed.values())
         sizes = tuple(int(one.max(initial=-1)) + 1 for one in codes)
         n_rows, n_places = len(data.y), math.prod(sizes)
         if len(codes) == 1 or not n_rows < n_places <= MOST_PLACES * n_rows:
             return None
         places = np.ravel_multi_index(codes, sizes)
-        return cls(sizes, places) if len(np.unique(places)) == n_rows else None
+        if len(np.unique(places)) < n_rows:
+            return None
+        return cls(tuple(crossed), sizes, places, above)
 
     @property
-    def factors(self) -> tuple[NDArray[np.intp], ...]:
+    def factors(self) -> dict[str, NDArray[np.intp]]:
         """Levels of each factor at all places."""
-        return np.unravel_index(np.arange(math.prod(self.sizes)), self.sizes)
+        codes = np.unravel_index(np.arange(math.prod(self.sizes)), self.sizes)
+        found = dict(zip(self.names, codes, strict=True))
+        return found | {name: of_groups[codes[0]] for name, of_groups in self.above.items()}
 
 
 def structure(data: Dataset) -> tuple[object, ...]:
     """What datasets that are fitted together have in common.
 
     That is their terms, the number of groups, and how many rows all groups have, or that they
-    differ in size: then more minima are looked for. With several factors it is their rows, or where
-    some of these are missing the numbers of levels. A dataset that has no more rows than terms is
-    fitted with none but those that have the same rows.
+    differ in size: then more minima are looked for. With several factors that are crossed it is
+    their rows, or where some of these are missing the numbers of levels; and what groups are nested
+    in what levels. A dataset that has no more rows than terms is fitted with none but those that
+    have the same rows.
     """
     n_rows, n_terms = data.X.shape
     crossing = Crossing.of(data)
-    if n_rows <= n_terms or (crossing is None and len(data.factors) > 1):
+    above = data.above
+    if n_rows <= n_terms or (crossing is None and len(data.factors) - len(above) > 1):
         return (*_of_terms(data), *(codes.tobytes() for codes in data.factors.values()))
     sizes = np.bincount(data.groups)
     size = int(sizes[0]) if (sizes == sizes[0]).all() else None
     levels = crossing.sizes if crossing else (len(sizes),)
-    return (*_of_terms(data), *levels, size)
+    nested = (of_groups.tobytes() for of_groups in above.values())
+    return (*_of_terms(data), *levels, size, *nested)
 
 
 def _of_terms(data: Dataset) -> tuple[object, ...]:

@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     ITEM_PREDICTORS = 14
     TEMPLATE = 15
     ITEM_DISTRIBUTION = 16
+    SITE_EFFECTS = 17
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmsweep.data import pieces
 from rmsweep.data.dataset import Array
@@ -51,8 +53,38 @@ def effects(condition: Condition, u: Array, means: Array, draws: Draws) -> Array
     return u
 
 
+def of_levels(
+    condition: Condition,
+    factor: Literal["item", "site"],
+    varies: NDArray[np.bool_],
+    n_levels: int,
+    rng: np.random.Generator,
+) -> Array:
+    """How the coefficients of another factor's levels differ from the truth, (n_levels, p).
+
+    Parameters
+    ----------
+    condition : Condition
+    factor : {"item", "site"}
+        What the keys of its SDs and correlations begin with.
+    varies : (n_predictors,) array of bool
+        Which predictors vary within its levels. The SDs of the others' slopes are zero: they could
+        not be told from the intercepts.
+    n_levels : int
+    rng : numpy.random.Generator
+        Its own.
+    """
+    n_terms = int(condition["n_predictors"]) + 1
+    v = rng.standard_normal((n_levels, n_terms))
+    if condition[f"{factor}_correlation"] != 0:
+        v = v @ scale(n_terms, 1.0, condition[f"{factor}_correlation"]).T
+    ratio = vector(condition[f"{factor}_sigma_ratio"], n_terms)
+    found: Array = v * (condition[f"{factor}_sigma"] * np.append(True, varies) * ratio)
+    return found
+
+
 def spread(condition: Condition) -> Array:
-    """Between-group SD of each coefficient, (p,); zero at predictors of level 2."""
+    """Between-group SD of each coefficient, (p,); zero at predictors of level 2 and 3."""
     n_predictors = condition["n_predictors"]
     if design := template_of(condition):
         varies = np.ones(n_predictors + 1)

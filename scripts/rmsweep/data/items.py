@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 
 from rmsweep.data.dataset import Array
 from rmsweep.data.draws import Draws, Purpose
-from rmsweep.data.vectors import scale, vector
+from rmsweep.data.effects import of_levels
 from rmsweep.design import Condition, Value
 
 Codes = NDArray[np.int64]
@@ -195,19 +195,8 @@ def design_of(x: Array, groups: Codes, items: Codes) -> str:
 
 def item_effects(condition: Condition, n_items: int, draws: Draws) -> Array:
     """How the coefficients of items differ from the truth, (n_items, p)."""
-    n_terms = int(condition["n_predictors"]) + 1
-    v = draws.of(Purpose.ITEM_EFFECTS).standard_normal((n_items, n_terms))
-    if condition["item_correlation"] != 0:
-        v = v @ scale(n_terms, 1.0, condition["item_correlation"]).T
-    return v * item_spread(condition)
-
-
-def item_spread(condition: Condition) -> Array:
-    """SD of each coefficient between items, (p,); zero where a predictor is constant within."""
-    n_terms = int(condition["n_predictors"]) + 1
-    ratio = vector(condition["item_sigma_ratio"], n_terms)
-    spread: Array = condition["item_sigma"] * np.append(True, ~between_items(condition)) * ratio
-    return spread
+    own = draws.of(Purpose.ITEM_EFFECTS)
+    return of_levels(condition, "item", ~between_items(condition), n_items, own)
 
 
 def designs(condition: Condition) -> tuple[str, ...]:

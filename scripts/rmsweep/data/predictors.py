@@ -7,7 +7,7 @@ For predictor j in row i of group g, with m and w independent of each other, all
     x_{gij} = \mu_j + \mathrm{sd}_j \big(\sqrt{\rho_j}\, (Lm_g)_j
         + \sqrt{1 - \rho_j}\, (Lw_{gi})_j\big), \quad LL' = R
 
-ρ_j is the intraclass correlation (``predictor_icc``; 1 for a predictor of level 2), R the
+ρ_j is the intraclass correlation (``predictor_icc``; 1 for a predictor of level 2 or 3), R the
 correlation of the parts m and w (``predictor_correlation``), so that
 cor(x_j, x_k) = R_jk (√(ρ_j ρ_k) + √((1 - ρ_j)(1 - ρ_k))).
 
@@ -15,7 +15,8 @@ m and w follow ``predictor_distribution``. With ``predictor_autocorrelation`` w 
 of an AR(1) series within each group. For a predictor with a fixed pattern, such as a trend, that
 pattern takes the place of w. The draws w are the program's own; m are new ones. A predictor that is
 constant within items (`rmsweep.data.items`) has (Lw_h)_j for item h, w_h being new draws: its
-correlation is that with others of its kind.
+correlation is that with others of its kind. So it is with one that is constant within sites
+(`rmsweep.data.sites`), which has the value of the site's first group.
 
 The truth is β_j in each case. Expected to mislead: `ols` about clustered predictors, whose squared
 standard errors are too small by a factor of 1 + (n - 1)ρ_x ρ_u (Moulton 1986, J. Econometrics
@@ -37,6 +38,7 @@ from rmsweep.data.draws import Draws, Purpose
 from rmsweep.data.items import DESIGNS, Items, between_items, designs
 from rmsweep.data.patterns import CATEGORICAL, PATTERNS
 from rmsweep.data.rows import Rows, autoregressive
+from rmsweep.data.sites import between_sites
 from rmsweep.data.vectors import scale, vector
 from rmsweep.design import Condition, Piece, Value
 
@@ -57,8 +59,9 @@ def predictors(
     rows: Rows,
     draws: Draws,
     items: Items | None = None,
+    sites: NDArray[np.int64] | None = None,
 ) -> Array:
-    """The design matrix, (n, p); see `rmsweep.data.predictors`."""
+    """The design matrix, (n, p); see `rmsweep.data.predictors`. Sites are those of the groups."""
     n_predictors = condition["n_predictors"]
     mean = vector(condition["predictor_mean"], n_predictors)
     L = scale(n_predictors, condition["predictor_sd"], condition["predictor_correlation"])
@@ -77,7 +80,11 @@ def predictors(
     x = np.einsum("ij,kj->ik", w, L)
     share = between(condition)
     if share.any():
-        x = np.sqrt(1 - share) * x + np.sqrt(share) * (means @ L.T)[rows.groups]
+        of_groups = means @ L.T
+        if sites is not None and (of_sites := between_sites(condition)).any():
+            _, first = np.unique(sites, return_index=True)
+            of_groups[:, of_sites] = of_groups[first[sites]][:, of_sites]
+        x = np.sqrt(1 - share) * x + np.sqrt(share) * of_groups[rows.groups]
     if items is not None and (across := between_items(condition)).any():
         x[:, across] = (of_items(condition, items, draws) @ L.T)[items.codes][:, across]
     np.add(x, mean, out=X[:, 1:])
@@ -183,5 +190,5 @@ def between(condition: Condition) -> Array:
 
 @lru_cache
 def _between(level: Value, icc: Value, n_predictors: int) -> Array:
-    share: Array = np.where(vector(level, n_predictors) == 2, 1.0, vector(icc, n_predictors))
+    share: Array = np.where(vector(level, n_predictors) > 1, 1.0, vector(icc, n_predictors))
     return share

@@ -13,10 +13,12 @@ from rmsweep.data import pieces
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.data.draws import Draws, Purpose
 from rmsweep.data.effects import effects, spread
-from rmsweep.data.items import FACTOR, Plan, between_items, item_effects, items_of
+from rmsweep.data.items import ALL, FACTOR, Plan, between_items, item_effects, items_of
 from rmsweep.data.noise import noise
 from rmsweep.data.predictors import combinations, group_means, predictors
 from rmsweep.data.rows import Rows, rows_of
+from rmsweep.data.sites import FACTOR as SITE
+from rmsweep.data.sites import between_sites, of_rows, site_effects, sites_of
 from rmsweep.data.template import template_of
 from rmsweep.data.variances import as_drawn
 from rmsweep.data.vectors import vector
@@ -40,12 +42,15 @@ class Simulated:
         Each group's own coefficients (the post's "BLUPs"), of the groups that have rows.
     item_effects : (n_items, p) array or None
         How the coefficients of each item that has rows differ from the truth.
+    site_effects : (n_sites, p) array or None
+        The same of sites.
     """
 
     data: Dataset
     betas: Array
     coefficients: Array
     item_effects: Array | None = None
+    site_effects: Array | None = None
 
 
 def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
@@ -67,14 +72,14 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
     independent of each other, so that `lmer`, which estimates their correlations, is
     over-parameterised, and `lmer_mis`, which gives all groups the same slopes, is misspecified as
     soon as the slopes' sigma is above 0. What else there may be: `effects`, `noise`,
-    `rmsweep.data.distributions`, `layouts`, `missing`, `items`, `variances`, and x from a file
-    (`template`).
+    `rmsweep.data.distributions`, `layouts`, `missing`, `items`, `sites`, `variances`, and x from
+    a file (`template`).
 
     Betas, u, w and ε come from one stream, in this order, whatever the scenario; what a scenario
     adds comes from children of the cell's seed. So scenarios are compared on the same numbers.
 
-    The truth is β, in all of them: the mean of the groups' coefficients, and of the items', and the
-    slope within groups.
+    The truth is β, in all of them: the mean of the groups' coefficients, of the items' and of the
+    sites', and the slope within groups.
 
     Parameters
     ----------
@@ -109,7 +114,7 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
 
     means = group_means(condition, draws)
     coefficients = betas + spread(condition) * effects(condition, u, means, draws)
-    factors, of_items = {}, None
+    factors, effects_of = {}, {}
     if design := template_of(condition):
         own = draws.of(Purpose.TEMPLATE)
         X, sizes = pieces.resampled(condition["predictors"], own, n_groups, n_obs)
@@ -119,15 +124,21 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
         order, rows = layout(condition, coefficients, draws)
         if order is not None:
             coefficients, means = coefficients[order], means[order]
-        items = None
+        items = sites = None
+        if condition["n_sites"]:
+            sites = sites_of(n_groups, int(condition["n_sites"]), rows.equal)
         if condition["n_items"]:
             items = items_of(Plan.of(condition, combinations(condition)[1]), draws)
-        X = predictors(condition, w, means, rows, draws, items)
+        X = predictors(condition, w, means, rows, draws, items, sites)
         y = signal(X, coefficients, rows)
         if items is not None:
             factors[FACTOR] = items.codes
-            of_items = item_effects(condition, len(items.between), draws)
-            y = y + np.einsum("nk,nk->n", X, of_items[items.codes])
+            effects_of[FACTOR] = item_effects(condition, len(items.between), draws)
+        if sites is not None:
+            factors[SITE] = of_rows(sites, rows)
+            effects_of[SITE] = site_effects(condition, draws)
+        for name, of_levels in effects_of.items():
+            y = y + np.einsum("nk,nk->n", X, of_levels[factors[name]])
         y = y + noise(condition, z, rows, draws)
     factors = {"Group": rows.groups, **factors}
 
@@ -137,11 +148,12 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
         # a group without rows is gone, and the others move up
         there, factors["Group"] = np.unique(rows.groups[observed], return_inverse=True)
         coefficients = coefficients[there]
-        if of_items is not None:
-            factors[FACTOR] = factors[FACTOR][observed]
-    if of_items is not None and not np.bincount(factors[FACTOR], minlength=len(of_items)).all():
-        met, factors[FACTOR] = np.unique(factors[FACTOR], return_inverse=True)
-        of_items = of_items[met]
+        for name in effects_of:
+            factors[name] = factors[name][observed]
+    for name, of_levels in effects_of.items():
+        if not np.bincount(factors[name], minlength=len(of_levels)).all():
+            met, factors[name] = np.unique(factors[name], return_inverse=True)
+            effects_of[name] = of_levels[met]
     for part in (y, X):  # a strategy that changed them would change them for all
         part.flags.writeable = False
     data = Dataset(
@@ -154,7 +166,7 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
         constant=constant(condition),
         entropy=(*seed_words(seed, condition, sim), Purpose.RESAMPLING),
     )
-    return Simulated(data, betas, coefficients, of_items)
+    return Simulated(data, betas, coefficients, effects_of.get(FACTOR), effects_of.get(SITE))
 
 
 def signal(X: Array, coefficients: Array, rows: Rows) -> Array:
@@ -247,6 +259,21 @@ def complete(condition: Condition) -> Condition:
     return replace(condition, values=dict(condition.values) | {"missing": "none"})
 
 
+def extremes(condition: Condition) -> list[Condition]:
+    """The same condition, or where groups meet samples of the items, what these lie between.
+
+    Of each item there are most rows if all groups meet the same ones, and there are most items if
+    all groups meet others.
+    """
+    if not (condition["n_items"] and Plan.of(condition, combinations(condition)[1]).sampled):
+        return [condition]
+    values = dict(condition.values) | {"n_items": ALL}
+    return [
+        replace(condition, values=values | {"item_layout": layout})
+        for layout in ("crossed", "nested")
+    ]
+
+
 def fixed_truth(condition: Condition, term: int) -> float | None:
     """The true coefficient of a term, if it is the same in all datasets of a condition."""
     if condition["beta"] == RANDOM:
@@ -280,10 +307,13 @@ def terms_of(conditions: Iterable[Condition]) -> tuple[str, ...]:
 
 def constant(condition: Condition) -> dict[str, tuple[str, ...]]:
     """The terms that are constant within the levels of factors other than the groups'."""
-    if not condition["n_items"]:
-        return {}
-    names = terms(condition["n_predictors"])[1:]
-    return {FACTOR: tuple(np.array(names)[between_items(condition)].tolist())}
+    names = np.array(terms(condition["n_predictors"])[1:])
+    same = {}
+    if condition["n_items"]:
+        same[FACTOR] = between_items(condition)
+    if condition["n_sites"]:
+        same[SITE] = between_sites(condition)
+    return {factor: tuple(names[own].tolist()) for factor, own in same.items()}
 
 
 @lru_cache

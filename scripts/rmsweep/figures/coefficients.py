@@ -96,7 +96,7 @@ def population(seed: int, condition: Condition, sigma: float) -> Simulated:
     values = axis_defaults() | {"n_groups": N_GROUPS, "n_obs": 1, "n_predictors": 1}
     # the two coefficients of the figure, and what decides about their groups
     values["effect_distribution"] = condition["effect_distribution"]
-    values["predictor_level"] = vector(condition["predictor_level"], n_terms - 1)[0]
+    values["predictor_level"] = min(vector(condition["predictor_level"], n_terms - 1)[0], 2.0)
     if design := template_of(condition):
         values["predictor_level"] = 2 if 1 in design.group_level else 1
     if condition["beta"] != RANDOM:

@@ -132,6 +132,11 @@ def data(study: Study) -> Section:
             " Where groups meet items, row i is also of an item h, and Σ_k x_gik v_hk is added: "
             "the v_hk of an item are normal with mean 0 and the between-item SD."
         )
+    if any(one["n_sites"] for one in study.conditions):
+        model += (
+            " Where groups are nested in sites, group g is also of a site s, and Σ_k x_gik t_sk is "
+            "added: the t_sk of a site are normal with mean 0 and the between-site SD."
+        )
     text = f"The design has {design} {words.listed(grid)}."
     if fixed:
         text += f" Other settings that are not at their defaults: {', '.join(fixed)}."
@@ -160,13 +165,17 @@ def data(study: Study) -> Section:
 
 def estimands(study: Study) -> Section:
     """What is estimated."""
-    of_items = " and of items" if any(one["n_items"] for one in study.conditions) else ""
+    populations = [
+        f"of {what}"
+        for what, key in (("groups", "n_groups"), ("items", "n_items"), ("sites", "n_sites"))
+        if any(one[key] for one in study.conditions)
+    ]
     return Section(
         "Estimands",
         [
-            f"The estimands are the mean coefficients β_k of the population of groups{of_items}: "
-            "the intercept and the slope of each predictor. An error e is an estimate minus the "
-            "true value of its own dataset."
+            "The estimands are the mean coefficients β_k of the population "
+            f"{words.listed(populations)}: the intercept and the slope of each predictor. An error "
+            "e is an estimate minus the true value of its own dataset."
         ],
     )
 

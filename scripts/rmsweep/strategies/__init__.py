@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
@@ -46,7 +47,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import numpy as np
 
 from rmsweep import user_file
-from rmsweep.data import items, scenario
+from rmsweep.data import items, scenario, sites
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.design import Condition, Strategy
 from rmsweep.errors import UserError
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from rmsweep.lmm import LeastSquaresFit
 
 CIType = Literal["t", "z"]
+NUMBER = re.compile(r"\d[\d,]*")
 
 
 class StrategyError(UserError):
@@ -183,8 +185,8 @@ class Preset:
         For the list of strategies in the documentation: what has to be true of the data, how
         standard errors and tests are made, who described it or which program is its yardstick, and
         when to use it.
-    needs_items : bool
-        Whether it refuses data without items.
+    needs_items, needs_sites : bool
+        Whether it refuses data without items, or without sites.
     """
 
     label: str
@@ -194,6 +196,12 @@ class Preset:
     reference: str = ""
     use: str = ""
     needs_items: bool = False
+    needs_sites: bool = False
+
+    @property
+    def needs_more(self) -> bool:
+        """Whether it refuses data with groups alone."""
+        return self.needs_items or self.needs_sites
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +257,8 @@ def lacks(data: Dataset, factor: str) -> str:
     """That there is no such factor; empty if there is."""
     if factor in data.factors:
         return ""
-    hint = " (see n_items)" if factor == items.FACTOR else ""
+    keys = {items.FACTOR: " (see n_items)", sites.FACTOR: " (see n_sites)"}
+    hint = keys.get(factor, "")
     return f"no factor {factor}{hint}; the data have {', '.join(data.factors)}"
 
 
@@ -367,10 +376,18 @@ def refuses_layout(condition: Condition, strategy: Strategy) -> str:
 
     The layout of the data decides, whatever the replication. Rows that are missing at random leave
     some datasets that can be fitted if those with all rows can; and where sizes of groups differ
-    between datasets, some may be fitted.
+    between datasets, some may be fitted. Of samples of the items it must be true that all groups
+    meet the same ones, with most rows of each, and that none meet the same, with most items: what
+    holds for both holds for all.
     """
-    data = scenario.simulate(0, scenario.complete(condition), 0).data
-    return "" if scenario.sizes_differ(condition) else refuses(data, strategy)
+    if scenario.sizes_differ(condition):
+        return ""
+    reasons = [
+        refuses(scenario.simulate(0, one, 0).data, strategy)
+        for one in scenario.extremes(scenario.complete(condition))
+    ]
+    kinds = {NUMBER.sub("", reason) for reason in reasons}
+    return reasons[0] if len(kinds) == 1 else ""
 
 
 def refuses(data: Dataset, strategy: Strategy) -> str:

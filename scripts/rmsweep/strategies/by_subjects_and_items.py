@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import fdtrc, stdtrit
 
 from rmsweep.data import pieces
-from rmsweep.data.dataset import Array, Batch, Dataset, batches
+from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.data.items import FACTOR, Plan, between_items
 from rmsweep.data.patterns import PATTERNS
 from rmsweep.data.predictors import combinations, per_predictor
@@ -18,6 +18,7 @@ from rmsweep.data.scenario import rows_differ
 from rmsweep.design import Condition
 from rmsweep.strategies import Fit, FitError, NoOptions, OwnTests, Preset, lacks, two_stage
 from rmsweep.strategies.inference import LEVEL
+from rmsweep.strategies.seen_from import all_seen_from, in_order, said_of, seen_from
 
 ENGINE, PACKAGES = two_stage.ENGINE, two_stage.PACKAGES
 
@@ -80,29 +81,6 @@ class Both(NamedTuple):
     by_items: Fit
 
 
-def seen_from(data: Dataset, factor: str) -> Dataset:
-    """The data as if a factor's levels were the groups; terms constant within them come last."""
-    if factor == data.group:
-        return data
-    varying = data.varying(factor)
-    same = tuple(term for term in data.terms if term not in varying)
-    places = [data.terms.index(term) for term in (*varying, *same)]
-    others = {name: codes for name, codes in data.factors.items() if name != factor}
-    return replace(
-        data,
-        X=np.ascontiguousarray(data.X[:, places]),
-        terms=(*varying, *same),
-        factors={factor: data.factors[factor]} | others,
-        group_level=same,
-    )
-
-
-def in_order(found: Fit, seen: Dataset, terms: Sequence[str]) -> Fit:
-    """A fit with its terms in the order of the data's own."""
-    places = [seen.terms.index(term) for term in terms]
-    return replace(found, estimate=found.estimate[places], se=found.se[places], df=found.df[places])
-
-
 def refuses(data: Dataset, options: NoOptions) -> str:
     """What either of the two analyses can't be made of."""
     if reason := lacks(data, FACTOR):
@@ -111,13 +89,9 @@ def refuses(data: Dataset, options: NoOptions) -> str:
         seen = seen_from(data, factor)
         reason = two_stage.refuses(seen, options) or two_stage.refuses_to_infer(seen, REGRESSION)
         if reason:
-            return reason if factor == data.group else f"by items: {in_items(reason)}"
+            by = "" if factor == data.group else "by items: "
+            return by + said_of(factor, data, reason)
     return ""
-
-
-def in_items(reason: str) -> str:
-    """What is said of groups, of items."""
-    return reason.replace("group", "item")
 
 
 def tail_df(condition: Condition) -> float:
@@ -151,7 +125,7 @@ def fit(data: Dataset, options: NoOptions) -> Both:
         try:
             one = two_stage.infer(seen, two_stage.fit(seen, options), REGRESSION)
         except FitError as error:
-            raise FitError(in_items(str(error)) if factor == FACTOR else str(error)) from None
+            raise FitError(said_of(factor, data, str(error))) from None
         found.append(in_order(one, seen, data.terms))
     return Both(*found)
 
@@ -168,25 +142,14 @@ def infer(data: Dataset, fitted: Both, inference: Inference) -> Fit:
 
 def fit_batch(batch: Batch, options: NoOptions) -> list[tuple[Fit | FitError, Fit | FitError]]:
     """Make both by closed forms, from the cross-products of groups and of items."""
-    return list(zip(*(seen_from_all(batch, factor) for factor in batch.factors), strict=True))
+    factors = batch.datasets[0].group, FACTOR
+    both = (all_seen_from(batch, factor, by_regressions) for factor in factors)
+    return list(zip(*both, strict=True))
 
 
-def seen_from_all(batch: Batch, factor: str) -> list[Fit | FitError]:
-    """One of the two for each dataset."""
-    terms = batch.datasets[0].terms
-    parts = [([*range(len(batch.datasets))], batch)]
-    if factor != batch.datasets[0].group:
-        # groups may be of one size where items are not
-        parts = list(batches([seen_from(one, factor) for one in batch.datasets]))
-    found: list[Fit | FitError] = [FitError("")] * len(batch.datasets)
-    for places, seen in parts:
-        fits = two_stage.infer_batch(seen, two_stage.fit_batch(seen, NoOptions()), REGRESSION)
-        for place, one in zip(places, fits, strict=True):
-            if isinstance(one, Fit):
-                found[place] = in_order(one, seen.datasets[0], terms)
-            else:
-                found[place] = FitError(in_items(str(one)) if factor == FACTOR else str(one))
-    return found
+def by_regressions(batch: Batch) -> list[Fit | FitError]:
+    """One of the two for each dataset, seen from the factor in question."""
+    return two_stage.infer_batch(batch, two_stage.fit_batch(batch, NoOptions()), REGRESSION)
 
 
 def infer_batch(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from rmsweep.data import sites
 from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.data.items import FACTOR
 from rmsweep.strategies import CIType, Convergence, Fit, FitError, Preset, lacks
@@ -133,6 +134,7 @@ class Inference:
 INTERCEPT = (RandomTerm(("Intercept",)),)
 ITEMS = (RandomTerm(), RandomTerm(factor=FACTOR))
 INTERCEPTS = (*INTERCEPT, RandomTerm(("Intercept",), factor=FACTOR))
+SITES = (RandomTerm(), RandomTerm(factor=sites.FACTOR))
 # blme's default prior, of Wishart's family
 BLME = 1.5
 
@@ -286,6 +288,38 @@ PRESETS = {
         use="to see what left-out random slopes cost: far too many false positives",
         needs_items=True,
     ),
+    "lmer_sites": Preset(
+        "Mixed model with random intercepts and slopes of groups and of their sites",
+        {"random": SITES, "interval": "t"},
+        assumes="normal coefficients of groups and of sites with any covariances, normal noise of "
+        "one variance",
+        convention="REML; t with Satterthwaite's df; slopes by site for predictors that vary "
+        "within sites",
+        reference="lme4, lmerTest (Raudenbush & Bryk 2002)",
+        use="whenever groups are nested in sites: the model that the design justifies",
+        needs_sites=True,
+    ),
+    "lmer_sites_kr": Preset(
+        "Mixed model of groups and their sites with Kenward-Roger inference",
+        {"random": SITES, "reml": True, "df": "kenward_roger", "interval": "t"},
+        assumes="as lmer_sites",
+        convention="REML; adjusted SEs, t with Kenward and Roger's df",
+        reference="pbkrtest (Kenward & Roger 1997)",
+        use="with few sites and fits that aren't singular",
+        needs_sites=True,
+    ),
+    "lmer_sites_mis": Preset(
+        "Mixed model with random intercepts and slopes of groups, and intercepts of sites only",
+        {
+            "random": (RandomTerm(), RandomTerm(("Intercept",), factor=sites.FACTOR)),
+            "interval": "t",
+        },
+        assumes="slopes that don't differ between sites",
+        convention="REML; t with Satterthwaite's df",
+        reference="lme4, lmerTest",
+        use="to see what left-out random slopes of sites cost: too many false positives",
+        needs_sites=True,
+    ),
 }
 
 
@@ -359,8 +393,8 @@ def is_crossed(data: Dataset, options: Options) -> bool:
 
 
 def wants_same_rows(data: Dataset, options: Options) -> bool:
-    """Several terms of one factor do: there is no crossing that says where rows are missing."""
-    return is_crossed(data, options) and len(data.factors) == 1
+    """Several terms of groups, and what they are nested in, do: no crossing has missing rows."""
+    return is_crossed(data, options) and len(data.factors) == 1 + len(data.above)
 
 
 def same_partition(codes: NDArray[np.int64], others: NDArray[np.int64]) -> bool:

@@ -43,13 +43,19 @@ def fitted(strategy: Strategy, data: Dataset) -> Fit:
 def some_data(
     strategy: Strategy, n_groups: int = 10, n_obs: int = 8, sigma: float = 1.0
 ) -> Simulated:
-    """A dataset with three predictors; with items, if the strategy refuses it without."""
+    """A dataset with three predictors; with items or sites, if the strategy refuses it without."""
     keys = {"n_groups": n_groups, "n_obs": n_obs, "sigma": sigma}
     without = simulate(0, condition(**keys), 0)
     if not strategies.refuses(without.data, strategy):
         return without
-    items = simulate(0, condition(**keys, n_items="all", item_sigma=sigma), 0)
-    return without if strategies.refuses(items.data, strategy) else items
+    for more in (
+        {"n_items": "all", "item_sigma": sigma},
+        {"n_sites": n_groups // 2, "site_sigma": sigma},
+    ):
+        found = simulate(0, condition(**keys, **more), 0)
+        if not strategies.refuses(found.data, strategy):
+            return found
+    return without
 
 
 def gives_a_value_for_each_term(strategy: Strategy) -> None:

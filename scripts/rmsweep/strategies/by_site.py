@@ -1,0 +1,95 @@
+"""Strategies that know of groups, with the sites that groups are nested in in their place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rmsweep.data.dataset import Batch, Dataset
+from rmsweep.data.sites import FACTOR
+from rmsweep.design import Condition
+from rmsweep.strategies import Fit, FitError, NoOptions, Preset, lacks, least_squares, two_stage
+from rmsweep.strategies.seen_from import all_seen_from, in_order, said_of, seen_from
+
+ENGINE, PACKAGES = least_squares.ENGINE, least_squares.PACKAGES
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a fit depends on.
+
+    Attributes
+    ----------
+    analysis : {"CR1", "two-stage"}
+        Least squares with cluster-robust standard errors, or a regression for each site.
+    """
+
+    analysis: Literal["CR1", "two-stage"] = "CR1"
+
+    @property
+    def of_groups(self) -> tuple[Any, Any]:
+        """The family of the strategy that has groups in the sites' place, and its inference."""
+        if self.analysis == "CR1":
+            return least_squares, least_squares.Inference("(N-1)/(N-K)")
+        return two_stage, two_stage.Inference("regression")
+
+
+PRESETS = {
+    "lm_sites": Preset(
+        "OLS with standard errors clustered by site",
+        {"analysis": "CR1"},
+        assumes="independent sites, and many of them",
+        convention="CR1: S/(S-1) (N-1)/(N-K), t on S-1 degrees of freedom, S sites",
+        reference="as lm_cr1, at the highest level (Cameron & Miller 2015); statsmodels",
+        use="as the cluster-robust strategy where groups are nested in many sites",
+        needs_sites=True,
+    ),
+    "lm2_sites": Preset(
+        "Two-stage regression by site",
+        {"analysis": "two-stage"},
+        assumes="independent sites; nothing of their coefficients' distribution but normality",
+        convention="SD of the sites' coefficients / sqrt(S), t on S-1 degrees of freedom; "
+        "predictors that are constant within sites by OLS of the sites' intercepts",
+        reference="as lm2_level2, at the highest level (Frison & Pocock 1992)",
+        use="with few sites of many rows each: exact where sites are alike in size and design",
+        needs_sites=True,
+    ),
+}
+
+warm_up = least_squares.warm_up
+
+
+def refuses(data: Dataset, options: Options) -> str:
+    """There must be sites, and what the strategy of groups needs."""
+    if reason := lacks(data, FACTOR):
+        return reason
+    (family, inference), seen = options.of_groups, seen_from(data, FACTOR)
+    reason = family.refuses(seen, NoOptions()) or family.refuses_to_infer(seen, inference)
+    return said_of(FACTOR, data, reason)
+
+
+def tail_df(condition: Condition) -> float:
+    """Tails of the estimates: those of the groups' own regressions, which have fewer rows."""
+    return two_stage.tail_df(condition)
+
+
+def fit(data: Dataset, options: Options) -> Fit:
+    """Fit by statsmodels, as the strategy of groups."""
+    (family, inference), seen = options.of_groups, seen_from(data, FACTOR)
+    try:
+        found = family.infer(seen, family.fit(seen, NoOptions()), inference)
+    except FitError as error:
+        raise FitError(said_of(FACTOR, data, str(error))) from None
+    return in_order(found, seen, data.terms)
+
+
+def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
+    """Fit the same by closed forms, from the sites' cross-products."""
+    family, inference = options.of_groups
+
+    def of(seen: Batch) -> list[Fit | FitError]:
+        found: list[Fit | FitError]
+        found = family.infer_batch(seen, family.fit_batch(seen, NoOptions()), inference)
+        return found
+
+    return all_seen_from(batch, FACTOR, of)

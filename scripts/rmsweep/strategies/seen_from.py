@@ -1,0 +1,71 @@
+"""Data seen from another factor than that of the groups: its levels take the groups' place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from rmsweep.data.dataset import Batch, Dataset, batches
+from rmsweep.strategies import Fit, FitError
+
+
+def seen_from(data: Dataset, factor: str) -> Dataset:
+    """The data as if a factor's levels were the groups; terms constant within them come last."""
+    if factor == data.group:
+        return data
+    varying = data.varying(factor)
+    same = tuple(term for term in data.terms if term not in varying)
+    places = [data.terms.index(term) for term in (*varying, *same)]
+    others = {name: codes for name, codes in data.factors.items() if name != factor}
+    return replace(
+        data,
+        X=np.ascontiguousarray(data.X[:, places]),
+        terms=(*varying, *same),
+        factors={factor: data.factors[factor]} | others,
+        group_level=same,
+    )
+
+
+def in_order(found: Fit, seen: Dataset, terms: Sequence[str]) -> Fit:
+    """A fit with its terms in the order of the data's own."""
+    places = [seen.terms.index(term) for term in terms]
+    return replace(found, estimate=found.estimate[places], se=found.se[places], df=found.df[places])
+
+
+def all_seen_from(
+    batch: Batch, factor: str, fit: Callable[[Batch], Sequence[Fit | FitError]]
+) -> list[Fit | FitError]:
+    """The fits of all datasets, so seen; errors are about the factor.
+
+    Parameters
+    ----------
+    batch : Batch
+        R datasets.
+    factor : str
+    fit : callable
+        Fits a batch.
+
+    Returns
+    -------
+    list of R Fit or FitError
+    """
+    first = batch.datasets[0]
+    parts = [([*range(len(batch.datasets))], batch)]
+    if factor != first.group:
+        # groups may be of one size where a factor's levels are not
+        parts = list(batches([seen_from(one, factor) for one in batch.datasets]))
+    found: list[Fit | FitError] = [FitError("")] * len(batch.datasets)
+    for places, seen in parts:
+        for place, one in zip(places, fit(seen), strict=True):
+            if isinstance(one, Fit):
+                found[place] = in_order(one, seen.datasets[0], first.terms)
+            else:
+                found[place] = FitError(said_of(factor, first, str(one)))
+    return found
+
+
+def said_of(factor: str, data: Dataset, reason: str) -> str:
+    """What is said of groups, of a factor's levels."""
+    return reason if factor == data.group else reason.replace("group", factor.lower())
