@@ -14,8 +14,8 @@ cli.begin(__name__)
 import pandas as pd
 
 from rmsweep.config import read_study
+from rmsweep.data.cells import FACTOR
 from rmsweep.data.dataset import Array
-from rmsweep.data.items import FACTOR
 from rmsweep.data.scenario import simulate
 from rmsweep.sweep import tables
 

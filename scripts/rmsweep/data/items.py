@@ -22,6 +22,8 @@ within items. If that is less than n_items, each group meets a random sample of 
 even as can be over the combinations between items. If it is more, each item is met again. With the
 ``item_layout`` ``nested``, each group has items of its own.
 
+Where predictors come from a file, it says which row is of which item (`rmsweep.data.template`).
+
 Truth
     β, the mean over groups and over items.
 
@@ -42,6 +44,7 @@ from numpy.typing import NDArray
 
 from rmsweep.data.dataset import Array
 from rmsweep.data.draws import Draws, Purpose
+from rmsweep.data.template import template_of
 from rmsweep.data.vectors import scale, vector
 from rmsweep.design import Condition, Value
 
@@ -49,8 +52,6 @@ Codes = NDArray[np.int64]
 DESIGNS = ("within", "between", "latin_square")
 ALL = "all"
 """The number of items that stands for as many as a group meets."""
-FACTOR = "Item"
-"""The factor's name in the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +206,13 @@ def item_effects(condition: Condition, n_items: int, draws: Draws) -> Array:
 def item_spread(condition: Condition) -> Array:
     """SD of each coefficient between items, (p,); zero where a predictor is constant within."""
     n_terms = int(condition["n_predictors"]) + 1
+    varies = np.ones(n_terms)
+    if design := template_of(condition):
+        varies[[*design.constant]] = 0.0
+    else:
+        varies[1:] = ~between_items(condition)
     ratio = vector(condition["item_sigma_ratio"], n_terms)
-    spread: Array = condition["item_sigma"] * np.append(True, ~between_items(condition)) * ratio
+    spread: Array = condition["item_sigma"] * varies * ratio
     return spread
 
 

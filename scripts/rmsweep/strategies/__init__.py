@@ -46,7 +46,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import numpy as np
 
 from rmsweep import user_file
-from rmsweep.data import items, scenario
+from rmsweep.data import scenario
+from rmsweep.data.cells import FACTOR
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.design import Condition, Strategy
 from rmsweep.errors import UserError
@@ -249,7 +250,7 @@ def lacks(data: Dataset, factor: str) -> str:
     """That there is no such factor; empty if there is."""
     if factor in data.factors:
         return ""
-    hint = " (see n_items)" if factor == items.FACTOR else ""
+    hint = " (see n_items)" if factor == FACTOR else ""
     return f"no factor {factor}{hint}; the data have {', '.join(data.factors)}"
 
 

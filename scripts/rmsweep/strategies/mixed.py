@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from rmsweep.data.cells import FACTOR
 from rmsweep.data.dataset import Array, Batch, Dataset
-from rmsweep.data.items import FACTOR
 from rmsweep.strategies import CIType, Convergence, Fit, FitError, Preset, lacks
 
 if TYPE_CHECKING:
