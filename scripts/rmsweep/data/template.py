@@ -228,13 +228,15 @@ def read(path: str) -> Template:
         return design
     items = items[order]
     digest.update(items.astype("<i8").tobytes())
-    same, determined = levels_of(X, range(1, len(names) + 1), items)
+    # predictors of the groups come before their interactions, as in a formula
+    places = sorted(range(1, len(names) + 1), key=lambda place: place in design.cross_level)
+    same, determined = levels_of(X, places, items)
     return replace(
         design,
         digest=digest.hexdigest()[:16],
         cells=Cells.of(codes, items),
-        constant=tuple(same),
-        determined=tuple(determined),
+        constant=tuple(sorted(same)),
+        determined=tuple(sorted(determined)),
     )
 
 
