@@ -14,7 +14,7 @@ cli.begin(__name__)
 import pandas as pd
 
 from rmsweep.config import read_study
-from rmsweep.data import items, sites
+from rmsweep.data import cells, sites
 from rmsweep.data.dataset import Array
 from rmsweep.data.scenario import simulate
 from rmsweep.sweep import tables
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "coefficients": of_levels(simulated.coefficients, "Group"),
     }
     if simulated.item_effects is not None:
-        frames["item_effects"] = of_levels(simulated.item_effects, items.FACTOR)
+        frames["item_effects"] = of_levels(simulated.item_effects, cells.FACTOR)
     if simulated.site_effects is not None:
         frames["site_effects"] = of_levels(simulated.site_effects, sites.FACTOR)
     paths = [options.output / f"{name}.{options.format}" for name in frames]

@@ -63,6 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=cli.output,
         help="the study, a .yaml file; default, standard output, for a file in the folder config",
     )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a study and a design that are there"
+    )
     options = parser.parse_args(argv)
 
     name = options.output or Path("config", f"{options.data.stem}.yaml")
@@ -73,8 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     file = cli.output(name.with_suffix(".parquet"))
     cli.refuse_overwriting([options.data], [options.output, file])
-    model = formula.model(cli.table(options), options.formula, options.group)
-    found = like.estimates(model)
+    refuse_replacing(options.output, options.overwrite)
+    found = like.estimates(formula.model(cli.table(options), options.formula, options.group))
+    if found.from_file:
+        refuse_replacing(file, options.overwrite)
     term, truth = options.effect
     wish = like.Wish(
         term, truth, options.n_groups, options.n_obs, options.strategies, options.power
@@ -82,19 +87,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     written = sys.argv[1:] if argv is None else argv
     command = shlex.join(["python", "scripts/study_from_data.py", *written])
     text = like.study(found, options.data, file.name, command, wish)
-    if not found.items:  # data with items have a design that keys of a study describe
+    if found.from_file:
         with tables.atomic(file) as temporary:
-            pq.write_table(like.design(model), temporary, compression="zstd")
+            pq.write_table(like.design(found), temporary, compression="zstd")
     load_study(parse(text), name.stem, file.parent)
     if options.output:
         with tables.atomic(options.output) as temporary:
             temporary.write_text(text, encoding="utf-8")
-        print(options.output, *([] if found.items else [file]), sep="\n")
+        print(options.output, *([file] if found.from_file else []), sep="\n")
     else:
         print(text, end="")
-        if not found.items:
+        if found.from_file:
             print(f"{file}: the design; the study has to be in the same folder", file=sys.stderr)
     return 0
+
+
+def refuse_replacing(path: Path | None, overwrite: bool) -> None:
+    """Refuse to replace a file that is there: its user may have edited it."""
+    if path and path.exists() and not overwrite:
+        raise UsageError(f"{path}: is there already; allowed: --overwrite, or another --output")
 
 
 def effect(text: str) -> tuple[str, float | None]:

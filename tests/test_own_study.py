@@ -176,7 +176,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "means": ({"predictor_mean": 1}, "predictor_mean: 1 is not allowed; allowed: its default"),
     "sizes": ({"group_sizes": "unequal"}, "group_sizes: 'unequal' is not allowed"),
-    "items": ({"n_items": 4}, "n_items: 4 is not allowed; allowed: its default where predictors"),
+    "items": ({"n_items": 4}, "n_items: 4 is not allowed; allowed: 0, as the file has none"),
     "correlations of items": ({"item_correlation": 0.5}, "item_correlation: 0.5 is not allowed"),
     "drawn correlations": (
         {

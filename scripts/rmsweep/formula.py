@@ -13,7 +13,7 @@ import numpy as np
 from rmsweep import r
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.data.files import Column, Table, plain
-from rmsweep.data.levels import cross_level, is_constant
+from rmsweep.data.levels import levels_of
 from rmsweep.data.names import RESERVED, Names, is_plain
 from rmsweep.errors import UsageError
 
@@ -260,15 +260,17 @@ def _assembled(answer: Mapping[str, Any], group: str, n_rows: int) -> Model:
         random.append(Bar(own, "full", factors[bar["factor"][0]]))
     further.pop("Intercept", None)
 
-    groups = codes[group]
-    varying = [place for place, word in enumerate(words) if word != "Intercept"]
-    same = {
-        factor: {it for it in varying if is_constant(X[:, it], of)} for factor, of in codes.items()
-    }
-    between = same.pop(group)
-    within = [it for it in varying if it not in between]
-    crossed = {it for it, so in zip(within, cross_level(X[:, within], groups), strict=True) if so}
+    predictors = [place for place, word in enumerate(words) if word != "Intercept"]
+    levels = {factor: levels_of(X, predictors, of) for factor, of in codes.items()}
+    between, crossed = levels.pop(group)
     order = sorted(range(len(words)), key=lambda place: (place in between, place in crossed))
+
+    def of_others(which: int) -> dict[str, tuple[str, ...]]:
+        return {
+            factors[factor]: tuple(words[place] for place in order if place in own[which])
+            for factor, own in levels.items()
+        }
+
     data = Dataset(
         y=y,
         X=np.ascontiguousarray(X[:, order]),
@@ -278,10 +280,8 @@ def _assembled(answer: Mapping[str, Any], group: str, n_rows: int) -> Model:
         group_level=tuple(words[place] for place in order if place in between),
         cross_level=tuple(words[place] for place in order if place in crossed),
         further=further,
-        constant={
-            factors[factor]: tuple(words[place] for place in order if place in own)
-            for factor, own in same.items()
-        },
+        constant=of_others(0),
+        determined=of_others(1),
     )
     lost = zip(answer["lost_in"], answer["lost"], strict=True)
     return Model(

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,17 @@ import numpy as np
 from scipy.special import ndtri
 
 from rmsweep import formula
+from rmsweep.data.cells import FACTOR, Codes
 from rmsweep.data.dataset import Array, Batch
-from rmsweep.data.items import FACTOR, design_of
+from rmsweep.data.items import design_of
+from rmsweep.data.levels import is_constant
 from rmsweep.data.scenario import terms as names_of
 from rmsweep.data.template import words_of
 from rmsweep.errors import UsageError, UserError
 from rmsweep.measures.rates import Z95
-from rmsweep.strategies import mixed
+from rmsweep.strategies import mixed, refuses
 from rmsweep.strategies.mixed import RandomTerm
+from rmsweep.strategies.resolve import resolve
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +42,9 @@ TIMES = (0.5, 1.0, 2.0)
 CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 LONGEST_TITLE = 200
 N_SIMS = 1000
+POWER_STEPS = 50
+OF_ITEMS = ("lmer_items", "lmer_items_kr", "lmer_items_mis")
+WITH_ITEMS = ("lmer", "f1", "f2", "min_f", "lm_twoway", *OF_ITEMS)
 TARGET = 0.8
 
 
@@ -79,7 +85,8 @@ class Estimates:
     items : Spread or None
         That of the second factor, if the model has one.
     item_design : str
-        How the predictor goes along with items (`rmsweep.data.items`); empty without them.
+        How the predictor goes along with items, if keys of a study say all about it
+        (`rmsweep.data.items`); empty where a file of the design does, or without items.
     """
 
     model: formula.Model
@@ -96,6 +103,13 @@ class Estimates:
         return [self.model.in_words(term) for term in self.model.data.terms]
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """What a study's datasets call them."""
+        if self.from_file:
+            return words_of(self.terms[1:], self.items is not None)
+        return names_of(len(self.terms) - 1)
+
+    @property
     def item(self) -> str:
         """The factor of the items by the user's name; empty without them."""
         return self.model.in_words(self.items.random.factor or "") if self.items else ""
@@ -103,8 +117,24 @@ class Estimates:
     @property
     def n_items(self) -> int:
         """Number of items; 0 without them."""
-        factor = self.items.random.factor if self.items else None
-        return int(self.model.data.factors[factor].max()) + 1 if factor else 0
+        codes = self.item_codes
+        return 0 if codes is None else int(codes.max()) + 1
+
+    @property
+    def item_codes(self) -> Codes | None:
+        """Each row's item, (n,); None without them."""
+        return self.model.data.factors[self.items.random.factor or ""] if self.items else None
+
+    @property
+    def nested(self) -> bool:
+        """Whether each item is of one group alone."""
+        codes = self.item_codes
+        return codes is not None and is_constant(self.model.data.groups.astype(float), codes)
+
+    @property
+    def from_file(self) -> bool:
+        """Whether a file has the design of a study of such data."""
+        return not self.item_design
 
     @property
     def as_formula(self) -> str:
@@ -130,13 +160,9 @@ def estimates(model: formula.Model) -> Estimates:
         raise UsageError("formula: without an intercept; allowed: one with an intercept")
     if len(data.terms) < 2:
         raise UsageError("formula: without a predictor; allowed: one with a predictor")
-    random, item_design = [RandomTerm()], ""
-    if model.random:
-        bars = sorted(model.random, key=lambda bar: bar.factor != data.group)
-        random = [RandomTerm(bars[0].columns, bars[0].covariance)]
-        if len(bars) > 1:
-            item_design = _item_design(model)
-            random.append(RandomTerm(bars[1].columns, bars[1].covariance, bars[1].factor))
+    random, item_design = _random(model), ""
+    if len(random) > 1 and len(data.terms) == 2:
+        item_design = design_of(data.X[:, 1], *data.factors.values())
     for term in random:
         _check(model, term)
     options = mixed.Options(tuple(random))
@@ -162,34 +188,32 @@ def estimates(model: formula.Model) -> Estimates:
         se=found.se[0],
         groups=spreads[0],
         residual=float(found.sigma[0]),
-        items=spreads[1] if item_design else None,
+        items=spreads[1] if len(spreads) > 1 else None,
         item_design=item_design,
     )
 
 
-def _item_design(model: formula.Model) -> str:
-    """How the predictor goes along with the levels of a second factor."""
+def _random(model: formula.Model) -> list[RandomTerm]:
+    """The random effects: those of groups, and perhaps those of items."""
     data = model.data
+    if not model.random:
+        return [RandomTerm()]
+    bars = sorted(model.random, key=lambda bar: bar.factor != data.group)
+    first = RandomTerm(bars[0].columns, bars[0].covariance)
+    if len(bars) == 1:
+        return [first]
     group, *others = map(model.in_words, data.factors)
-    terms = [model.in_words(term) for term in data.terms[1:]]
-    if len(model.random) > 2 or len(others) != 1:
+    if len(bars) > 2 or len(others) != 1:
         raise UsageError(
-            f"formula: {len(model.random)} random-effects terms; allowed: one, such as "
-            f"({terms[0]} | {group}), or one for groups and one for items"
+            f"formula: {len(bars)} random-effects terms; allowed: one, such as "
+            f"({model.in_words(data.terms[1])} | {group}), or one for groups and one for items"
         )
-    x, (item,) = data.X[:, -1], others
-    n_values = len(np.unique(x))
-    if len(terms) > 1 or n_values != 2:
-        many = f"{len(terms)} predictors" if len(terms) > 1 else f"{terms[0]} has {n_values} values"
-        raise UsageError(f"formula: {many}; allowed with {item}: one predictor with two values")
-    design = design_of(x, *data.factors.values())
-    if not design:
+    groups, codes = data.factors.values()
+    if is_constant(codes.astype(float), groups):
         raise UsageError(
-            f"formula: no design of {group}, {item} and {terms[0]} that a study has; allowed: each "
-            f"{group} meets each {item} once, with {terms[0]} constant within {item} or in a Latin "
-            f"square of two lists, or meets each {item} at both values; both values as often"
+            f"group: each {group} is of one {others[0]}; allowed: --group {quoted(others[0])}"
         )
-    return design
+    return [first, RandomTerm(bars[1].columns, bars[1].covariance, bars[1].factor)]
 
 
 def _check(model: formula.Model, term: RandomTerm) -> None:
@@ -234,18 +258,59 @@ def covariance(theta: Array, q: int, kind: str) -> Array:
     return L @ L.T
 
 
-def design(model: formula.Model) -> pa.Table:
-    """The data's groups, numbered, and its design matrix, for a file (`rmsweep.data.template`)."""
+def design(found: Estimates) -> pa.Table:
+    """The data's groups, numbered, and its design matrix, for a file (`rmsweep.data.template`).
+
+    With items, which are numbered, too, like ones are next to each other, and so are like groups.
+    """
     import pyarrow as pa
 
-    data = model.data
-    terms = [model.in_words(term) for term in data.terms[1:]]
-    group = model.in_words(data.group)
-    while group in terms:
-        group += " (group)"
-    columns = {group: pa.array(data.groups + 1)}
-    columns |= dict(zip(terms, map(pa.array, data.X.T[1:]), strict=True))
-    return pa.table(columns)
+    model, codes = found.model, found.item_codes
+    data, groups = model.data, model.data.groups
+    names = [model.in_words(name) for name in (*data.factors, *data.terms[1:])]
+    for place in range(len(data.factors)):
+        while names.count(names[place]) > 1:
+            names[place] += " (group)" if place == 0 else " (item)"
+    if codes is None:
+        return pa.table([pa.array(it) for it in (groups + 1, *data.X.T[1:])], names)
+    width = len(str(found.n_items))
+    items = by_likeness(data.X, codes, groups)[codes]
+    groups = by_likeness(data.X, groups, codes)[groups]
+    labels = pa.array([f"{item + 1:0{width}}" for item in items])
+    columns = [pa.array(groups + 1), labels, *map(pa.array, data.X.T[1:])]
+    return pa.table(columns, names).take(np.argsort(groups, kind="stable"))
+
+
+def by_likeness(X: Array, levels: Codes, others: Codes) -> Codes:
+    """Each level's place in an order in which like ones are next to each other.
+
+    Levels are sorted by the columns that are constant within them, and then by where they are along
+    the line on which sums of the columns by level of the other factor differ most: it tells apart
+    levels that go with other rows, such as the lists of a Latin square.
+
+    Parameters
+    ----------
+    X : (n, p) array
+        A design matrix.
+    levels, others : (n,) int array
+        Levels of the factor and of the other one, 0, 1, ...
+
+    Returns
+    -------
+    (L,) int array
+    """
+    first = np.unique(levels, return_index=True)[1]
+    same = [column[first] for column in X.T if is_constant(column, levels)]
+    sums = np.zeros((len(first), int(others.max()) + 1, X.shape[1]))
+    np.add.at(sums, (levels, others), X / np.abs(X).max(axis=0))
+    sums -= sums.mean(axis=1, keepdims=True)
+    flat = sums.reshape(len(first), -1)
+    along = np.random.default_rng(0).standard_normal(len(first))
+    for _ in range(POWER_STEPS):
+        along = flat @ (flat.T @ along)
+        along /= max(np.linalg.norm(along), np.finfo(float).tiny)
+    order = np.lexsort([along.round(DIGITS), *same[::-1]])
+    return np.argsort(order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +393,7 @@ def _lines(
     yield "sigma: [1]  # multiplies the SDs in sigma_ratio: 1 is as in the data"
     yield f"n_sims: {N_SIMS}  # datasets per design: the MCSE of a power of 80% is 1.3 points"
     yield ""
-    yield from _with_items(found) if item else _from_file(found, file)
+    yield from _from_file(found, file) if found.from_file else _with_items(found)
     yield "beta:  # true coefficients"
     for k, term in enumerate(terms):
         estimate, se = number(found.beta[k]), number(found.se[k])
@@ -343,7 +408,7 @@ def _lines(
     yield f"noise_sd: {number(found.residual)}  # SD of the residuals: estimate"
     yield ""
     yield "# What the study asks. The true effect is in beta; best is the smallest that matters."
-    called = names_of(len(terms) - 1)[effect] if item else name
+    called = name if found.from_file else found.words[effect]
     yield f"power: {{effect: {quoted(called)}, target: {number(wish.target)}}}"
     yield "engine: native"
     chosen = list(wish.strategies) or suitable(found)
@@ -356,22 +421,22 @@ def _sizes(found: Estimates, wish: Wish, effect: int) -> Iterator[str]:
     """The lines of the numbers of groups and of rows."""
     data, item, least = found.model.data, found.item, len(found.terms) + 2
     sizes = np.bincount(data.groups)
-    most = int(sizes.max())
+    most, n_items = int(sizes.max()), found.n_items
     expected = enough(found, effect, wish)
     middle = max(min(expected, FARTHEST * data.n_groups), 2 * least)
     around = f"the estimate's SE promises that {expected:,} are enough; "
     if math.isinf(expected):
-        middle, around = data.n_groups, f"no number is enough with {found.n_items} items; "
-    # with items, as many groups for each of two lists
-    step = 2 if item else 1
+        middle, around = data.n_groups, f"no number is enough with {n_items} items; "
+    # with the keys of items, as many groups for each of two lists
+    step = 1 if found.from_file else 2
     n_groups = wish.n_groups or [step * round(share * middle / step) for share in SHARES]
     around = "" if wish.n_groups else around
     yield f"n_groups: {listed(n_groups)}  # {around}the data have {data.n_groups}"
-    if item:
-        step = most // found.n_items
-        n_obs = wish.n_obs or [step * max(2, round(it * found.n_items)) for it in TIMES]
+    if not found.from_file:
+        step = most // n_items
+        n_obs = wish.n_obs or [step * max(2, round(it * n_items)) for it in TIMES]
         rows = "a row" if step == 1 else "two rows"
-        yield f"n_obs: {listed(n_obs)}  # {rows} for each item; the data have {found.n_items} items"
+        yield f"n_obs: {listed(n_obs)}  # {rows} for each item; the data have {n_items} items"
         return
     n_obs = wish.n_obs or sorted({max(2, round(it * most)) for it in TIMES})
     if sizes.min() == most:
@@ -379,16 +444,30 @@ def _sizes(found: Estimates, wish: Wish, effect: int) -> Iterator[str]:
     else:
         yield f"n_obs: {listed(n_obs)}  # rows of the largest groups; the data have {most}"
         yield f"# in these and {sizes.min()} to {most} in all; others have fewer here in proportion"
+    if found.nested:
+        yield f"# They have {n_items:,} items ({item}) in all; a group has more or fewer in this"
+        yield "# proportion, at least one."
+    elif item:
+        numbers = [f"{max(2, round(it / most * n_items)):,}" for it in n_obs]
+        here = " and ".join(filter(None, [", ".join(numbers[:-1]), numbers[-1]]))
+        yield f"# They have {n_items:,} items ({item}); so these are {here} items."
 
 
 def _from_file(found: Estimates, file: str) -> Iterator[str]:
     """The lines of predictors that are the data's."""
     terms = found.terms
-    alike = "all groups have the same rows" if _alike(found) else "groups are resampled whole"
-    yield f"# The design matrix of the data; {alike}. If n_obs is not the data's, the"
-    yield "# rows that are left out, or taken once more, are random ones of the group. Or"
-    yield "# rows: first (the first ones) or rows: spread (in equal steps from first to last)."
-    yield f"predictors: {{from: {quoted(file)}, rows: random}}"
+    if found.items:
+        yield "# The design of the data, with the rows that are missing there. Groups and items"
+        yield "# are resampled: each is taken equally often, to within one, and a group that has"
+        yield "# an item has its rows of it. A second copy of an item is another item."
+        yield f"predictors: {quoted(file)}"
+        yield "n_items: all  # those of the file, in proportion to n_obs"
+    else:
+        alike = "all groups have the same rows" if _alike(found) else "groups are resampled whole"
+        yield f"# The design matrix of the data; {alike}. If n_obs is not the data's, the"
+        yield "# rows that are left out, or taken once more, are random ones of the group. Or"
+        yield "# rows: first (the first ones) or rows: spread (in equal steps from first to last)."
+        yield f"predictors: {{from: {quoted(file)}, rows: random}}"
     yield f"n_predictors: {len(terms) - 1}  # {', '.join(terms[1:])}"
 
 
@@ -439,43 +518,54 @@ def enough(found: Estimates, effect: int, wish: Wish) -> float:
     if not truth:  # which is refused where the study is checked
         return n_groups
     needed = float(truth / (ndtri(wish.target) + Z95)) ** 2
-    of_items = variance_by_items(found)
+    of_items = variance_by_items(found, effect)
     if needed <= of_items:
         return math.inf
     of_groups = n_groups * (float(found.se[effect]) ** 2 - of_items)
     return max(math.ceil(of_groups / (needed - of_items)), 1)
 
 
-def variance_by_items(found: Estimates) -> float:
-    """What the items add to the variance of the predictor's estimate, if both values are as often.
+def variance_by_items(found: Estimates, effect: int) -> float:
+    r"""What the items add to the variance of an estimate, whatever the number of groups.
 
-    It is that of the difference of two means of I / 2 intercepts where the predictor is constant
-    within items, else that of the mean of I slopes.
+    Least squares weighs rows by w = X(X'X)⁻¹e, and its variance has the parts
+
+    .. math:: \sum_l s_l' G s_l, \quad s_l = \sum_{i \in l} w_i x_i
+
+    of groups and of items l, and σ²w'w. The share of the items' part is taken of the squared
+    standard error. In balanced designs, where that is the variance of least squares, it is exact.
     """
-    if not found.items:
+    data, codes = found.model.data, found.item_codes
+    if found.items is None or codes is None or found.nested:
         return 0.0
-    intercept, slope = np.square(found.items.sd)
-    if found.item_design == "between":
-        return float(intercept / np.ptp(found.model.data.X[:, 1]) ** 2 * 4 / found.n_items)
-    return float(slope / found.n_items)
+    w = np.linalg.pinv(data.X)[effect]
+
+    def part(spread: Spread, levels: Codes) -> float:
+        sums = np.column_stack([np.bincount(levels, w * column) for column in data.X.T])
+        G = np.outer(spread.sd, spread.sd) * spread.correlation
+        return float(np.einsum("lj,jk,lk->", sums, G, sums))
+
+    of_items = part(found.items, codes)
+    others = part(found.groups, data.groups) + found.residual**2 * float(w @ w)
+    return float(found.se[effect]) ** 2 * of_items / (of_items + others)
 
 
 def suitable(found: Estimates) -> list[str]:
     """Strategies that can say something of such data, and the formula's own mixed model.
 
-    These are six, or with items eight. The model is added if it is none of them.
+    These are six, or with items eight, less those that can't be had. The model is added if it is
+    none of them.
     """
-    data, terms = found.model.data, found.terms
+    data = found.model.data
     if found.items:
-        chosen = ["lmer", "f1", "f2", "min_f", "lm_twoway"]
-        chosen += ["lmer_items", "lmer_items_kr", "lmer_items_mis"]
-        base, words = "lmer_items", names_of(len(terms) - 1)
+        chosen = _that_fit(found, WITH_ITEMS)
+        base = "lmer_items"
     else:
         two_stage = "lm2_level2" if data.group_level else "lm2"
         if data.cross_level:  # no group's regression can tell the terms apart
             two_stage = "lmer_zcp"
         chosen = ["lm", "lm_cr2", two_stage, "lmer", "lmer_kr", "lmer_mis"]
-        base, words = "lmer", words_of(terms[1:])
+        base = "lmer"
     spreads = [found.groups, *([found.items] if found.items else [])]
     random = [it.random for it in spreads]
     full = all(
@@ -485,13 +575,27 @@ def suitable(found: Estimates) -> list[str]:
     )
     if full or all(it.names(data) == ("Intercept",) for it in random):
         return chosen
-    called = dict(zip(data.terms, words, strict=True))
+    called = dict(zip(data.terms, found.words, strict=True))
     bars = []
     for term in random:
         names = ", ".join(quoted(called[name]) for name in term.names(data))
         factor = f", factor: {FACTOR}" if term.factor else ""
         bars.append(f"{{columns: [{names}], covariance: {term.covariance}{factor}}}")
     return [*chosen, f"{{name: lmer_formula, from: {base}, random: [{', '.join(bars)}]}}"]
+
+
+def _that_fit(found: Estimates, names: Sequence[str]) -> list[str]:
+    """Those of some strategies that can fit data with such items."""
+    data = found.model.data
+    group, item = data.factors
+    renamed = replace(
+        data,
+        factors={group: data.groups, FACTOR: data.factors[item]},
+        constant={FACTOR: data.constant[item]},
+        determined={FACTOR: data.determined[item]},
+    )
+    known, _ = resolve([*names], {"engine": "native", "verdict": "strict"}, Path())
+    return [one.name for one in known if not refuses(renamed, one)]
 
 
 def _alike(found: Estimates) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rmsweep.data import pieces
-from rmsweep.data.items import Plan, between_items, designs
+from rmsweep.data.items import ALL, Plan, between_items, designs
 from rmsweep.data.options import NotAllowedError
 from rmsweep.data.patterns import CATEGORICAL, PATTERNS
 from rmsweep.data.predictors import between, combinations, per_predictor
@@ -64,7 +64,12 @@ def contradiction(condition: Condition) -> tuple[str, str] | None:
 
 def of_design(condition: Condition, design: Template) -> tuple[str, str] | None:
     """What is wrong with the values of a condition whose predictors come from a file."""
-    not_there = ("confounding", "group_sizes", "n_items", *OF_ITEMS, "n_sites", *OF_SITES)
+    has_items = design.cells is not None
+    not_there = ["confounding", "group_sizes", "item_design", "item_layout", "n_sites", *OF_SITES]
+    if has_items != bool(condition["n_items"]) or condition["n_items"] not in (0, ALL):
+        return "n_items", "all, as the file has items" if has_items else "0, as the file has none"
+    if not has_items:
+        not_there += OF_ITEMS
     for key in condition.identity:
         if key.startswith("predictor_") or key in not_there:
             return key, "its default where predictors come from a file"
@@ -75,6 +80,10 @@ def of_design(condition: Condition, design: Template) -> tuple[str, str] | None:
     if isinstance(ratio, tuple) and any(ratio[k] for k in design.group_level):
         names = ", ".join(design.terms[k] for k in design.group_level)
         return "sigma_ratio", f"0 for what is constant within groups, {names}, or one number"
+    ratio = condition["item_sigma_ratio"]
+    if isinstance(ratio, tuple) and any(ratio[k] for k in design.constant):
+        names = ", ".join(design.terms[k] for k in design.constant)
+        return "item_sigma_ratio", f"0 for what is constant within items, {names}, or one number"
     return of_correlations(condition)
 
 

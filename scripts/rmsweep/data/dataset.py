@@ -53,6 +53,8 @@ class Dataset:
     constant : mapping of str to tuple of str
         Terms that are constant within the levels of factors other than the groups', the intercept
         aside, by factor; none for a factor that isn't there.
+    determined : mapping of str to tuple of str
+        Likewise the terms that other ones determine within these levels.
     """
 
     y: Array
@@ -65,6 +67,7 @@ class Dataset:
     entropy: tuple[int, ...] = (0,)
     further: Mapping[str, Array] = field(default_factory=dict)
     constant: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    determined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def group(self) -> str:
@@ -109,8 +112,8 @@ class Dataset:
     def varying(self, factor: str | None = None) -> tuple[str, ...]:
         """The terms that vary within the levels of a factor, the groups' by default."""
         same: tuple[str, ...] = (*self.group_level, *self.cross_level)
-        if factor not in (None, self.group):
-            same = self.constant.get(factor or "", ())
+        if factor is not None and factor != self.group:
+            same = (*self.constant.get(factor, ()), *self.determined.get(factor, ()))
         return tuple(term for term in self.terms if term not in same)
 
     @property
@@ -323,8 +326,9 @@ def structure(data: Dataset) -> tuple[object, ...]:
 
 def _of_terms(data: Dataset) -> tuple[object, ...]:
     """What there is to compare besides the factors' levels."""
-    levels = data.group_level, data.cross_level, tuple(data.constant.items())
-    return data.terms, *levels, tuple(data.factors)
+    of_groups = data.group_level, data.cross_level
+    of_others = tuple(data.constant.items()), tuple(data.determined.items())
+    return data.terms, *of_groups, *of_others, tuple(data.factors)
 
 
 def same_rows(datasets: Sequence[Dataset]) -> list[list[int]]:

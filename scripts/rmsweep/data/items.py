@@ -22,6 +22,8 @@ within items. If that is less than n_items, each group meets a random sample of 
 even as can be over the combinations between items. If it is more, each item is met again. With the
 ``item_layout`` ``nested``, each group has items of its own.
 
+Where predictors come from a file, it says which row is of which item (`rmsweep.data.template`).
+
 Truth
     β, the mean over groups and over items.
 
@@ -43,14 +45,13 @@ from numpy.typing import NDArray
 from rmsweep.data.dataset import Array
 from rmsweep.data.draws import Draws, Purpose
 from rmsweep.data.effects import of_levels
+from rmsweep.data.template import template_of
 from rmsweep.design import Condition, Value
 
 Codes = NDArray[np.int64]
 DESIGNS = ("within", "between", "latin_square")
 ALL = "all"
 """The number of items that stands for as many as a group meets."""
-FACTOR = "Item"
-"""The factor's name in the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +196,11 @@ def design_of(x: Array, groups: Codes, items: Codes) -> str:
 
 def item_effects(condition: Condition, n_items: int, draws: Draws) -> Array:
     """How the coefficients of items differ from the truth, (n_items, p)."""
+    varies = ~between_items(condition)
+    if design := template_of(condition):
+        varies = ~np.isin(np.arange(1, design.n_predictors + 1), design.constant)
     own = draws.of(Purpose.ITEM_EFFECTS)
-    return of_levels(condition, "item", ~between_items(condition), n_items, own)
+    return of_levels(condition, "item", varies, n_items, own)
 
 
 def designs(condition: Condition) -> tuple[str, ...]:

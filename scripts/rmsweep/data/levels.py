@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,6 +58,31 @@ def cross_level(X: Array, groups: NDArray[np.int64]) -> list[bool]:
         if not found[-1]:
             kept.append(k)
     return found
+
+
+def levels_of(
+    X: Array, places: Iterable[int], levels: NDArray[np.int64]
+) -> tuple[list[int], list[int]]:
+    """Which columns are constant within the levels of a factor, and which others determine there.
+
+    Parameters
+    ----------
+    X : (n, p) array
+    places : iterable of int
+        Columns to look at, in the order of a formula.
+    levels : (n,) int array
+        0, 1, ...
+
+    Returns
+    -------
+    constant, determined : list of int
+        Their places (`is_constant`, `cross_level`).
+    """
+    places = list(places)
+    constant = [place for place in places if is_constant(X[:, place], levels)]
+    varying = [place for place in places if place not in constant]
+    crossed = cross_level(X[:, varying], levels)
+    return constant, [place for place, so in zip(varying, crossed, strict=True) if so]
 
 
 def _determined(parts: list[Array], others: list[int], k: int, smallest: float) -> bool:

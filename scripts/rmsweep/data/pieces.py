@@ -235,9 +235,9 @@ def patterned(value: Named, times: NDArray[np.int64], n_obs: int, n_before: int)
 
 def resampled(
     value: Named, rng: np.random.Generator, n_groups: int, n_obs: int
-) -> tuple[Array, NDArray[np.int64]]:
-    """A design matrix from a file, and the sizes of its groups in ascending order."""
-    found: tuple[Array, NDArray[np.int64]] = run("predictors", value, rng, n_groups, n_obs)
+) -> template.Resampled:
+    """Rows of a design from a file."""
+    found: template.Resampled = run("predictors", value, rng, n_groups, n_obs)
     return found
 
 

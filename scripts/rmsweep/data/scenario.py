@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmsweep.data import pieces
+from rmsweep.data.cells import FACTOR
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.data.draws import Draws, Purpose
 from rmsweep.data.effects import effects, spread
-from rmsweep.data.items import ALL, FACTOR, Plan, between_items, item_effects, items_of
+from rmsweep.data.items import ALL, Plan, between_items, item_effects, items_of
 from rmsweep.data.noise import noise
 from rmsweep.data.predictors import combinations, group_means, predictors
 from rmsweep.data.rows import Rows, rows_of
@@ -114,32 +115,37 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
 
     means = group_means(condition, draws)
     coefficients = betas + spread(condition) * effects(condition, u, means, draws)
-    factors, effects_of = {}, {}
+    factors, effects_of, sites = {}, {}, None
     if design := template_of(condition):
         own = draws.of(Purpose.TEMPLATE)
-        X, sizes = pieces.resampled(condition["predictors"], own, n_groups, n_obs)
+        X, sizes, items = pieces.resampled(condition["predictors"], own, n_groups, n_obs)
         rows = rows_of(tuple(sizes.tolist()))
-        y = signal(X, coefficients, rows) + noise(condition, z[: len(X)], rows, draws)
+        # the items that are taken can have more rows than n_obs, or none of a group
+        z = np.append(z, own.standard_normal(max(0, len(X) - len(z))))[: len(X)]
+        coefficients = coefficients[: len(sizes)]
+        n_items = 0 if items is None else int(items.max()) + 1
     else:
         order, rows = layout(condition, coefficients, draws)
         if order is not None:
             coefficients, means = coefficients[order], means[order]
-        items = sites = None
+        arranged = None
+        if condition["n_items"]:
+            arranged = items_of(Plan.of(condition, combinations(condition)[1]), draws)
         if condition["n_sites"]:
             sites = sites_of(n_groups, int(condition["n_sites"]), rows.equal)
-        if condition["n_items"]:
-            items = items_of(Plan.of(condition, combinations(condition)[1]), draws)
-        X = predictors(condition, w, means, rows, draws, items, sites)
-        y = signal(X, coefficients, rows)
-        if items is not None:
-            factors[FACTOR] = items.codes
-            effects_of[FACTOR] = item_effects(condition, len(items.between), draws)
-        if sites is not None:
-            factors[SITE] = of_rows(sites, rows)
-            effects_of[SITE] = site_effects(condition, draws)
-        for name, of_levels in effects_of.items():
-            y = y + np.einsum("nk,nk->n", X, of_levels[factors[name]])
-        y = y + noise(condition, z, rows, draws)
+        X = predictors(condition, w, means, rows, draws, arranged, sites)
+        items = arranged.codes if arranged else None
+        n_items = len(arranged.between) if arranged else 0
+    y = signal(X, coefficients, rows)
+    if items is not None:
+        factors[FACTOR] = items
+        effects_of[FACTOR] = item_effects(condition, n_items, draws)
+    if sites is not None:
+        factors[SITE] = of_rows(sites, rows)
+        effects_of[SITE] = site_effects(condition, draws)
+    for name, of_levels in effects_of.items():
+        y = y + np.einsum("nk,nk->n", X, of_levels[factors[name]])
+    y = y + noise(condition, z, rows, draws)
     factors = {"Group": rows.groups, **factors}
 
     if condition["missing"] != "none":
@@ -162,8 +168,9 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
         factors=factors,
         terms=design.words if design else terms(n_predictors),
         group_level=group_level(condition),
-        cross_level=tuple(design.words[k] for k in design.cross_level) if design else (),
+        cross_level=design.called(design.cross_level) if design else (),
         constant=constant(condition),
+        determined={FACTOR: design.called(design.determined)} if design and design.cells else {},
         entropy=(*seed_words(seed, condition, sim), Purpose.RESAMPLING),
     )
     return Simulated(data, betas, coefficients, effects_of.get(FACTOR), effects_of.get(SITE))
@@ -217,11 +224,12 @@ def smallest_group(condition: Condition) -> int:
     of 1e-9; where anything else decides, 1.
     """
     layout, absent = condition["group_sizes"], condition["missing"]
-    if sizes_differ(condition):
+    design = template_of(condition)
+    if sizes_differ(condition) or (design and design.rows_differ):
         return 1
     rng, n_groups, n_obs = np.random.default_rng(0), condition.n_groups, condition.n_obs
-    if template_of(condition):
-        _, sizes = pieces.resampled(condition["predictors"], rng, n_groups, n_obs)
+    if design:
+        sizes = pieces.resampled(condition["predictors"], rng, n_groups, n_obs).sizes
     else:
         none = np.zeros((n_groups, condition["n_predictors"] + 1))
         sizes = pieces.sizes(layout, rng, none, n_obs)
@@ -239,8 +247,13 @@ def smallest_group(condition: Condition) -> int:
 
 def rows_differ(condition: Condition) -> bool:
     """Whether the datasets of a condition may differ in which group and item has how many rows."""
-    items = condition["n_items"] and Plan.of(condition, combinations(condition)[1]).sampled
-    return condition["missing"] != "none" or bool(items) or sizes_differ(condition)
+    if design := template_of(condition):
+        sampled = design.rows_differ
+    else:
+        sampled = bool(condition["n_items"]) and (
+            Plan.of(condition, combinations(condition)[1]).sampled
+        )
+    return condition["missing"] != "none" or sampled or sizes_differ(condition)
 
 
 def sizes_differ(condition: Condition) -> bool:
@@ -284,7 +297,7 @@ def fixed_truth(condition: Condition, term: int) -> float | None:
 def group_level(condition: Condition) -> tuple[str, ...]:
     """The terms that are constant within groups, the intercept aside, as datasets name them."""
     if design := template_of(condition):
-        return tuple(design.words[k] for k in design.group_level)
+        return design.called(design.group_level)
     return _group_level(condition["predictor_level"], condition["n_predictors"])
 
 
@@ -307,6 +320,8 @@ def terms_of(conditions: Iterable[Condition]) -> tuple[str, ...]:
 
 def constant(condition: Condition) -> dict[str, tuple[str, ...]]:
     """The terms that are constant within the levels of factors other than the groups'."""
+    if design := template_of(condition):
+        return {FACTOR: design.called(design.constant)} if design.cells else {}
     names = np.array(terms(condition["n_predictors"])[1:])
     same = {}
     if condition["n_items"]:

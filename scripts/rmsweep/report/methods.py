@@ -142,9 +142,11 @@ def data(study: Study) -> Section:
         text += f" Other settings that are not at their defaults: {', '.join(fixed)}."
     files = {str(one.levels["predictors"]) for one in study.conditions if template_of(one)}
     if files:
+        items = any(one["n_items"] for one in study.conditions)
+        with_items = ", of items that are also the data’s" if items else ""
         text += (
             f" Predictors are those of data, {words.listed(sorted(files))}: each "
-            "group has the rows of one of its groups."
+            f"group has the rows of one of its groups{with_items}."
         )
     least, most = min(study.sizes.values()), max(study.sizes.values())
     number = words.counted(most, "dataset")

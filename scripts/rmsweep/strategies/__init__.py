@@ -47,7 +47,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import numpy as np
 
 from rmsweep import user_file
-from rmsweep.data import items, scenario, sites
+from rmsweep.data import cells, scenario, sites
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.design import Condition, Strategy
 from rmsweep.errors import UserError
@@ -257,7 +257,7 @@ def lacks(data: Dataset, factor: str) -> str:
     """That there is no such factor; empty if there is."""
     if factor in data.factors:
         return ""
-    keys = {items.FACTOR: " (see n_items)", sites.FACTOR: " (see n_sites)"}
+    keys = {cells.FACTOR: " (see n_items)", sites.FACTOR: " (see n_sites)"}
     hint = keys.get(factor, "")
     return f"no factor {factor}{hint}; the data have {', '.join(data.factors)}"
 

@@ -10,11 +10,13 @@ import numpy as np
 from scipy.special import fdtrc, stdtrit
 
 from rmsweep.data import pieces
+from rmsweep.data.cells import FACTOR
 from rmsweep.data.dataset import Array, Batch, Dataset
-from rmsweep.data.items import FACTOR, Plan, between_items
+from rmsweep.data.items import Plan, between_items
 from rmsweep.data.patterns import PATTERNS
 from rmsweep.data.predictors import combinations, per_predictor
 from rmsweep.data.scenario import rows_differ
+from rmsweep.data.template import template_of
 from rmsweep.design import Condition
 from rmsweep.strategies import Fit, FitError, NoOptions, OwnTests, Preset, lacks, two_stage
 from rmsweep.strategies.inference import LEVEL
@@ -97,9 +99,11 @@ def refuses(data: Dataset, options: NoOptions) -> str:
 def tail_df(condition: Condition) -> float:
     """Tails of the estimates: as `two_stage`, by subjects and by items.
 
-    Predictors with fixed values, such as conditions, leave the estimates normal.
+    Predictors with fixed values, such as conditions, leave the estimates normal; so do those of a
+    file.
     """
-    if all(pieces.name_of(piece) in PATTERNS for piece in per_predictor(condition)):
+    fixed = all(pieces.name_of(piece) in PATTERNS for piece in per_predictor(condition))
+    if fixed or template_of(condition):
         return np.inf
     if rows_differ(condition) or not condition["n_items"]:
         return 1.0

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmsweep.data import sites
+from rmsweep.data.cells import FACTOR
 from rmsweep.data.dataset import Array, Batch, Dataset
-from rmsweep.data.items import FACTOR
 from rmsweep.strategies import CIType, Convergence, Fit, FitError, Preset, lacks
 
 if TYPE_CHECKING:

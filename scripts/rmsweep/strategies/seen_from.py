@@ -15,16 +15,17 @@ def seen_from(data: Dataset, factor: str) -> Dataset:
     """The data as if a factor's levels were the groups; terms constant within them come last."""
     if factor == data.group:
         return data
-    varying = data.varying(factor)
-    same = tuple(term for term in data.terms if term not in varying)
-    places = [data.terms.index(term) for term in (*varying, *same)]
+    crossed, same = data.determined.get(factor, ()), data.constant.get(factor, ())
+    terms = (*data.varying(factor), *crossed, *same)
+    places = [data.terms.index(term) for term in terms]
     others = {name: codes for name, codes in data.factors.items() if name != factor}
     return replace(
         data,
         X=np.ascontiguousarray(data.X[:, places]),
-        terms=(*varying, *same),
+        terms=terms,
         factors={factor: data.factors[factor]} | others,
         group_level=same,
+        cross_level=crossed,
     )
 
 

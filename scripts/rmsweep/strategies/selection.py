@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from rmsweep.data.cells import FACTOR
 from rmsweep.data.dataset import Batch, Dataset
-from rmsweep.data.items import FACTOR
 from rmsweep.strategies import Fit, FitError, Preset, mixed
 
 ENGINE, R_PACKAGES = mixed.ENGINE, mixed.R_PACKAGES

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rmsweep.data.cells import FACTOR
 from rmsweep.data.dataset import Batch, Dataset
-from rmsweep.data.items import FACTOR
 from rmsweep.strategies import (
     CIType,
     Conventions,
