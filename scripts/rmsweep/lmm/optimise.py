@@ -383,7 +383,7 @@ def _step(gradient: Array, H: Array, radius: Array) -> tuple[Array, _StepInfo]:
     """Newton step where the Hessian is positive definite and the step short, else a safe one."""
     downhill = -gradient
     step, pivots = solve_each(H, downhill)
-    flatness = pivots.max(axis=1) / pivots.min(axis=1)
+    flatness = pivots.max(axis=0) / pivots.min(axis=0)
     length = np.sqrt(np.square(step).sum(axis=1))
     decrement = (step * downhill).sum(axis=1)
     info = _StepInfo(decrement, np.zeros(len(H)), -0.5 * decrement, length)
