@@ -40,8 +40,6 @@ from rmsweep.lmm.smallmatrix import (
     datasets_first,
     entries_first,
     forward_substitute,
-    subtract_products,
-    sum_of_products,
 )
 
 Index = NDArray[np.intp]
@@ -155,7 +153,10 @@ def _places(q: int, p: int) -> _Places:
 
 
 class _Solved(NamedTuple):
-    """What the criterion's value leaves for its derivatives; entries first, groups last."""
+    """What the criterion's value leaves for its derivatives; entries first, groups last.
+
+    K', D' and d' have the columns of K, D and d first. The sums are those of D'D over groups.
+    """
 
     value: Array
     rho: Array
@@ -166,79 +167,93 @@ class _Solved(NamedTuple):
     D: Array
     d: Array
     DD: Array
+    DD_sums: Array
 
 
-def _gram(A: Array, name: str, work: Workspace) -> Array:
-    """Lower triangle of A'A, packed row by row, of a (m, c, R, G) array."""
-    columns, shape = A.shape[1], A.shape[2:]
-    packed = work.array(name, columns * (columns + 1) // 2, *shape)
-    scratch = work.array("scratch", columns, *shape)
-    for a in range(columns):
+def _scratch(q: int, p: int, shape: tuple[int, ...], work: Workspace) -> Array:
+    """Room for the products of two entries, of which one sum is made."""
+    m = max(q, p) + 1
+    return work.array("scratch", m, m, *shape)
+
+
+def _sum_by_row(products: Array, out: Array) -> None:
+    """Sum products (k, l, R, G) over l, one after the other: groups stay the innermost axis."""
+    if products.shape[1] == 1:
+        out[...] = products[:, 0]
+    else:
+        np.add.reduce(products, axis=1, out=out)
+
+
+def _gram(columns: Array, name: str, scratch: Array, work: Workspace) -> Array:
+    """Lower triangle of A'A, packed row by row, of the columns (c, m, R, G) of A."""
+    c, m, *shape = columns.shape
+    packed = work.array(name, c * (c + 1) // 2, *shape)
+    for a in range(c):
         first = a * (a + 1) // 2
-        pairs = [(row[a], row[: a + 1]) for row in A]
-        sum_of_products(pairs, packed[first : first + a + 1], scratch)
+        products = np.multiply(columns[a], columns[: a + 1], out=scratch[: a + 1, :m])
+        _sum_by_row(products, packed[first : first + a + 1])
     return packed
 
 
 def _solve(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> _Solved:
     """Value of the criterion, by generalised least squares within and over groups."""
     q, shape = len(blocks.r), blocks.r.shape[1:]
-    p = blocks.xr_rest.shape[1]
-    _, _, place = triangle(q)
+    n_datasets, p = blocks.xr_rest.shape
     g = entries_first(G)[..., None]
-    z = blocks.z
-    scratch = work.array("scratch", max(p, q), *shape)
+    scratch = _scratch(q, p, shape, work)
 
-    GT = work.array("GT", q, q, *shape)
-    M = work.array("M", q, q, *shape)
-    for j in range(q):
-        pairs = [(g[:, k], z[place[k, j]]) for k in range(j, q)]
-        sum_of_products(pairs, GT[:, j], scratch)
-    for i in range(q):
-        pairs = [(z[place[k, i]], GT[k, : i + 1]) for k in range(i, q)]
-        sum_of_products(pairs, M[i, : i + 1], scratch)
-        M[i, i] += 1.0
-    reciprocals, determinant = cholesky(M)
-
-    # One substitution for all right sides: T', T⁻¹Z'X (which is T' itself where X = Z), T⁻¹Z'r.
+    # Below M the transposes of what its factor is divided into: T, T⁻¹Z'X (T' where X = Z), T⁻¹Z'r.
     same = blocks.x is None
-    sides = work.array("sides", q, q + 1 if same else q + p + 1, *shape)
+    tall = work.array("tall", 2 * q + (1 if same else p + 1), q, *shape)
+    M, T = tall[:q], tall[q : 2 * q]
     for a in range(q):
-        sides[a, :a] = 0.0
-        for b in range(a, q):
-            sides[a, b] = z[place[b, a]]
+        first = a * (a + 1) // 2
+        T[a, : a + 1] = blocks.z[first : first + a + 1]
+        T[a, a + 1 :] = 0.0
     if blocks.x is not None:
-        sides[:, q:-1] = blocks.x
-    sides[:, -1] = blocks.r
-    forward_substitute(M, reciprocals, sides)
-    K, d = sides[:, :q], sides[:, -1]
-    D = K if same else sides[:, q:-1]
-
-    DD = _gram(D, "DD", work)
-    Dd = sum_of_products(zip(D, d, strict=True), work.array("Dd", p, *shape), scratch)
-    rows, columns, _ = triangle(p)
-    XVX = entries_first(blocks.xx_rest)
-    XVX[rows, columns] += DD.sum(axis=-1)
-    XVr = entries_first(blocks.xr_rest) + Dd.sum(axis=-1)
-    dd = np.square(d, out=work.array("dd", q, *shape)).sum(axis=-1)
-    inverse = np.zeros_like(XVX)
-    for i in range(p):
-        inverse[i, i] = 1.0
-    XVX_reciprocals, XVX_determinant = cholesky(XVX)
-    forward_substitute(XVX, XVX_reciprocals, inverse)
-    t = forward_substitute(XVX, XVX_reciprocals, XVr[:, None])[:, 0]
-    beta = np.zeros_like(t)
-    rho = blocks.rr_rest
+        tall[2 * q : -1] = blocks.x.swapaxes(0, 1)
+    tall[-1] = blocks.r
+    GT = work.array("GT", q, q, *shape)
+    for j in range(q):
+        products = np.multiply(g[:, j:], T[j:, j], out=scratch[:q, : q - j])
+        _sum_by_row(products, GT[:, j])
     for i in range(q):
-        rho = rho + dd[i]
-    for i in range(p):
-        rho = rho - t[i] * t[i]
-        beta[: i + 1] += inverse[i, : i + 1] * t[i]
+        right = GT[i:, : i + 1].swapaxes(0, 1)
+        products = np.multiply(T[i:, i], right, out=scratch[: i + 1, : q - i])
+        _sum_by_row(products, M[i, : i + 1])
+    diagonal = tall.reshape(-1, *shape)[: q * q : q + 1]
+    np.add(diagonal, 1.0, out=diagonal)
+    _, determinant = cholesky(tall)
+    K, d = T, tall[-1]
+    D = K if same else tall[2 * q : -1]
+
+    DD = _gram(D, "DD", scratch, work)
+    DD_sums = DD.sum(axis=-1)
+    Dd = work.array("Dd", p, *shape)
+    _sum_by_row(np.multiply(D, d, out=scratch[:p, :q]), Dd)
+    dd = np.square(d, out=scratch[0, :q]).sum(axis=-1)
+    # the same for X'V⁻¹X, the identity and X'V⁻¹r
+    rows, columns, _ = triangle(p)
+    whole = np.empty((2 * p + 1, p, n_datasets))
+    whole[:p] = blocks.xx_rest.transpose(1, 2, 0)
+    whole[rows, columns] += DD_sums
+    whole[p : 2 * p] = np.eye(p)[:, :, None]
+    np.add(blocks.xr_rest.T, Dd.sum(axis=-1), out=whole[-1])
+    _, XVX_determinant = cholesky(whole)
+    inverse, t = whole[p : 2 * p].swapaxes(0, 1), whole[-1]
+    rho = blocks.rr_rest
+    for part in dd:
+        rho = rho + part
+    for part in t * t:
+        rho = rho - part
+    beta = np.zeros_like(t)
+    for part in inverse * t[:, None]:
+        beta += part
     nu = blocks.spare_rows(reml)
     value = np.log(determinant).sum(axis=-1) + nu * (1.0 + np.log(2.0 * np.pi / nu * rho))
     if reml:
         value = value + np.log(XVX_determinant)
-    return _Solved(value, rho, nu, beta, inverse, K, D, d, DD)
+    return _Solved(value, rho, nu, beta, inverse, K, D, d, DD, DD_sums)
 
 
 def criterion_value(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> Array:
@@ -276,11 +291,11 @@ def criterion(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> Criterio
     k = len(W)
     at = _places(q, p)
     weight = np.sqrt(solved.nu / rho)[:, None]
-    factors = work.array("factors", p + 1 if reml else 1, q, *W.shape[1:])
-    np.multiply(weight, crossed.s, out=factors[0])
+    factors = work.array("factors", q, p + 1 if reml else 1, *W.shape[1:])
+    np.multiply(weight, crossed.s, out=factors[:, 0])
     if reml:
-        factors[1:] = crossed.UF.swapaxes(0, 1)
-    Q = _gram(factors, "Q", work)
+        factors[:, 1:] = crossed.UF
+    Q = _gram(factors, "Q", crossed.scratch, work)
     Q *= 2.0
     Q -= W
 
@@ -375,9 +390,7 @@ def information(blocks: Blocks, G: Array, work: Workspace) -> Information:
     W, UF = crossed.W, crossed.UF
     n_datasets, p, q, k = len(solved.rho), len(solved.beta), len(solved.K), len(W)
     at = _places(q, p)
-    factors = work.array("factors", p, q, *W.shape[1:])
-    factors[...] = UF.swapaxes(0, 1)
-    UCU = _gram(factors, "Q", work)
+    UCU = _gram(UF, "Q", crossed.scratch, work)
     scale = datasets_first((W - UCU).sum(axis=-1)) * at.factor
     UCU *= -2.0
     UCU += W
@@ -407,44 +420,57 @@ class _Crossed(NamedTuple):
     cross: Array
     ss: Array
     gradient: Array
+    scratch: Array
 
 
 def _cross(solved: _Solved, reml: bool, work: Workspace) -> _Crossed:
-    _, rho, nu, beta, inverse, K, D, d, DD = solved
+    _, rho, nu, beta, inverse, K, D, d, DD, DD_sums = solved
     q, p, n_datasets = len(K), len(beta), len(rho)
     shape = d.shape[1:]
     _, _, place = triangle(q)
     at = _places(q, p)
-    scratch = work.array("scratch", max(p, q), *shape)
+    scratch = _scratch(q, p, shape, work)
 
     if D is K:
-        W = DD
+        W, W_sums = DD, DD_sums
         U = W.take(place.ravel(), axis=0, out=work.array("U", q * q, *shape), mode="clip")
         U = U.reshape(q, q, *shape)
     else:
-        W = _gram(K, "W", work)
+        W = _gram(K, "W", scratch, work)
+        W_sums = W.sum(axis=-1)
         U = work.array("U", q, p, *shape)
         for a in range(q):
-            sum_of_products([(K[i, a], D[i]) for i in range(q)], U[a], scratch)
-    residual = subtract_products(d, [(D[:, j], beta[j, :, None]) for j in range(p)], scratch)
+            _sum_by_row(np.multiply(K[a], D, out=scratch[:p, :q]), U[a])
+    residual = _residual(solved, scratch)
 
     # UF, then s: their cross-products over groups hold all but tr(QEWF). F = R⁻ᵀ for ΣX'V⁻¹X = RR'.
     stack = work.array("stack", q * p + q, *shape)
     UF = stack[: q * p].reshape(q, p, *shape)
     s = stack[q * p :]
     for j in range(p):
-        pairs = [(U[:, i], inverse[j, i, :, None]) for i in range(j + 1)]
-        sum_of_products(pairs, UF[:, j], scratch)
-    sum_of_products([(K[i], residual[i]) for i in range(q)], s, scratch)
+        some = slice(0, j + 1)
+        products = np.multiply(U[:, some], inverse[j, some, :, None], out=scratch[:q, some])
+        _sum_by_row(products, UF[:, j])
+    _sum_by_row(np.multiply(K, residual, out=scratch[:q, :q]), s)
     by_dataset = stack.transpose(1, 0, 2)
     cross = work.array("cross", n_datasets, len(stack), len(stack))
     cross = np.matmul(by_dataset, by_dataset.transpose(0, 2, 1), out=cross)
     cross = cross.reshape(n_datasets, len(stack) ** 2)
     ss = cross.take(at.ss, axis=1)
-    S = datasets_first(W.sum(axis=-1)) - (nu / rho)[:, None] * ss
+    S = datasets_first(W_sums) - (nu / rho)[:, None] * ss
     if reml:
         S -= cross.take(at.uu_trace, axis=1).reshape(n_datasets, len(W), p).sum(axis=-1)
-    return _Crossed(W, UF, s, cross, ss, S * at.factor)
+    return _Crossed(W, UF, s, cross, ss, S * at.factor, scratch)
+
+
+def _residual(solved: _Solved, scratch: Array) -> Array:
+    """What β leaves of d, (q, R, G), which it overwrites."""
+    p, q = solved.D.shape[:2]
+    terms = scratch[: p + 1, :q]
+    terms[0] = solved.d
+    np.multiply(solved.D, solved.beta[:, None, :, None], out=terms[1:])
+    residual: Array = np.subtract.reduce(terms, axis=0, out=solved.d)
+    return residual
 
 
 def _picked(name: str, source: Array, places: Index, work: Workspace) -> Array:
@@ -481,13 +507,11 @@ def conditional_modes(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> 
     """
     at = _solve(blocks, G, reml, work)
     q, p, shape = len(at.K), len(at.beta), at.d.shape[1:]
-    scratch = work.array("scratch", max(p, q), *shape)
-    pairs = [(at.D[:, j], at.beta[j, :, None]) for j in range(p)]
-    residual = subtract_products(at.d, pairs, scratch)
+    residual = _residual(at, _scratch(q, p, shape, work))
     s = np.zeros((q, *shape))
     modes = np.zeros((q, *shape))
     for i in range(q):
-        s += at.K[i] * residual[i]
+        s += at.K[:, i] * residual[i]
     g = entries_first(G)[..., None]
     for a in range(q):
         modes += g[:, a] * s[a]

@@ -258,81 +258,115 @@ def search(problem: Problem, start: Array, known: Optimum | None = None) -> Opti
     """
     n_runs = len(start)
     form = problem.form
-
-    trial = start.copy()
-    radius = 2.0 * np.sqrt(np.square(trial).sum(axis=(1, 2)))
-    current = problem.nothing(n_runs)
-    root = trial.copy()
-    m = len(form.basis)
-    gradient, hessian = np.zeros((n_runs, m)), np.zeros((n_runs, m, m))
-    decrement = np.full(n_runs, np.inf)
-    curvature = np.full(n_runs, -np.inf)
-    promised = np.zeros(n_runs)
-    length = np.zeros(n_runs)
-    converged = np.zeros(n_runs, dtype=bool)
-    n_evaluations = np.zeros(n_runs, dtype=np.intp)
-
-    active = np.arange(n_runs)[: problem.at_once]
-    waiting = len(active)
-    while len(active):
-        new, derivatives = problem.evaluate(active, trial[active])
-        n_evaluations[active] += 1
-        old = current.value[active]
+    found = Optimum(
+        root=start.copy(),
+        at=problem.nothing(n_runs),
+        decrement=np.full(n_runs, np.inf),
+        curvature=np.full(n_runs, -np.inf),
+        converged=np.zeros(n_runs, dtype=bool),
+        n_evaluations=np.zeros(n_runs, dtype=np.intp),
+    )
+    waiting = min(n_runs, problem.at_once)
+    runs = _Runs.entering(0, start[:waiting], len(form.basis))
+    while len(runs.index):
+        index = runs.index
+        new, derivatives = problem.evaluate(index, runs.trial)
+        first = np.isinf(runs.value)
         usable = np.isfinite(new.value) & all_finite(derivatives.hessian)
-        change = np.where(usable, new.value, np.inf) - np.where(np.isfinite(old), old, 0.0)
-        rounding = problem.rounding(active, new.value, trial[active])
-        first = np.isinf(old)
+        change = np.where(usable, new.value, np.inf)
+        change -= np.where(np.isfinite(runs.value), runs.value, 0.0)
+        rounding = problem.rounding(index, new.value, runs.trial)
         better = usable & (first | (change < rounding))
-        radius[active] = np.where(
-            first,
-            radius[active],
-            _next_radius(
-                radius[active], length[active], change, promised[active], rounding, better
-            ),
-        )
-        moved = active[better]
-        current.put(moved, new if better.all() else new.take(np.flatnonzero(better)))
-        root[moved] = trial[moved]
-        gradient[moved] = derivatives.gradient[better]
-        hessian[moved] = derivatives.hessian[better]
+        radius = _next_radius(runs.radius, runs.length, change, runs.promised, rounding, better)
+        runs.radius = np.where(first, runs.radius, radius)
+        runs.n_evaluations += 1
+        if better.all():
+            found.at.put(index, new)
+            runs.root, runs.value = runs.trial, new.value
+            runs.gradient, runs.hessian = derivatives.gradient, derivatives.hessian
+        else:
+            moved = np.flatnonzero(better)
+            found.at.put(index[moved], new.take(moved))
+            for name, there in (
+                ("root", runs.trial),
+                ("value", new.value),
+                ("gradient", derivatives.gradient),
+                ("hessian", derivatives.hessian),
+            ):
+                getattr(runs, name)[moved] = there[moved]
 
-        step, info = _step(gradient[active], hessian[active], radius[active])
-        decrement[active], curvature[active] = info.decrement, info.curvature
-        promised[active], length[active] = info.promised, info.length
-        converged[active] = (
-            np.isfinite(current.value[active])
-            & (info.decrement < DECREMENT)
-            & (info.curvature > -CURVATURE)
+        step, info = _step(runs.gradient, runs.hessian, runs.radius)
+        runs.promised, runs.length = info.promised, info.length
+        runs.trial = problem.positive(runs.root + form.matrices(step))
+        nowhere = np.isinf(runs.value)
+        converged = (
+            np.isfinite(runs.value) & (info.decrement < DECREMENT) & (info.curvature > -CURVATURE)
         )
-        trial[active] = problem.positive(root[active] + form.matrices(step))
-
-        done = (
-            converged[active]
-            | (n_evaluations[active] >= MAX_EVALUATIONS)
-            | (radius[active] < 1e-14)
-            | np.isinf(current.value[active])
-        )
+        done = converged | (runs.n_evaluations >= MAX_EVALUATIONS) | (runs.radius < 1e-14) | nowhere
         if known is not None:
-            done |= _headed(known, active, current.value, root, trial, info)
-        n_free = int(np.count_nonzero(done))
-        entering = np.arange(waiting, min(waiting + n_free, n_runs))
-        waiting += len(entering)
-        active = np.concatenate([active[~done], entering])
-    return Optimum(root, current, decrement, curvature, converged, n_evaluations)
+            done |= _headed(known, runs, info)
+        if not done.any():
+            continue
+        ended = index[done]
+        found.root[ended], found.n_evaluations[ended] = runs.root[done], runs.n_evaluations[done]
+        found.decrement[ended], found.curvature[ended] = info.decrement[done], info.curvature[done]
+        found.converged[ended] = converged[done]
+        runs = runs.take(np.flatnonzero(~done))
+        if waiting < n_runs:
+            several = start[waiting : waiting + len(ended)]
+            runs = runs.joined(_Runs.entering(waiting, several, len(form.basis)))
+            waiting += len(several)
+    return found
 
 
-def _headed(
-    known: Optimum,
-    index: NDArray[np.intp],
-    value: Array,
-    root: Array,
-    trial: Array,
-    info: _StepInfo,
-) -> NDArray[np.bool_]:
-    """Whether searches `index`, which go on from `root` to `trial`, head for the known optima."""
+@dataclass(slots=True)
+class _Runs:
+    """Searches on their way: where each is, and which point it tries next."""
+
+    index: NDArray[np.intp]
+    trial: Array
+    root: Array
+    value: Array
+    gradient: Array
+    hessian: Array
+    radius: Array
+    promised: Array
+    length: Array
+    n_evaluations: NDArray[np.intp]
+
+    @classmethod
+    def entering(cls, first: int, start: Array, m: int) -> _Runs:
+        """Searches from `first` on, which have been nowhere yet."""
+        n_runs = len(start)
+        return cls(
+            index=np.arange(first, first + n_runs),
+            trial=start.copy(),
+            root=start.copy(),
+            value=np.full(n_runs, np.inf),
+            gradient=np.zeros((n_runs, m)),
+            hessian=np.zeros((n_runs, m, m)),
+            radius=2.0 * np.sqrt(np.square(start).sum(axis=(1, 2))),
+            promised=np.zeros(n_runs),
+            length=np.zeros(n_runs),
+            n_evaluations=np.zeros(n_runs, dtype=np.intp),
+        )
+
+    def take(self, index: NDArray[np.intp]) -> _Runs:
+        """Some of the searches."""
+        return _Runs(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    def joined(self, other: _Runs) -> _Runs:
+        """These searches and others."""
+        both = ((getattr(one, field.name) for one in (self, other)) for field in fields(self))
+        return _Runs(*(np.concatenate([*parts]) for parts in both))
+
+
+def _headed(known: Optimum, runs: _Runs, info: _StepInfo) -> NDArray[np.bool_]:
+    """Whether searches, which go on from their roots to their trials, head for the known optima."""
+    index = runs.index
     there = known.root[index]
-    way, left = (np.square(Y[index] - there).sum(axis=(1, 2)) for Y in (root, trial))
-    height = value[index] - known.at.value[index]
+    way, left = (np.square(Y - there).sum(axis=(1, 2)) for Y in (runs.root, runs.trial))
+    height = runs.value - known.at.value[index]
     near: NDArray[np.bool_] = (left <= HEADED**2 * way) & (
         np.abs(height + info.promised) <= HEADED * height
     )
@@ -383,7 +417,7 @@ def _step(gradient: Array, H: Array, radius: Array) -> tuple[Array, _StepInfo]:
     """Newton step where the Hessian is positive definite and the step short, else a safe one."""
     downhill = -gradient
     step, pivots = solve_each(H, downhill)
-    flatness = pivots.max(axis=1) / pivots.min(axis=1)
+    flatness = pivots.max(axis=0) / pivots.min(axis=0)
     length = np.sqrt(np.square(step).sum(axis=1))
     decrement = (step * downhill).sum(axis=1)
     info = _StepInfo(decrement, np.zeros(len(H)), -0.5 * decrement, length)

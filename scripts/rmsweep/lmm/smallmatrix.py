@@ -45,21 +45,14 @@ def sum_of_products(pairs: Iterable[tuple[Array, Array]], out: Array, scratch: A
     return out
 
 
-def subtract_products(target: Array, pairs: Iterable[tuple[Array, Array]], scratch: Array) -> Array:
-    """Subtract the products of the pairs from `target`, in place; `scratch` is overwritten."""
-    for a, b in pairs:
-        product = np.multiply(a, b, out=scratch[: len(target)])
-        np.subtract(target, product, out=target)
-    return target
-
-
 def cholesky(A: Array, rank_tolerance: Array | None = None) -> tuple[Array, Array]:
     """Factor A = LL' in place: L replaces the lower triangle of A, the rest is overwritten.
 
     Parameters
     ----------
-    A : (m, m, ...) array
-        Symmetric; only its lower triangle is read.
+    A : (n, m, ...) array
+        Its first m rows are symmetric; only their lower triangle is read. Further rows B are
+        replaced by BL'⁻¹: what `forward_substitute` makes of B', to the bit.
     rank_tolerance : (m, ...) array, optional
         A pivot that is not above this fraction of its diagonal entry counts as zero, and its
         column of L is zero. Without it A must be positive definite: NaN marks one that is not.
@@ -71,7 +64,7 @@ def cholesky(A: Array, rank_tolerance: Array | None = None) -> tuple[Array, Arra
     determinant : (...) array
         Product of the pivots.
     """
-    m, shape = len(A), A.shape[2:]
+    m, shape = A.shape[1], A.shape[2:]
     reciprocals = np.empty((m, *shape))
     determinant = np.ones(shape)
     smallest = None
@@ -90,8 +83,9 @@ def cholesky(A: Array, rank_tolerance: Array | None = None) -> tuple[Array, Arra
             np.divide(1.0, pivot, out=reciprocals[j], where=pivot > 0.0)
         column = A[j + 1 :, j]
         np.multiply(column, reciprocals[j], out=column)
-        rest = A[j + 1 :, j + 1 :]
-        np.subtract(rest, column[:, None] * column, out=rest)
+        if j + 1 < m:
+            rest = A[j + 1 :, j + 1 :]
+            np.subtract(rest, column[:, None] * column[: m - j - 1], out=rest)
     return reciprocals, determinant
 
 
@@ -99,8 +93,9 @@ def forward_substitute(L: Array, reciprocals: Array, B: Array) -> Array:
     """Solve LX = B for lower triangular L in place: X (m, columns, ...) replaces B."""
     for i in range(len(B)):
         np.multiply(B[i], reciprocals[i], out=B[i])
-        rest = B[i + 1 :]
-        np.subtract(rest, L[i + 1 :, i, None] * B[i], out=rest)
+        if i + 1 < len(B):
+            rest = B[i + 1 :]
+            np.subtract(rest, L[i + 1 :, i, None] * B[i], out=rest)
     return B
 
 
@@ -108,8 +103,9 @@ def back_substitute(L: Array, reciprocals: Array, B: Array) -> Array:
     """Solve L'X = B for lower triangular L in place: X (m, columns, ...) replaces B."""
     for i in reversed(range(len(B))):
         np.multiply(B[i], reciprocals[i], out=B[i])
-        rest = B[:i]
-        np.subtract(rest, L[i, :i, None] * B[i], out=rest)
+        if i:
+            rest = B[:i]
+            np.subtract(rest, L[i, :i, None] * B[i], out=rest)
     return B
 
 
@@ -119,13 +115,15 @@ def solve_each(A: Array, b: Array) -> tuple[Array, Array]:
     Returns
     -------
     x : (R, m) array
-    pivots : (R, m) array
+    pivots : (m, R) array
         Diagonals of the Cholesky factors; not all finite where A isn't positive definite.
     """
-    L, x = entries_first(A), entries_first(b)[:, None]
+    n_datasets, m = b.shape
+    L = np.empty((m + 1, m, n_datasets))
+    L[:m], L[m] = A.transpose(1, 2, 0), b.T
     reciprocals, _ = cholesky(L)
-    back_substitute(L, reciprocals, forward_substitute(L, reciprocals, x))
-    return datasets_first(x[:, 0]), datasets_first(1.0 / reciprocals)
+    x = back_substitute(L, reciprocals, L[m, :, None])
+    return datasets_first(x[:, 0]), 1.0 / reciprocals
 
 
 def all_finite(A: Array) -> NDArray[np.bool_]:
