@@ -254,4 +254,4 @@ def test_json_stays_json_beside_a_page(tmp_path: Path, capsys: pytest.CaptureFix
     engine = ["--engine", "native", "--strategies", "lm", "lm2"]
     assert fit_table.main([*command, *engine, "--json", "--html", str(page)]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 2
-    assert "What do 2 analyses make of Reaction ~ Days?" in page.read_text()
+    assert "What do 2 strategies make of Reaction ~ Days?" in page.read_text()

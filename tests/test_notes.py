@@ -119,7 +119,9 @@ def test_terms_without_an_estimate() -> None:
 
 def test_equal_estimates_of_a_balanced_design() -> None:
     text = said(notes.estimates, a_case())
-    assert text.startswith("All analyses have the same estimates. All groups have the same predict")
+    assert text.startswith(
+        "All strategies have the same estimates. All groups have the same predict"
+    )
     near = a_case(estimate=[(250.0, 10.0), (250.0, 10.09), (250.0, 10.0), (250.0, 10.0)])
     assert "The estimates differ by 0.06 standard errors at most." in said(notes.estimates, near)
     unequal = said(notes.estimates, a_case(data=unbalanced()))
@@ -226,7 +228,7 @@ def test_intervals_that_take_t_for_z() -> None:
 
 def test_decisions() -> None:
     agreed = said(notes.decisions, a_case())
-    assert agreed == "All analyses decide the same at the 5% level. They reject zero for Days."
+    assert agreed == "All strategies decide the same at the 5% level. They reject zero for Days."
     nowhere = said(notes.decisions, a_case(p_value=[(0.001, 0.2)] * 4))
     assert nowhere.endswith("They reject zero nowhere.")
     case = a_case(p_value=[(0.001, 0.2), (0.001, 0.06), (0.001, 0.0499), (0.001, 1e-9)])
@@ -234,7 +236,7 @@ def test_decisions() -> None:
     assert (
         "Days: rejected by lmer (p = 0.0499) and lmer_mis (p < 0.001), not by lm (p = 0.2)" in text
     )
-    assert "An analysis that rejects is not better for it" in text
+    assert "A strategy that rejects is not better for it" in text
     assert said(notes.decisions, a_case(("lm",))) == ""
 
 

@@ -136,7 +136,7 @@ def test_what_a_study_lacks_is_told() -> None:
     text = " ".join(of_limits(Measured(a_study(), pd.DataFrame())))
     assert text.startswith("With 60 datasets a condition, a single rate near 5% is known to within")
     ranges = "8 to 16 groups, 5 to 12 observations and SD 0.1 to 1"
-    assert f"It says nothing of data beyond {ranges}, or with groups of unequal size" in text
+    assert f"The study says nothing of data beyond {ranges}, or with groups of unequal size" in text
     messy = a_study(**ONE, missing={"from": "mcar", "rate": 0.2}, strategies=["lm"], n_sims=5)
     text = " ".join(of_limits(Measured(messy, pd.DataFrame())))
     assert text.startswith("5 datasets a condition: too few for conclusions. With one strategy,")

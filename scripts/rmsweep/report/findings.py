@@ -111,7 +111,11 @@ class Finding:
             for name, verbs in SAID.items()
             if counts[name]
         ]
-        return f"of its {len(self.comparisons)} comparisons, {words.listed(parts)}"
+        n = len(self.comparisons)
+        if len(counts) == 1:
+            whole = "both of its" if n == 2 else f"all of its {n}"
+            return f"{whole} comparisons {SAID[self.comparisons[0].verdict][1]}"
+        return f"of its {n} comparisons, {words.listed(parts)}"
 
     @property
     def answer(self) -> str:

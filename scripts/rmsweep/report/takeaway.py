@@ -284,6 +284,7 @@ def worst(
 def of_estimates(measured: Measured) -> Iterator[str]:
     """Whose estimates are near the truth."""
     study, ratios = measured.study, measured.rows(ERRORS)
+    ratios = ratios[ratios["n_used"] >= MIN_DATASETS]
     known = {*ratios["strategy"], *ratios["reference"]}
     base = next((name for name in (USUAL, *study.references) if name in known), "")
     against = {
@@ -464,7 +465,7 @@ def of_limits(measured: Measured) -> Iterator[str]:
             f"known to within ±{100 * half:.2g} points."
         )
     if len(study.strategies) == 1:
-        yield "With one strategy, it can’t say which is better."
+        yield "With one strategy, the study can’t say which is better."
     ranges = [
         span(axis.name, levels[0], levels[-1])
         for axis in study.axes
@@ -480,7 +481,7 @@ def of_limits(measured: Measured) -> Iterator[str]:
     unknown = [f"beyond {listed(ranges)}"] if ranges else []
     unknown += [f"with {alternatives(absent)}"] if absent else []
     if unknown:
-        yield f"It says nothing of data {', or '.join(unknown)}."
+        yield f"The study says nothing of data {', or '.join(unknown)}."
 
 
 def span(axis: str, low: Level, high: Level) -> str:
