@@ -12,6 +12,7 @@ and said so.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -19,6 +20,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +29,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import numpy as np
 import pandas as pd
 
-from rmsweep import lme4
+from rmsweep import lme4, r
 from rmsweep.config import read_study
 from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.data.scenario import simulate
@@ -35,8 +37,28 @@ from rmsweep.strategies import Fit, load
 
 FULL = "DV ~ IV1 + IV2 + IV3 + (IV1 + IV2 + IV3 | Group)"
 REFERENCE = "lmerTest, with summary"
+LMER = """function(columns, formula) {
+  control <- lme4::lmerControl(calc.derivs = FALSE)
+  fit <- lme4::lmer(as.formula(formula), as.data.frame(columns), control = control)
+  list(lme4::fixef(fit), lme4::REMLcrit(fit))
+}"""
 
-Result = tuple[Array, float]
+
+class Result(NamedTuple):
+    """What a program says of a dataset.
+
+    Attributes
+    ----------
+    estimate : (p,) array
+    criterion : float
+        Of REML; NaN if it is another one.
+    df : (p,) array or None
+        Satterthwaite's degrees of freedom, if the program has them.
+    """
+
+    estimate: Array
+    criterion: float
+    df: Array | None = None
 
 
 def figures(value: float) -> str:
@@ -72,31 +94,34 @@ def main() -> None:
     full = next(strategy.options for strategy in study.strategies if strategy.name == "lmer")
     lme4.start()
 
-    def by_r(numerical: bool) -> Callable[[Dataset], Result]:
-        def fit(data: Dataset) -> Result:
-            bars = [lme4.bar(term.names(data), data.group, True) for term in full.random]
-            result = lme4.lmer(
-                data, bars, reml=full.reml, optimizer=full.optimizer, numerical=numerical
-            )
-            return np.array(result["estimate"]), result["criterion"][0]
+    def by_lmertest(data: Dataset) -> Result:
+        bars = [lme4.bar(term.names(data), data.group, True) for term in full.random]
+        result = lme4.lmer(data, bars, reml=full.reml, optimizer=full.optimizer, numerical=True)
+        parts = (np.array(result[name]) for name in ("estimate", "criterion", "df"))
+        estimate, criterion, df = parts
+        return Result(estimate, criterion[0], df)
 
-        return fit
+    by_lmer_alone = r.start().evalr(LMER)
+
+    def by_lme4(data: Dataset) -> Result:
+        estimate, criterion = by_lmer_alone(r.frame(data), r.strings(FULL))
+        return Result(np.array(estimate), criterion[0])
 
     def by_lme4_engine(data: Dataset) -> Result:
         fit = family.fit(data, full).model
-        return fit.estimate, fit.criterion
+        return Result(fit.estimate, fit.criterion, fit.df)
 
     def by_native_engine(data: list[Dataset]) -> list[Fit]:
         batch = Batch(data)
         return family.infer_batch(batch, family.fit_batch(batch, full), family.Inference())
 
-    def by_mixedlm(data: Dataset) -> Result:
+    def by_statsmodels(data: Dataset) -> Result:
         from statsmodels.regression.mixed_linear_model import MixedLM
 
         fit = MixedLM(data.y, data.X, data.groups, exog_re=data.X).fit(reml=True)
         if not fit.converged or not np.isfinite(fit.bse_fe).all():
             raise ArithmeticError("no convergence")
-        return np.asarray(fit.fe_params), np.nan
+        return Result(np.asarray(fit.fe_params), np.nan)
 
     def by_glmm(data: Dataset) -> Result:
         import glmm
@@ -104,7 +129,24 @@ def main() -> None:
         frame = data.to_frame().astype({"Group": str})
         columns = {name: frame[name].to_numpy() for name in frame}
         fit = glmm.fit(columns, FULL.replace("(IV1", "(1 + IV1"), reml=True)
-        return np.asarray(fit.beta), -2 * fit.loglik
+        return Result(np.asarray(fit.beta), -2 * fit.loglik)
+
+    def by_mixedlm(data: Dataset) -> Result:
+        import mixedlm
+
+        fit = mixedlm.lmer(FULL, data.to_frame().astype({"Group": str}), REML=True)
+        if not fit.converged:
+            raise ArithmeticError("no convergence")
+        df = mixedlm.inference.satterthwaite_df(fit).df
+        return Result(np.asarray(fit.beta), fit.REMLcrit(), df)
+
+    def by_mixedlm_rs(data: Dataset) -> Result:
+        import mixedlm_rs
+
+        fit = mixedlm_rs.MixedLM(data.y, data.X, data.groups, exog_re=data.X).fit(reml=True)
+        if not fit.converged or not np.isfinite(fit.bse_fe).all():
+            raise ArithmeticError("no convergence")
+        return Result(np.asarray(fit.fe_params), -2 * fit.llf)
 
     def by_pymer4(data: Dataset) -> Result:
         import polars
@@ -113,17 +155,24 @@ def main() -> None:
         frame = data.to_frame()
         model = lmer(FULL, data=polars.DataFrame({name: frame[name].to_numpy() for name in frame}))
         model.fit()
-        return model.params["estimate"].to_numpy(), -2 * model.result_fit_stats["logLik"][0]
+        estimate, df = (model.result_fit[name].to_numpy() for name in ("estimate", "df"))
+        return Result(estimate, -2 * model.result_fit_stats["logLik"][0], df)
 
     programs: dict[str, Callable[[Dataset], Result]] = {
-        REFERENCE: by_r(numerical=True),
-        "lme4, fit alone": by_r(numerical=False),
+        REFERENCE: by_lmertest,
+        "lme4, fit alone": by_lme4,
         "this project, engine lme4": by_lme4_engine,
-        "statsmodels MixedLM": by_mixedlm,
+        "statsmodels MixedLM": by_statsmodels,
     }
-    for name, fit in {"glmm": by_glmm, "pymer4": by_pymer4}.items():
+    optional = {
+        "glmm": by_glmm,
+        "mixedlm": by_mixedlm,
+        "mixedlm_rs": by_mixedlm_rs,
+        "pymer4": by_pymer4,
+    }
+    for name, fit in optional.items():
         if importlib.util.find_spec(name):
-            programs[f"{name} (PyPI)"] = fit
+            programs[f"{name.replace('_', '-')} {importlib.metadata.version(name)} (PyPI)"] = fit
 
     # the first fit of each loads and compiles
     trial = [simulate(study.seed, study.conditions[7], 999).data] * options.blocks[-1]
@@ -139,40 +188,46 @@ def main() -> None:
             native = by_native_engine(data[:size])
             seconds = (time.process_time() - start) / size
             records += [
-                (condition.key, sim, name, seconds, 0.0, 0.0) for sim in range(options.sims)
+                (condition.key, sim, name, seconds, 0.0, 0.0, 0.0) for sim in range(options.sims)
             ]
         for sim in range(options.sims):
             best = native[sim]
             for name, fit in programs.items():
                 spent, result = timed(lambda fit=fit, one=data[sim]: fit(one))
-                off = gap = np.nan
+                off = gap = df_off = np.nan
                 if result:
-                    off = float(np.abs((result[0] - best.estimate) / best.se).max())
-                    gap = result[1] - best.criterion
-                records.append((condition.key, sim, name, spent, off, gap))
+                    off = float(np.abs((result.estimate - best.estimate) / best.se).max())
+                    gap = result.criterion - best.criterion
+                    if result.df is not None:
+                        df_off = float(np.abs(result.df / best.df - 1).max())
+                records.append((condition.key, sim, name, spent, off, gap, df_off))
 
-    columns = ["condition", "sim", "program", "seconds", "off", "gap"]
+    columns = ["condition", "sim", "program", "seconds", "off", "gap", "df_off"]
     table = pd.DataFrame(records, columns=columns)
     mean = table.pivot_table(index="condition", columns="program", values="seconds", sort=False)
     print(f"{len(study.conditions) * options.sims} datasets\n")
     print(
         "| program | ms per dataset | times faster than lmerTest, overall (least, most of the "
-        "conditions) | estimates off by, median and 95% (in SE) | criterion above the best by "
-        "more than 1e-6 / 0.01 | failed |"
+        "conditions) | estimates off by, median and 95% (in SE) | criterion above native by more "
+        "than 1e-6 / 0.01, below by more than 1e-6 | df off by, median and 95% (relative) "
+        "| failed |"
     )
-    print("|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|")
     for name in [*natives.values(), *programs]:
         rows = table[table["program"] == name]
         ratio = mean[REFERENCE] / mean[name]
-        off, gap = rows["off"].dropna(), rows["gap"].dropna()
-        above = f"{(gap > 1e-6).sum()} / {(gap > 0.01).sum()}" if len(gap) else "not comparable"
+        off, gap, df_off = (rows[name].dropna() for name in ("off", "gap", "df_off"))
+        above = "not comparable"
+        if len(gap):
+            above = f"{(gap > 1e-6).sum()} / {(gap > 0.01).sum()}, {(gap < -1e-6).sum()}"
+        of_df = f"{df_off.median():.2g}, {df_off.quantile(0.95):.2g}" if len(df_off) else "none"
         print(
             f"| {name} | {figures(1e3 * mean[name].mean())} "
             f"| {figures(mean[REFERENCE].mean() / mean[name].mean())} ({figures(ratio.min())}, "
             f"{figures(ratio.max())}) | {off.median():.2g}, {off.quantile(0.95):.2g} | {above} "
-            f"| {rows['off'].isna().sum()} |"
+            f"| {of_df} | {rows['off'].isna().sum()} |"
         )
-    for name in ("glmm", "pymer4"):
+    for name in optional:
         if not importlib.util.find_spec(name):
             print(f"\n{name} is not installed here.")
 

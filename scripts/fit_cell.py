@@ -26,10 +26,12 @@ def warm_up() -> None:
     import jsonschema  # noqa: F401
 
     study = configuration.read_study(os.environ["RMSWEEP_STUDY"])
-    # R compiles and loads much of itself at its first fit
-    size = 2 * (study.conditions[0]["n_predictors"] + 1)
-    small = configuration.condition(n_groups=size, n_obs=size, sigma=1.0)
-    replication.run_block(study, Block(small, range(1)))
+    # R compiles and loads much of itself at its first fit, and lme4.R knows a formula from its
+    # second dataset on
+    terms = {key: study.conditions[0][key] for key in ("n_predictors", "predictor_level")}
+    size = 2 * (terms["n_predictors"] + 1)
+    small = configuration.condition(n_groups=size, n_obs=size, sigma=1.0, **terms)
+    replication.run_block(study, Block(small, range(2)))
     provenance.shard_identity(study, small, provenance.study_versions(study, r.versions))
     if "R" in provenance.needed_programs(study):
         r.collect_garbage()

@@ -18,6 +18,9 @@ A family is a module of this package, or a Python or R file of the user's own. I
   packages beyond numpy and scipy whose versions the rows depend on, and ``R_PACKAGES``, those of R;
   ``r_packages(options, inference)`` gives all of R's where options decide which they are;
 - optionally ``ORDERED``, which is true if the order of a group's rows matters to it;
+- optionally ``in_advance(batch, options)``, what many datasets, as those of ``fit_batch``, can have
+  computed together: a list with one object for each, which ``fit`` gets as its third argument, or
+  None, as where a dataset is fitted alone;
 - optionally ``warm_up()``, which loads what ``fit`` needs and so keeps it out of its time;
 - optionally ``fit_batch(batch, options)``, the same for many datasets at once by the project's own
   engine: a list with what ``fit`` would give, or a `FitError`, for each. They have as many groups,

@@ -91,7 +91,12 @@ def as_formula(data: Dataset, options: Options) -> str:
     return mixed.as_formula(data, options.model)
 
 
-def fit(data: Dataset, options: Options) -> Fit:
+def in_advance(batch: Batch, options: Options) -> Sequence[mixed.Optimum | None]:
+    """The native engine's optima of the whole model."""
+    return mixed.in_advance(batch, options.model)
+
+
+def fit(data: Dataset, options: Options, optimum: mixed.Optimum | None = None) -> Fit:
     """Fit the model and, for each term, the one without it, all by lme4.
 
     The statistic is the difference of the deviances, chi-squared with one degree of freedom under
@@ -99,7 +104,7 @@ def fit(data: Dataset, options: Options) -> Fit:
     """
     from rmsweep import lme4
 
-    whole = mixed.fit(data, options.model).model
+    whole = mixed.fit(data, options.model, optimum).model
     bars = mixed.bars(data, options.model)
     deviances, messages = [], []
     for term in data.terms:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -479,7 +479,59 @@ def bars(data: Dataset, options: Options) -> list[str]:
     ]
 
 
-def fit(data: Dataset, options: Options) -> ByLme4:
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """What the native engine finds for a dataset that lme4 is to fit.
+
+    Attributes
+    ----------
+    fits : LmmFit or CrossedFit
+        Those of a batch.
+    of_batch : CrossProducts or Crossings
+        What the engine needed to know of its datasets.
+    row : int
+        The dataset's place in it.
+    """
+
+    fits: LmmFit | CrossedFit
+    of_batch: CrossProducts | Crossings
+    row: int = 0
+
+    @property
+    def message(self) -> str:
+        """What is wrong with it; empty if nothing is."""
+        return self.fits.messages[self.row]
+
+    @property
+    def criterion(self) -> float:
+        """The least criterion; NaN if it isn't proved to be least."""
+        return self.fits.criterion[self.row] if self.fits.converged[self.row] else np.nan
+
+    @property
+    def products(self) -> CrossProducts | Crossings:
+        """What there is to know of the dataset alone."""
+        from rmsweep import lmm
+
+        if isinstance(self.of_batch, lmm.Crossings):
+            return self.of_batch
+        return self.of_batch.take(np.array([self.row]))
+
+
+def in_advance(batch: Batch, options: Options) -> Sequence[Optimum | None]:
+    """The native engine's optima of many datasets, found together.
+
+    None where `fit` has to look for itself: with several random-effects terms, and in data that are
+    too small.
+    """
+    data = batch.datasets[0]
+    if is_crossed(data, options) or len(data.y) <= len(data.terms):
+        return [None] * len(batch.datasets)
+    products = known(batch, options)
+    fits = fitted_natively(products, options)
+    return [Optimum(fits, products, row) for row in range(len(batch.datasets))]
+
+
+def fit(data: Dataset, options: Options, optimum: Optimum | None = None) -> ByLme4:
     """Fit a mixed model by lme4.
 
     Estimates, standard errors and the criterion are lme4's (Bates et al. 2015, J. Statistical
@@ -492,6 +544,8 @@ def fit(data: Dataset, options: Options) -> ByLme4:
     ----------
     data : Dataset
     options : Options
+    optimum : Optimum, optional
+        Of this dataset (`in_advance`).
 
     Raises
     ------
@@ -509,13 +563,15 @@ def fit(data: Dataset, options: Options) -> ByLme4:
         problem = "no more rows than coefficients"
     # what lme4 refuses, it refuses in its own words
     if not problem:
-        products = known(Batch([data]), options)
-        optimum = fitted_natively(products, options)
+        if optimum is None:
+            products = known(Batch([data]), options)
+            optimum = Optimum(fitted_natively(products, options), products)
+        products = optimum.products
         problem = products.problems[0]
-        if optimum.messages[0] in (lmm.EXACT, lmm.EXACT_BY_GROUP, lmm.EXACT_BY_TERMS):
-            raise FitError(f"fit: {optimum.messages[0]}")
-        numerical |= optimum.messages[0] == lmm.TOO_PRECISE
-        lowest = optimum.criterion[0] if optimum.converged[0] else np.nan
+        if optimum.message in (lmm.EXACT, lmm.EXACT_BY_GROUP, lmm.EXACT_BY_TERMS):
+            raise FitError(f"fit: {optimum.message}")
+        numerical |= optimum.message == lmm.TOO_PRECISE
+        lowest = optimum.criterion
     result = lme4.lmer(
         data,
         bars(data, options),

@@ -268,7 +268,7 @@ def fit_alike(
         whole = attempt(first, partial(module.fit_batch, batch, first.options))
         fitted = whole.shares(len(batch.datasets), "fit_batch")
     else:
-        fitted = [fit_one(first, data) for data in batch.datasets]
+        fitted = fit_each(first, batch)
     infer_of = getattr(module, "infer", None)
     for strategy in able:
         yield (
@@ -367,12 +367,41 @@ def attempt(strategy: Strategy, run: Callable[[], Any]) -> Attempt:
     return Attempt(fitted, (), time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def fit_one(strategy: Strategy, data: Dataset) -> Attempt:
-    """Fit a strategy's own engine to a dataset."""
+def fit_each(strategy: Strategy, batch: Batch) -> list[Attempt]:
+    """Fit a strategy's own engine to each dataset, after what they can have computed together.
+
+    If that fails or warns, each dataset is fitted alone, for its own errors and warnings.
+    """
+    together = getattr(strategies.load(strategy.family), "in_advance", None)
+    size = len(batch.datasets)
+    if together is None or size == 1:
+        return [fit_one(strategy, data) for data in batch.datasets]
+    before = attempt_aloud(strategy, partial(together, batch, strategy.options))
+    known: Sequence[Any] = before.fitted
+    if isinstance(known, Exception) or before.messages:
+        known = [None] * size
+    return [
+        replace(
+            one,
+            seconds=one.seconds + before.seconds / size,
+            cpu_seconds=one.cpu_seconds + before.cpu_seconds / size,
+        )
+        for data, own in zip(batch.datasets, known, strict=True)
+        for one in [fit_one(strategy, data, own)]
+    ]
+
+
+def fit_one(strategy: Strategy, data: Dataset, *known: object) -> Attempt:
+    """Fit a strategy's own engine to a dataset, of which something may be known in advance."""
     fit = strategies.load(strategy.family).fit
+    return attempt_aloud(strategy, partial(fit, data, strategy.options, *known))
+
+
+def attempt_aloud(strategy: Strategy, run: Callable[[], Any]) -> Attempt:
+    """Run a part of a strategy, and report Python's warnings as well."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        one = attempt(strategy, partial(fit, data, strategy.options))
+        one = attempt(strategy, run)
     return replace(one, messages=tuple(str(warning.message) for warning in caught))
 
 
