@@ -208,10 +208,16 @@ class Batch:
             y, X = (np.stack([getattr(data, name) for data in datasets]) for name in "yX")
             return lmm.crossproducts(y, X, Z, datasets[0].groups)
 
-        parts = [of([self.datasets[place] for place in places]) for places in self.same_rows]
-        if len(parts) == 1:
-            return parts[0]
-        return lmm.joined(parts).take(np.argsort(np.concatenate(self.same_rows)))
+        parts = []
+        for places in self.same_rows:
+            alike = [self.datasets[place] for place in places]
+            # rather than all rows of all datasets once more
+            size = lmm.reduced_at_once(len(alike[0].y))
+            parts += [of(alike[first : first + size]) for first in range(0, len(alike), size)]
+        whole = lmm.joined(parts)
+        if len(self.same_rows) == 1:
+            return whole
+        return whole.take(np.argsort(np.concatenate(self.same_rows)))
 
     def stacked(self, of: Callable[[Dataset], Array]) -> Array:
         """What each dataset has, row by row, (R, n, ...).

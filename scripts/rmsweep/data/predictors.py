@@ -76,9 +76,11 @@ def predictors(
     w = patterned(condition, w, steps)
     X = np.empty((len(w), n_predictors + 1))
     X[:, 0] = 1
-    # as it was in the first version, to the bit
-    x = np.einsum("ij,kj->ik", w, L)
     share = between(condition)
+    if condition["predictor_correlation"] == 0:  # the same to the bit, L being diagonal
+        x = w if condition["predictor_sd"] == 1 else w * L.diagonal()
+    else:  # as it was in the first version, to the bit
+        x = np.einsum("ij,kj->ik", w, L)
     if share.any():
         of_groups = means @ L.T
         if sites is not None and (of_sites := between_sites(condition)).any():
@@ -87,7 +89,9 @@ def predictors(
         x = np.sqrt(1 - share) * x + np.sqrt(share) * of_groups[rows.groups]
     if items is not None and (across := between_items(condition)).any():
         x[:, across] = (of_items(condition, items, draws) @ L.T)[items.codes][:, across]
-    np.add(x, mean, out=X[:, 1:])
+    # column by column: rows are too short to be worth their loops
+    for j in range(n_predictors):
+        np.add(x[:, j], mean[j], out=X[:, j + 1])
     return X
 
 

@@ -23,7 +23,7 @@ from rmsweep.data.sites import between_sites, of_rows, site_effects, sites_of
 from rmsweep.data.template import template_of
 from rmsweep.data.variances import as_drawn
 from rmsweep.data.vectors import vector
-from rmsweep.design import Condition, Value, seed_sequence, seed_words
+from rmsweep.design import Condition, Value, seed_words
 
 RANDOM = "random"
 """The `beta` that stands for a fresh draw in each dataset."""
@@ -100,13 +100,14 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
     PieceError
         If a piece of the user's own fails.
     """
-    rng = np.random.default_rng(seed_sequence(seed, condition, sim))
+    words = seed_words(seed, condition, sim)
+    rng = np.random.default_rng(np.random.SeedSequence(words))
     draws = Draws(seed, condition, sim)
     condition = as_drawn(condition, draws)
     n_groups, n_obs, n_predictors = condition.n_groups, condition.n_obs, condition["n_predictors"]
     n_terms = n_predictors + 1
 
-    betas = rng.uniform(size=n_terms)
+    betas = rng.random(n_terms)
     if condition["beta"] != RANDOM:  # drawn all the same: what follows has the same random numbers
         betas = vector(condition["beta"], n_terms)
     u = rng.standard_normal((n_groups, n_terms))
@@ -171,7 +172,7 @@ def simulate(seed: int, condition: Condition, sim: int) -> Simulated:
         cross_level=design.called(design.cross_level) if design else (),
         constant=constant(condition),
         determined={FACTOR: design.called(design.determined)} if design and design.cells else {},
-        entropy=(*seed_words(seed, condition, sim), Purpose.RESAMPLING),
+        entropy=(*words.tolist(), Purpose.RESAMPLING),
     )
     return Simulated(data, betas, coefficients, effects_of.get(FACTOR), effects_of.get(SITE))
 

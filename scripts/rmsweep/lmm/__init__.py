@@ -42,6 +42,7 @@ from rmsweep.lmm.crossproducts import (
     centred,
     crossproducts,
     joined,
+    reduced_at_once,
     uncentred,
     units,
 )
@@ -73,6 +74,7 @@ from rmsweep.lmm.secondstage import (
     swamy,
     weighted_two_stage,
 )
+from rmsweep.lmm.smallmatrix import keep_memory
 from rmsweep.lmm.twoway import positive, two_way_ols
 from rmsweep.lmm.wild import Resampled, sign_flips, wild_cluster_bootstrap
 
@@ -114,6 +116,7 @@ __all__ = [
     "gee_exchangeable",
     "inference_at",
     "joined",
+    "keep_memory",
     "kenward_roger",
     "lme4_check",
     "lme4_checks",
@@ -121,6 +124,7 @@ __all__ = [
     "mean_of_groups",
     "ols",
     "positive",
+    "reduced_at_once",
     "regressed_two_stage",
     "reml_tau2",
     "robust_inference",

@@ -41,7 +41,7 @@ from rmsweep.lmm.optimise import (
     positive_root,
     search,
 )
-from rmsweep.lmm.smallmatrix import Array, all_finite, solve_each
+from rmsweep.lmm.smallmatrix import Array, all_finite, keep_memory, solve_each
 from rmsweep.lmm.start import (
     FIRST_GUESSES,
     RANDOM_STARTS,
@@ -63,10 +63,6 @@ _FEW_LEVELS = 3.5
 # Scaled to a diagonal of ones, an expected Hessian has eigenvalues below this where changes of the
 # covariances leave that of the data as it is.
 _UNIDENTIFIED = 1e-11
-
-# Once an array of this size was freed, glibc keeps the memory of smaller ones for the next instead
-# of giving it back to the system: a third of the time of a fit.
-_KEPT = 4_000_000
 
 EXACT_BY_TERMS = (
     "the response is an exact function of the predictors and the factors' levels: random "
@@ -227,7 +223,7 @@ def fit_crossed(data: Crossings, *, reml: bool = True, on_error: OnError = "rais
         can't be fitted and `on_error` is ``"raise"``.
     """
     messages = _checked(data, on_error)
-    np.empty(_KEPT)  # freed at once
+    keep_memory()
     usable = np.array([row for row, text in enumerate(messages) if not text], dtype=np.intp)
     form = direct_sum(data.terms, symmetric=True)
     nu = _nu(data, reml)

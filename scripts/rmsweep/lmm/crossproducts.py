@@ -431,6 +431,11 @@ def uncentred(coefficients: Array, centre: Array) -> Array:
     return as_given
 
 
+def reduced_at_once(n_rows: int) -> int:
+    """How many datasets of so many rows `crossproducts` works on at once."""
+    return max(1, _ELEMENTS_AT_ONCE // n_rows)
+
+
 def crossproducts(
     y: Array, X: Array, Z: Array | None, groups: NDArray[np.generic]
 ) -> CrossProducts:
@@ -465,7 +470,7 @@ def crossproducts(
     _check_shapes(y, X, Z_given, groups)
     order, starts, sizes = _runs(groups)
     n_datasets, n = y.shape
-    at_once = max(1, _ELEMENTS_AT_ONCE // n)
+    at_once = reduced_at_once(n)
     parts = []
     for start in range(0, n_datasets, at_once):
         some = slice(start, start + at_once)

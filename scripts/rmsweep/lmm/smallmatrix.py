@@ -17,6 +17,19 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
+# Once an array of this size was freed, glibc keeps the memory of smaller ones for the next.
+_KEPT = 4_000_000
+
+
+def keep_memory() -> None:
+    """Have freed memory kept for the next arrays of this process.
+
+    Given back to the system and fetched anew, page by page, it takes up to a third of the time of a
+    fit.
+    """
+    np.empty(_KEPT)
+
+
 class Workspace:
     """Arrays that are used again: fresh memory costs more than the arithmetic done in it."""
 

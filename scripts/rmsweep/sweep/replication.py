@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from rmsweep import strategies
 from rmsweep.data.dataset import Array, Batch, Dataset, batches
@@ -26,7 +29,7 @@ from rmsweep.user_file import in_words
 
 # values of the datasets that are simulated and fitted together, and of what is derived from them:
 # some 200 MB with all that is made on the way
-VALUES_AT_ONCE = 5_000_000
+VALUES_AT_ONCE = 7_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +101,19 @@ def datasets_at_once(condition: Condition) -> int:
     """How many datasets of a condition to simulate and fit together."""
     n_terms = int(condition["n_predictors"]) + 1
     n_rows = condition.n_groups * condition.n_obs
-    # y and X twice; second derivatives by pairs of covariances of the terms, from several starts
-    return max(1, VALUES_AT_ONCE // (2 * n_rows * (n_terms + 1) + 8 * n_terms**4))
+    # fits of several terms have all rows of all datasets once more
+    copies = 2 if condition["n_items"] else 1
+    # y and X; second derivatives by pairs of covariances of the terms, from several starts
+    return max(1, VALUES_AT_ONCE // (copies * n_rows * (n_terms + 1) + 16 * n_terms**4))
 
 
 def warm_up(study: Study, chosen: Sequence[Strategy] | None = None) -> None:
     """Load all that the fits of the study, or of some of its strategies, need."""
     for strategy in study.strategies if chosen is None else chosen:
         if strategy.engine == "native":
-            from rmsweep import lmm  # noqa: F401
+            from rmsweep import lmm
+
+            lmm.keep_memory()
         if strategy.engine != "native" or study.audit:
             strategies.warm_up(strategy.family)
 
@@ -125,13 +132,14 @@ def run_batch(
     list of pyarrow.Table
         The rows of each strategy, one per replication.
     """
-    simulated = [simulate(study.seed, condition, sim) for sim in sims]
-    truth = np.array([one.betas for one in simulated])
-    data = [one.data for one in simulated]
-    structures = list(batches(data))
-    terms = term_names(condition)
-    outcomes = fit_datasets(chosen, structures, len(data))
-    at_truth = test_truth(simulated, chosen, outcomes)
+    with uncollected(chosen):
+        simulated = [simulate(study.seed, condition, sim) for sim in sims]
+        truth = np.array([one.betas for one in simulated])
+        data = [one.data for one in simulated]
+        structures = list(batches(data))
+        terms = term_names(condition)
+        outcomes = fit_datasets(chosen, structures, len(data))
+        at_truth = test_truth(simulated, chosen, outcomes)
     audited = [place for place, sim in enumerate(sims) if study.is_audited(condition, sim)]
     references = audit(chosen, data, audited) if study.audit else {}
     found = []
@@ -149,6 +157,23 @@ def run_batch(
         own = outcomes[strategy.name], terms, truth, others | dict(origin)
         found.append(rows(*own, at_truth.get(strategy.name)))
     return found
+
+
+@contextmanager
+def uncollected(chosen: Sequence[Strategy]) -> Iterator[None]:
+    """Without searches for cyclic garbage, where all fits are native.
+
+    These make so many objects that Python would search them again and again, and next to no cycles;
+    other programs leave cycles of much memory behind.
+    """
+    pause = gc.isenabled() and all(strategy.engine == "native" for strategy in chosen)
+    if pause:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pause:
+            gc.enable()
 
 
 def test_truth(
@@ -214,9 +239,10 @@ def fit_datasets(
     for alike, (places, batch) in itertools.product(shared.values(), structures):
         for own_places, part, reasons in by_refusals(alike, batch):
             for strategy, attempts in fit_alike(alike, part, reasons):
-                for place, tried in zip(own_places, attempts, strict=True):
-                    n_terms = len(batch.datasets[place].terms)
-                    found[strategy.name][places[place]] = tried.outcome(n_terms)
+                n_terms = len(batch.datasets[0].terms)
+                clear = in_order([tried.fitted for tried in attempts], n_terms)
+                for place, tried, good in zip(own_places, attempts, clear, strict=True):
+                    found[strategy.name][places[place]] = tried.outcome(n_terms, good)
     return found
 
 
@@ -336,15 +362,16 @@ class Attempt:
         timing = self.seconds / size, self.cpu_seconds / size
         return [Attempt(fit, (), *timing) for fit in fits]
 
-    def outcome(self, n_terms: int) -> Outcome:
-        """What comes of it for a dataset."""
+    def outcome(self, n_terms: int, good: bool) -> Outcome:
+        """What comes of it for a dataset, where the fit is known to be `good` or has to be seen."""
         fit = self.fitted
         if self.messages and isinstance(fit, Fit):
             own = [fit.convergence.messages] if fit.convergence.messages else []
             messages = "; ".join([*own, *self.messages])
             fit = replace(fit, convergence=replace(fit.convergence, messages=messages))
-        error = "" if isinstance(fit, Fit) else not_a_fit(fit)
-        error = error or flaw(fit, n_terms)
+        error = "" if good or isinstance(fit, Fit) else not_a_fit(fit)
+        if not (good or error):
+            error = flaw(fit, n_terms)
         return Outcome(None if error else fit, error, self.seconds, self.cpu_seconds)
 
 
@@ -423,6 +450,29 @@ def not_a_fit(fitted: Any) -> str:
     if isinstance(fitted, Exception):
         return described(fitted)
     return f"fit: gave a {type(fitted).__name__}, not a Fit"
+
+
+def in_order(fitted: Sequence[Any], n_terms: int) -> NDArray[np.bool_]:
+    """Which of many fits have no `flaw`, at one glance; the others have to be looked at."""
+    places = [
+        place
+        for place, fit in enumerate(fitted)
+        if isinstance(fit, Fit)
+        and fit.own is None
+        and not fit.unsaid
+        and fit.ci_type in ("t", "z")
+        and isinstance(fit.convergence, Convergence)
+        and all(is_vector(part, n_terms) for part in (fit.estimate, fit.se, fit.df))
+    ]
+    good = np.zeros(len(fitted), dtype=bool)
+    if places:
+        estimate, se, df = (
+            np.concatenate([getattr(fitted[place], name) for place in places]).reshape(-1, n_terms)
+            for name in ("estimate", "se", "df")
+        )
+        finite = np.isfinite(estimate + se)
+        good[places] = (finite & (se >= 0) & ~(df <= 0)).all(axis=1)
+    return good
 
 
 def flaw(fit: Fit, n_terms: int) -> str:
