@@ -91,8 +91,8 @@ def test_errors_are_compared_either_way_round() -> None:
     text = " ".join(of_estimates(both(straight, turned)))
     assert text.startswith(
         "Compared with `lmer` on the same datasets, the median error is, on average over the "
-        "conditions, 25.0% larger (MCSE 0.44%) with `lm` and 2.000 times as large (MCSE 0.0071) with "
-        "`lm2`. At worst, that of `lm2` is"
+        "conditions, 25.0% larger (MCSE 0.44%) with `lm` and 2.000 times as large (MCSE 0.0071) "
+        "with `lm2`. At worst, that of `lm2` is"
     )
     assert relative(0.9, 0.02) == "10% smaller (MCSE 2%)"
     assert relative(1.001, 0.02) == "as large (MCSE 2%)"
@@ -127,8 +127,8 @@ def test_fits_that_failed_are_told_beside_the_findings() -> None:
     failed = table(study, "failed_rate", {"lm": [0.0], "lmer": [0.1]}, n_used=100)
     failed.frame["n_converged"] = [100, 60]
     assert " ".join(of_fits(failed)) == (
-        "40 of 200 fits failed, or came with a warning that counts as a failure: 40% with `lmer`. 10 "
-        "of them gave no estimates and are left out of all numbers. The estimates of the others "
+        "40 of 200 fits failed, or came with a warning that counts as a failure: 40% with `lmer`. "
+        "10 of them gave no estimates and are left out of all numbers. The estimates of the others "
         "are in all numbers that don’t say otherwise."
     )
     failed.frame["n_converged"] = 100

@@ -458,7 +458,8 @@ def of_fits(measured: Measured) -> Iterator[str]:
         f"counts as a failure: {some}."
     )
     if failed:
-        yield f"{failed:,} of them gave no estimates and are left out of all numbers."
+        who = f"{failed:,} of them" if failed < total - converged else "They"
+        yield f"{who} gave no estimates and are left out of all numbers."
     if failed < total - converged:
         whose = "The estimates of the others" if failed else "Their estimates"
         yield f"{whose} are in all numbers that don’t say otherwise."
