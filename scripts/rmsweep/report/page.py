@@ -134,6 +134,7 @@ def html(
         post={"title": methods.POST_TITLE, "url": methods.POST_URL},
         takeaway=takeaway(study, folder),
         findings=found,
+        tested=any(one.verdict != findings.VERDICTS["not testable"] for one in found),
         listed=findings.listed(found),
         headlines=findings.headlines(found),
         summary=findings.summary(found),

@@ -401,8 +401,8 @@ def of_power(measured: Measured) -> Iterator[str]:
     said = [f"{with_error(*means[name])} with `{name}`" for name in names]
     which = " (the most and the least)" if len(names) < len(fair) else ""
     yield (
-        f"The power of those that don’t reject too often is{measured.on_average} {listed(said)}"
-        f"{which}."
+        f"The power of those that don’t clearly reject too often is{measured.on_average} "
+        f"{listed(said)}{which}."
     )
     if ordered[0] in liberal:
         yield (
