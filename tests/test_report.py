@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -284,8 +285,15 @@ def test_parts_of_a_study_share_a_row_for_each_claim() -> None:
     ]
     (row,) = findings.listed(parts)
     assert row.verdict == "Holds: 2 of 3; Undecided: 1 of 3"
-    assert row.tally == "3 parts of the study can test it"
+    assert row.tally == "all 3 parts of the study can test it"
     assert [lead for lead, *_ in row.details] == ["SD 1: Holds", "SD 2: Holds", "SD 3: Holds"]
+    untested = [replace(one, verdict=findings.VERDICTS["not testable"]) for one in parts]
+    (row,) = findings.listed(untested)
+    assert row.verdict == "Not testable here"
+    assert row.tally == "none of the parts of the study can test it"
+    (row,) = findings.listed([*parts, *untested])
+    assert row.verdict == "Holds: 2 of 6; Undecided: 1 of 6; Not testable here: 3 of 6"
+    assert row.tally == "3 of 6 parts of the study can test it"
 
 
 def test_replications_that_would_decide() -> None:

@@ -59,12 +59,14 @@ def test_tests_are_sorted_by_their_type_i_error() -> None:
         "lmer_mis": [0.05] * 5 + [0.2, 0.4, 0.3],
     }
     text = " ".join(of_tests(table(study, "size_of_slopes", rates)))
-    assert "Trust lm: type I error rates are within 2.5% to 7.5% in all 8 conditions" in text
-    assert "on average over the conditions, 5.0% (MCSE 0.17%) with lm." in text
-    assert "lmer holds up as far as 2,000 datasets a condition can tell" in text
-    high = "lmer_mis in 3 of 8 conditions, up to 40% (MCSE 1.1%) with 16 groups, 12 observations"
+    assert "Trust `lm`: type I error rates are within 2.5% to 7.5% in all 8 conditions" in text
+    assert "on average over the conditions, 5.0% (MCSE 0.17%) with `lm`." in text
+    assert "`lmer` holds up as far as 2,000 datasets a condition can tell" in text
+    high = "`lmer_mis` in 3 of 8 conditions, up to 40% (MCSE 1.1%) with 16 groups, 12 observations"
     assert f"reject too often: {high} and SD 0.1." in text
-    assert "Too cautious, so that they miss effects: lm2 in 1 of 8 conditions, down to 0.5%" in text
+    assert (
+        "Too cautious, so that they miss effects: `lm2` in 1 of 8 conditions, down to 0.5%" in text
+    )
     # the same rates, of few datasets
     few = " ".join(of_tests(table(study, "size_of_slopes", rates, n_used=19)))
     assert few == (
@@ -78,7 +80,7 @@ def test_intervals_that_are_too_short_are_told_where_tests_are_not_amiss() -> No
     size = table(study, "size_of_slopes", {"lmer": [0.05] * 8, "lmer_mis": [0.3] * 8})
     covers = {"lmer": [0.95] * 7 + [0.88], "lmer_mis": [0.7] * 8}
     text = " ".join(of_tests(both(size, table(study, "coverage_of_slopes", covers))))
-    assert "the true slope too seldom: lmer in 1 of 8 conditions, down to 88.0%" in text
+    assert "the true slope too seldom: `lmer` in 1 of 8 conditions, down to 88.0%" in text
     assert text.count("lmer_mis") == 1
 
 
@@ -88,9 +90,9 @@ def test_errors_are_compared_either_way_round() -> None:
     turned = table(study, "coef_abs_err_ratio", {"lmer": [0.8] * 8}, reference="lm", mcse=0.008)
     text = " ".join(of_estimates(both(straight, turned)))
     assert text.startswith(
-        "Compared with lmer on the same datasets, the median error is, on average over the "
-        "conditions, 25.0% larger (MCSE 0.44%) with lm and 2.000 times as large (MCSE 0.0071) with "
-        "lm2. At worst, that of lm2 is"
+        "Compared with `lmer` on the same datasets, the median error is, on average over the "
+        "conditions, 25.0% larger (MCSE 0.44%) with `lm` and 2.000 times as large (MCSE 0.0071) "
+        "with `lm2`. At worst, that of `lm2` is"
     )
     assert relative(0.9, 0.02) == "10% smaller (MCSE 2%)"
     assert relative(1.001, 0.02) == "as large (MCSE 2%)"
@@ -102,7 +104,9 @@ def test_only_bias_that_matters_is_told() -> None:
     bias = {"lm": [0.3] * 8, "ols": [0.0] * 6 + [-0.5, -0.9]}
     measured = both(spread, table(study, "bias", bias, term="IV1", mcse=0.01))
     where = "16 groups, 12 observations and SD 1"
-    assert of_bias(measured) == f"ols in 2 of 8 conditions, by up to −0.90 (MCSE 0.01) with {where}"
+    assert (
+        of_bias(measured) == f"`ols` in 2 of 8 conditions, by up to −0.90 (MCSE 0.01) with {where}"
+    )
     unsure = both(spread, table(study, "bias", bias, term="IV1", mcse=0.3))
     assert of_bias(unsure) == ""
 
@@ -113,8 +117,8 @@ def test_power_is_that_of_honest_tests() -> None:
     size = table(study, "size_of_slopes", sizes)
     powers = {"lm": [0.6] * 8, "lm2": [0.5] * 8, "lmer_mis": [0.9] * 8}
     text = " ".join(of_power(both(size, table(study, "power", powers, term="IV1"))))
-    assert "60.0% (MCSE 0.39%) with lm and 50.0% (MCSE 0.4%) with lm2." in text
-    assert "lmer_mis reaches 90.0% (MCSE 0.24%), but its false positives come with that." in text
+    assert "60.0% (MCSE 0.39%) with `lm` and 50.0% (MCSE 0.4%) with `lm2`." in text
+    assert "`lmer_mis` reaches 90.0% (MCSE 0.24%), but its false positives come with that." in text
     assert list(of_power(size)) == []
 
 
@@ -123,8 +127,8 @@ def test_fits_that_failed_are_told_beside_the_findings() -> None:
     failed = table(study, "failed_rate", {"lm": [0.0], "lmer": [0.1]}, n_used=100)
     failed.frame["n_converged"] = [100, 60]
     assert " ".join(of_fits(failed)) == (
-        "40 of 200 fits failed, or came with a warning that counts as a failure: 40% with lmer. 10 "
-        "of them gave no estimates and are left out of all numbers. The estimates of the others "
+        "40 of 200 fits failed, or came with a warning that counts as a failure: 40% with `lmer`. "
+        "10 of them gave no estimates and are left out of all numbers. The estimates of the others "
         "are in all numbers that don’t say otherwise."
     )
     failed.frame["n_converged"] = 100
@@ -172,6 +176,6 @@ def test_studies_of_power_say_how_many_groups_they_take(tmp_path: Path) -> None:
     )
     made(study, tmp_path)
     (text,) = (point.text for point in takeaway(study, tmp_path) if point.lead == "Power")
-    assert text.startswith("For a power of 80% for IV1, lmer needs ")
+    assert text.startswith("For a power of 80% for IV1, `lmer` needs ")
     assert "groups (95% interval" in text
     assert ") with SD 0.1" in text

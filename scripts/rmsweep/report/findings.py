@@ -166,8 +166,11 @@ def listed(found: Sequence[Finding]) -> list[Row]:
         verdict, tally = one.verdict, one.tally or one.comparisons[0].counts or "no numbers"
         if len(parts) > 1:
             named = [(name, counts[name]) for name in VERDICTS.values() if counts[name]]
-            verdict = "; ".join(f"{name}: {n} of {len(parts)}" for name, n in named)
-            tally = f"{words.counted(len(told), 'part')} of the study can test it"
+            if len(named) > 1:
+                verdict = "; ".join(f"{name}: {n} of {len(parts)}" for name, n in named)
+            which = f"{len(told):,} of {len(parts):,}" if told else "none of the"
+            which = f"all {len(parts):,}" if len(told) == len(parts) else which
+            tally = f"{which} parts of the study can test it"
         details = [
             (
                 ": ".join(filter(None, [part.where, VERDICTS[comparison.verdict]])),

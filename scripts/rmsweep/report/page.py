@@ -134,6 +134,7 @@ def html(
         post={"title": methods.POST_TITLE, "url": methods.POST_URL},
         takeaway=takeaway(study, folder),
         findings=found,
+        tested=any(one.verdict != findings.VERDICTS["not testable"] for one in found),
         listed=findings.listed(found),
         headlines=findings.headlines(found),
         summary=findings.summary(found),
@@ -156,6 +157,7 @@ def template(name: str) -> jinja2.Template:
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["math"] = with_math
+    environment.filters["code"] = with_code
     return environment.get_template(name)
 
 
@@ -285,6 +287,11 @@ def small(picture: Image.Image) -> str:
     # more effort takes fifty times as long, for images 1% smaller
     few.convert("RGB").save(buffer, "webp", lossless=True, quality=50, method=2)
     return base64.b64encode(buffer.getvalue()).decode()
+
+
+def with_code(text: str) -> Markup:
+    """A text with what is in backquotes as code."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 SUBSCRIPT = re.compile(r"\b([bevxyβ])_([ghik0]+)\b|Σ_([gik])")

@@ -47,7 +47,7 @@ UNLIKE_LIFE = {
 
 
 class Point(NamedTuple):
-    """One part of the answer: what it is about, and the sentences."""
+    """One part of the answer: what it is about, and sentences with strategies in backquotes."""
 
     lead: str
     text: str
@@ -114,8 +114,10 @@ class Measured:
 
     def condition(self, at: Mapping[str, Level]) -> str:
         """`` with 10 groups and SD 4``: the levels of what the study varies."""
+        varied = [name for name in self.keys if len(self.study.levels(name)) > 1]
         levels = [
-            words.of_level(name, at[name]) for name in self.keys if len(self.study.levels(name)) > 1
+            f"the scenario {at[name]}" if name == "scenario" else words.of_level(name, at[name])
+            for name in varied
         ]
         return f" with {listed(levels)}" if levels else ""
 
@@ -217,13 +219,13 @@ def of_tests(measured: Measured) -> Iterator[str]:
         whole = len(judged[found.kept[0]])
         own = {name: judged[name] for name in found.kept}
         yield (
-            f"Trust {listed(found.kept)}: type I error rates are within {limits}"
+            f"Trust {coded(found.kept)}: type I error rates are within {limits}"
             f"{measured.share(whole, whole)}{measured.on_average or ','} {averages(own)}."
         )
     if found.unsure:
         own = {name: judged[name] for name in found.unsure}
         yield (
-            f"{listed(found.unsure)} {'holds' if len(own) == 1 else 'hold'} up as far as "
+            f"{coded(found.unsure)} {'holds' if len(own) == 1 else 'hold'} up as far as "
             f"{counted(most, 'dataset')} a condition can tell: no type I error rate is clearly "
             f"outside {limits}, though not all are clearly within it. They are"
             f"{measured.on_average} {averages(own)}."
@@ -249,12 +251,18 @@ def averages(judged: Mapping[str, Sequence[Judged]]) -> str:
             f"{100 * min(rates):.1f}% to {100 * max(rates):.1f}% (MCSE at most "
             f"{amount(float(np.max(errors)), 'rate', 2)})"
         )
-    return listed([f"{with_error(*mean)} with {name}" for name, mean in means.items()])
+    return listed([f"{with_error(*mean)} with `{name}`" for name, mean in means.items()])
+
+
+def coded(names: Sequence[str]) -> str:
+    """Names of strategies, some of which are words, as a sentence has them."""
+    return listed([f"`{name}`" for name in names])
 
 
 def with_error(rate: float, mcse: float) -> str:
     """``5.0% (MCSE 0.14%)``, to the digit that the error allows."""
-    return f"{100 * rate:.{places(100 * mcse)}f}% (MCSE {amount(mcse, 'rate', 2)})"
+    text = f"{100 * rate:.{places(100 * mcse)}f}%" if mcse else amount(rate, "rate")
+    return f"{text} (MCSE {amount(mcse, 'rate', 2)})"
 
 
 def places(mcse: float) -> int:
@@ -275,9 +283,9 @@ def worst(
         value, mcse, _ = case.number
         text = f"{'up' if sign > 0 else 'down'} to {with_error(value, mcse)}"
         where = measured.share(len(own), len(judged[name]))
-        said.append(f"{name}{where}, {text}{measured.condition(case.at)}")
+        said.append(f"`{name}`{where}, {text}{measured.condition(case.at)}")
     if others := list(wrong)[FEW:]:
-        said.append(f"in no more conditions than these, {listed(others)}")
+        said.append(f"in no more conditions than these, {coded(others)}")
     return "; ".join(said)
 
 
@@ -295,12 +303,16 @@ def of_estimates(measured: Measured) -> Iterator[str]:
     against = {name: own for name, own in against.items() if own}
     if against:
         means = {name: overall(own)[:2] for name, own in against.items()}
-        names = extremes(sorted(means, key=lambda name: means[name][0]))
-        said = listed([f"{relative(*means[name])} with {name}" for name in names])
-        which = " (the least and the most)" if len(names) < len(means) else ""
+        ordered = sorted(means, key=lambda name: means[name][0])
+        told = {name: relative(*means[name]) for name in ordered}
+        names = extremes(ordered)
+        said = listed([f"{told[name]} with `{name}`" for name in names])
+        which = " (the least and the most)" if len(names) < len(told) else ""
+        if which and len({*told.values()}) == 1:
+            said, which = f"{told[names[0]]} with all others", ""
         yield (
-            f"Compared with {base} on the same datasets, the median error is{measured.on_average} "
-            f"{said}{which}."
+            f"Compared with `{base}` on the same datasets, the median error is"
+            f"{measured.on_average} {said}{which}."
         )
         largest = {
             name: max((one.case for one in own), key=lambda it: it.number.value)
@@ -310,7 +322,7 @@ def of_estimates(measured: Measured) -> Iterator[str]:
         value, mcse, _ = largest[name].number
         where = measured.condition(largest[name].at)
         if where and value - Z95 * mcse > 1:
-            yield f"At worst, that of {name} is {relative(value, mcse)}{where}."
+            yield f"At worst, that of `{name}` is {relative(value, mcse)}{where}."
     if biased := of_bias(measured):
         yield f"Biased slopes: {biased}."
 
@@ -363,12 +375,12 @@ def of_bias(measured: Measured) -> str:
         value, mcse, _ = case.number
         where = measured.share(len(conditions), len(own[measured.keys].drop_duplicates()))
         size = f"{value:.{places(mcse)}f} (MCSE {mcse:.2g})".replace("-", "−")
-        text = f"{name}{where}, by up to {size}{measured.condition(case.at)}"
+        text = f"`{name}`{where}, by up to {size}{measured.condition(case.at)}"
         found[str(name)] = len(conditions), text
     ordered = sorted(found, key=lambda name: -found[name][0])
     said = [found[name][1] for name in ordered[:FEW]]
     if others := ordered[FEW:]:
-        said.append(f"in no more conditions than these, {listed(others)}")
+        said.append(f"in no more conditions than these, {coded(others)}")
     return "; ".join(said)
 
 
@@ -386,16 +398,16 @@ def of_power(measured: Measured) -> Iterator[str]:
     if not fair:
         return
     names = extremes(fair)
-    said = [f"{with_error(*means[name])} with {name}" for name in names]
+    said = [f"{with_error(*means[name])} with `{name}`" for name in names]
     which = " (the most and the least)" if len(names) < len(fair) else ""
     yield (
-        f"The power of those that don’t reject too often is{measured.on_average} {listed(said)}"
-        f"{which}."
+        f"The power of those that don’t clearly reject too often is{measured.on_average} "
+        f"{listed(said)}{which}."
     )
     if ordered[0] in liberal:
         yield (
-            f"{ordered[0]} reaches {with_error(*means[ordered[0]])}, but its false positives come "
-            "with that."
+            f"`{ordered[0]}` reaches {with_error(*means[ordered[0]])}, but its false positives "
+            "come with that."
         )
 
 
@@ -419,9 +431,9 @@ def of_sample_sizes(measured: Measured) -> Iterator[str]:
         said.append(f"{text} with {listed(at)}" if at else text)
     goal = f"a power of {study.power.target:.0%} for {study.power.effect}"
     if said:
-        yield f"For {goal}, {name} needs {listed(extremes(said))}."
+        yield f"For {goal}, `{name}` needs {listed(extremes(said))}."
     else:
-        yield f"The numbers of groups of this study don’t tell how many {name} needs for {goal}."
+        yield f"The numbers of groups of this study don’t tell how many `{name}` needs for {goal}."
     yield "The table sample_sizes has every strategy."
 
 
@@ -438,7 +450,7 @@ def of_fits(measured: Measured) -> Iterator[str]:
         yield f"All {counted(total, 'fit')} failed, so there are no estimates to judge."
         return
     shares = (1 - sums["n_converged"] / sums["n_run"]).sort_values(ascending=False, kind="stable")
-    said = [f"{100 * share:.2g}% with {name}" for name, share in shares.items() if share > 0]
+    said = [f"{100 * share:.2g}% with `{name}`" for name, share in shares.items() if share > 0]
     others = f" and less with {counted(len(said) - FEW, 'other')}" if len(said) > FEW else ""
     some = f"{', '.join(said[:FEW])}{others}" if others else listed(said)
     yield (
@@ -446,7 +458,8 @@ def of_fits(measured: Measured) -> Iterator[str]:
         f"counts as a failure: {some}."
     )
     if failed:
-        yield f"{failed:,} of them gave no estimates and are left out of all numbers."
+        who = f"{failed:,} of them" if failed < total - converged else "They"
+        yield f"{who} gave no estimates and are left out of all numbers."
     if failed < total - converged:
         whose = "The estimates of the others" if failed else "Their estimates"
         yield f"{whose} are in all numbers that don’t say otherwise."
