@@ -98,7 +98,7 @@ def figure(study: Study, folder: Path, name: str, file: Path) -> str:
     drawn = sorted((folder / "figures").rglob(f"{name}.png"))
     if not drawn:
         raise UsageError(f"{folder}/figures: without {name}.png is not allowed; run the study")
-    (shown,) = pictures(drawn[:1], folder / "figures", folder)
+    (shown,) = pictures(study, drawn[:1], folder / "figures", folder)
     target = cli.output(file.parent / "figures" / f"{study.name}-{name}.png")
     with Image.open(shown.file) as opened:
         picture = opened.convert("RGB")

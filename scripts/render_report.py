@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder,
         made_with,
         page_identity(study, made_with),
-        pictures(figures, folder / "figures", output.parent),
+        pictures(study, figures, folder / "figures", output.parent),
     )
     with tables.atomic(output) as temporary:
         temporary.write_text(page, encoding="utf-8")

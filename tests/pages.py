@@ -12,6 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import assess_claims
+import find_sample_sizes
 import measure_performance
 import render_report
 from measured import made
@@ -29,8 +30,12 @@ CONFIG = {
 
 
 SAID = "Farthest from the line: nobody."
-DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" width="600" height="400">
-<metadata>who made it</metadata><!-- a circle --><circle cx="300" cy="200" r="100"/></svg>"""
+DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" width="600pt" height="400pt"
+viewBox="0 0 600 400">
+<metadata>who made it</metadata><!-- a circle --><rect width="600" height="400" fill="#ffffff"/>
+<circle cx="300" cy="200.123456" r="100"/><g id="head-0"><text y="50">A circle</text></g></svg>"""
+HEAD = 0.25
+"""The share of the figure that its title has."""
 
 
 class Odd(NamedTuple):
@@ -92,12 +97,16 @@ def write_page(study: Study, folder: Path, failed: bool = False) -> Path:
         assert measure_performance.main(list(map(str, arguments))) == 0
     claims = [folder / "claims.parquet", "--by-condition", folder / "claims_by_condition.parquet"]
     assert assess_claims.main(list(map(str, [measured, "--output", *claims]))) == 0
+    if study.power:
+        table = ["--output", str(folder / "sample_sizes.parquet")]
+        assert find_sample_sizes.main([str(measured), *table]) == 0
     figures = folder / "figures"
     figures.mkdir(exist_ok=True)
     picture = Image.radial_gradient("L").resize((1200, 800))
     picture.save(figures / "se_sum.png")
     said = PngInfo()
     said.add_itxt("Description", SAID)
+    said.add_itxt("Head", str(HEAD))
     picture.save(figures / "coverage.png", pnginfo=said)
     (figures / "coverage.svg").write_text(DRAWING)
     assert render_report.main([str(fits)]) == 0

@@ -194,7 +194,7 @@ def test_each_point_and_failed_fit_that_is_not_to_be_seen_is_counted(
     values[100] = 1e-9
     path = write_fits(tmp_path / "fits.parquet", values=values)
     figure = metrics.draw(read_fits(path, "se_sum"), "se_sum", scale)
-    below = "1 point below (smallest 1e-09), " if scale == "log" else ""
+    below = "1 point below (smallest 1e−09), " if scale == "log" else ""
     expected = f"2 points above (largest 1e+06), {below}1 failed fit not shown"
     assert expected in texts(figure)
 
@@ -674,9 +674,40 @@ def test_pictures_keep_the_colours_of_a_few_marks() -> None:
         )
     )
     axes.plot([150], [150], "o", color="#5b3e96", markersize=5)
+    figure.text(0.02, 0.98, "A text above", va="top")
+    axes.set_position((0, 0, 1, 0.9))
     picture = style.in_palette(figure)
+    assert picture.convert("RGB").getpixel((picture.width - 1, 0)) == (255, 255, 255)
     assert len(picture.getcolors()) <= 256
     assert (0x5B, 0x3E, 0x96) in [colour for _, colour in picture.convert("RGB").getcolors(10**6)]
+
+
+def test_what_stands_above_the_legend_can_be_cut_off(tmp_path: Path) -> None:
+    path = write_fits(tmp_path / "fits.parquet", incomplete="3 of 4")
+    assert draw.main([str(path), "--only", "size"]) == 0
+    with Image.open(tmp_path / "figures" / "size.png") as picture:
+        head, said = float(picture.info["Head"]), picture.info["Description"]
+    assert 0.1 < head < 0.4
+    assert said.startswith("INCOMPLETE: 3 of 4. How often a strategy's test rejects")
+    drawing = (tmp_path / "figures" / "size.svg").read_text()
+    names_ = re.findall(r'id="(head-\w+|text_\d+|legend_\d+)"', drawing)
+    # no letter that others need is drawn with it
+    assert sorted(names_[-4:]) == ["head-0", "head-1", "head-2", "head-banner"]
+    assert "head" not in "".join(names_[:-4])
+
+
+def test_folders_of_slices_have_names_that_files_can_have() -> None:
+    name = "noise_sd=1"
+    assert names.paths(Path("f"), "size", [name])[0] == Path("f/noise_sd=1/size.png")
+    long = [",".join(f"key_{k}={level}" for k in range(40)) for level in (1, 2)]
+    folders = [path.parent.name for path in names.paths(Path("f"), "size", long)]
+    assert len(set(folders)) == 2
+    assert max(map(len, folders)) < 255
+
+
+def test_numbers_have_a_minus() -> None:
+    row = pd.Series({"value": -0.5, "mcse": 1e-7})
+    assert points.spelled_value(row, points.SPECS["bias"]) == ("−0.5", "1e−07")
 
 
 def test_names_are_known_without_what_draws() -> None:
@@ -700,7 +731,7 @@ def test_each_slice_is_drawn_alone_and_named(tmp_path: Path) -> None:
     assert [len(fits.frame) for fits in slices.values()] == [640, 640]
     for name, fits in slices.items():
         assert fits.slice == name
-        assert name.replace("=", " = ") in texts(metrics.draw(fits, "se_sum"))
+        assert f"noise SD {name[-1]}" in texts(metrics.draw(fits, "se_sum"))
     first, second = (fits.frame["value"].to_numpy() for fits in slices.values())
     assert not np.isin(first, second).any()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from PIL import Image
 from selenium.webdriver.common.by import By
 
 from browser import APPEARANCES, STRANGE, Page
-from pages import ODD, SAID, a_study, write_page
+from pages import HEAD, ODD, SAID, a_study, write_page
 from rmsweep.report import page, words
 
 pytestmark = pytest.mark.slow
@@ -294,13 +295,63 @@ def test_one_dataset_has_the_estimates_of_the_table(opened: Page, folder: Path) 
 
 def test_figures_are_drawings_where_these_take_less_room(opened: Page) -> None:
     script = """return [...document.querySelectorAll(".static img")].map((it) => [
-        it.src.slice(0, 5), it.naturalWidth, it.width / it.height,
+        it.dataset.kind, it.naturalWidth, it.width / it.height,
         it.closest("figure").innerText])"""
     drawing, picture = opened.run(script)
-    assert drawing[:3] == ["blob:", 600, pytest.approx(1.5, rel=0.01)]
+    # without what the title below it says
+    assert drawing[:3] == ["image/svg+xml", 800, pytest.approx(1.5 / (1 - HEAD), rel=0.01)]
     assert SAID in drawing[3]
-    assert picture[:3] == ["data:", page.PIXELS, pytest.approx(1.5, rel=0.01)]
+    assert picture[:3] == ["image/webp", page.PIXELS, pytest.approx(1.5, rel=0.01)]
     assert "Smaller is better only where the intervals also cover." in picture[3]
+
+
+@pytest.mark.parametrize("appearance", APPEARANCES)
+def test_figures_have_the_ground_of_the_page_and_legible_letters(
+    browser: Page, appearance: str
+) -> None:
+    with browser.appearing(appearance):
+        browser.open()
+        figure = browser.driver.find_element(By.CSS_SELECTOR, ".static .scroll")
+        with Image.open(io.BytesIO(figure.screenshot_as_png)) as picture:
+            corner = picture.convert("RGB").getpixel((3, 3))
+        assert isinstance(corner, tuple)
+        ground = (20, 20, 20) if appearance == "dark" else (255, 255, 255)
+        assert max(abs(one - two) for one, two in zip(corner, ground, strict=True)) < 5
+        script = "const it = document.querySelector('.static img'); return it.width"
+        assert browser.run(script) == 600
+        assert browser.console() == []
+
+
+def test_no_column_is_cut_on_a_usual_screen(opened: Page) -> None:
+    for measure in ("coverage", "rmse_ratio", ""):
+        opened.set("filter-measure", measure)
+        wide = "const it = document.querySelector('#numbers .scroll'); return it.scrollWidth"
+        room = "return document.querySelector('#numbers .scroll').clientWidth"
+        if measure:  # all at once have more columns
+            assert opened.run(wide) <= opened.run(room), measure
+        heads = opened.run(
+            "return [...document.querySelectorAll('#performance thead th')]"
+            ".map((it) => it.innerText)"
+        )
+        assert ("Measure" in heads) == (not measure)
+        assert {"Value", "MCSE", "Used", "Groups"} <= set(heads)
+
+
+def test_a_study_of_power_says_how_many_groups_it_takes(browser: Page, tmp_path: Path) -> None:
+    keys = {"beta": [0, 0.3, 0, 0], "power": {"effect": "IV1"}, "n_obs": [5], "n_sims": 20}
+    path = write_page(a_study(**keys), tmp_path)
+    browser.open(path=path)
+    table = pd.read_parquet(tmp_path / "sample_sizes.parquet")
+    browser.set("needed-filter-strategy", "lmer")
+    found = pd.read_csv(browser.download("needed-csv", "sample_sizes.csv"))
+    own = table[table["strategy"] == "lmer"].reset_index(drop=True)
+    assert list(found.columns) == list(table.columns)
+    for name in table.columns:
+        if found[name].dtype == float:
+            np.testing.assert_allclose(found[name], own[name].astype(float), rtol=1e-4)
+        else:
+            assert list(found[name]) == list(own[name])
+    assert browser.console() == []
 
 
 def test_fits_with_warnings_have_their_command(opened: Page, folder: Path) -> None:
@@ -356,6 +407,8 @@ def test_it_prints(opened: Page, tmp_path: Path) -> None:
         if lines:
             assert lines[-1] not in headings, f"orphaned: {lines[-1]}"
     assert "Copy" not in flat
+    # whose marks are whose
+    assert "Mixed model with random intercepts only (lmer_mis)" in flat
     assert "@article{morris2019" in flat
 
 

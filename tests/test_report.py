@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import html
 import re
 from dataclasses import replace
@@ -16,7 +18,7 @@ from PIL import Image
 
 import document_gallery
 import render_report
-from pages import DRAWING, ONE, SAID, a_study, write_page
+from pages import DRAWING, HEAD, ONE, SAID, a_study, write_page
 from rmsweep import axes
 from rmsweep.config import axis_defaults
 from rmsweep.design import MAIN
@@ -134,13 +136,51 @@ def test_every_axis_has_words() -> None:
     assert axes.of_axis("n_items").title == "Number of items"
     assert axes.of_level("n_items", 12) == "12 items"
     assert axes.of_level("item_sd", 0.5) == "item SD 0.5"
+    assert axes.of_slice("") == ""
+    said = axes.of_slice("predictor_mean=-0.5,beta=d0.3,n_groups=1000")
+    assert said == "predictor mean −0.5, true coefficients: d0.3, 1,000 groups"
 
 
 def test_drawings_in_the_page_are_bare() -> None:
-    assert page.bare(DRAWING).startswith("<svg")
-    for part in ("metadata", "who made it", "<!--"):
+    bare = page.bare(DRAWING, HEAD)
+    assert bare.startswith("<svg")
+    for part in ("metadata", "who made it", "<!--", "A circle", "200.123456"):
         assert part in DRAWING
-        assert part not in page.bare(DRAWING)
+        assert part not in bare
+    assert 'height="300pt" viewBox="0 100 600 300"' in bare
+    assert 'cy="200.12"' in bare
+    assert page.DECIMALS.sub(page.fewer_digits, "scale(0.015625) 1.000 #00ff00") == (
+        "scale(0.01562) 1 #00ff00"
+    )
+
+
+def test_packed_bytes_come_back_and_have_no_meaning_in_html() -> None:
+    for content in (b"", b"a", bytes(range(256)) * 5):
+        packed = page.pack(content)
+        assert not set("<&/") & set(packed)
+        letters = packed.translate(str.maketrans(",.", "<&"))
+        assert gzip.decompress(base64.b85decode(letters)) == content
+
+
+def test_figures_without_room_are_links_that_are_counted(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3)).astype(np.uint8)
+    figures = []
+    for level in range(40):
+        file = tmp_path / "figures" / f"noise_sd={level}" / "size.png"
+        file.parent.mkdir(parents=True)
+        Image.fromarray(noise).save(file)
+        figures.append(str(file))
+    arguments = [str(made.with_name("fits.parquet")), "--figures", *figures]
+    output = tmp_path / "report.html"
+    monkeypatch.setattr(page, "LARGEST", len(made.read_bytes()) + 250_000)
+    assert render_report.main([*arguments, "--output", str(output)]) == 0
+    text = output.read_text()
+    assert page.LARGEST - 100_000 < len(text.encode()) < page.LARGEST
+    assert text.count("data-packed=") in range(1, 10)
+    for level in range(40):
+        assert text.count(f'href="figures/noise_sd={level}/size.svg"') == 1
 
 
 def test_every_measure_of_the_table_has_words(made: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from numbers import Integral
 from typing import NamedTuple
 
@@ -143,11 +144,32 @@ def of_axis(name: str) -> AxisWords:
     return AxisWords(label, f"the {words}", f"{words} {{}}")
 
 
+def of_slice(name: str) -> str:
+    """A slice of a study in words: ``noise SD 2, predictors correlated 0.5``."""
+    found = []
+    for part in filter(None, name.split(",")):
+        axis, _, text = part.partition("=")
+        number = float(text) if NUMBER.fullmatch(text) else None
+        level = text if number is None else int(number) if number.is_integer() else number
+        found.append(of_level(axis, level))
+    return ", ".join(found)
+
+
+NUMBER = re.compile(r"-?[0-9.]+(e-?[0-9]+)?")
+
+
+def minus(number: str) -> str:
+    """A number's text with the sign that it has in print."""
+    return number.replace("-", "\N{MINUS SIGN}")
+
+
 def of_level(axis: str, level: Level) -> str:
     """A level in words: ``10 groups``."""
-    if isinstance(level, Integral):  # numpy's, too
-        text = f"{level:,}"
+    if isinstance(level, str):
+        text = level
+    elif isinstance(level, Integral):  # numpy's, too
+        text = minus(f"{level:,}")
     else:
-        text = level if isinstance(level, str) else plain(float(f"{level:.4g}"))
+        text = minus(plain(float(f"{level:.4g}")))
     words = of_axis(axis).level.format(text)
     return words.removesuffix("s") if text == "1" and words.startswith("1 ") else words

@@ -1,6 +1,7 @@
 """Report: one page that shows the tables and figures.
 
-Needs fits, coefs, performance, the tables of claims and the figures; makes report.html.
+Needs fits, coefs, performance, the tables of claims, sample_sizes of a study that asks for a power,
+and the figures; makes report.html.
 """
 
 
@@ -12,6 +13,7 @@ rule render_report:
         performance=f"{RESULTS}/performance.parquet",
         claims=f"{RESULTS}/claims.parquet",
         by_condition=f"{RESULTS}/claims_by_condition.parquet",
+        sample_sizes=sample_sizes(),
         figures=pictures(),
     output:
         in_report(page()),

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from rmsweep.axes import minus
 from rmsweep.config import axis_defaults
 from rmsweep.data.scenario import RANDOM, Simulated, simulate, term_names
 from rmsweep.data.template import template_of
@@ -56,7 +57,7 @@ def draw(view: View, name: str) -> Figure:
     populations = [population(study.seed, conditions[0], sigma) for sigma in levels]
     first, names = populations[0], term_names(conditions[0])[:2]
     truths = " and ".join(
-        f"{term} = {beta:.2f}" for term, beta in zip(names, first.betas, strict=True)
+        f"{term} = {minus(f'{beta:.2f}')}" for term, beta in zip(names, first.betas, strict=True)
     )
     width, left, right, foot = 7.5, 1.0, 0.3, 0.5
     body = ROW * len(levels) + foot

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rmsweep.axes import of_axis, of_level
+from rmsweep.axes import minus, of_axis, of_level
 from rmsweep.config import read_study
 from rmsweep.data.scenario import terms_of
 from rmsweep.design import Axis, Level, Strategy, Study, plain
@@ -434,7 +434,8 @@ def facet_grid(
     panel_height = max(min(6.6 / len(row_levels), 0.8 * panel_width, 3.2), 1.3)
     wide = panel_width > 2.4
     row_gap = 0.2 + notes * (0.08 if wide else 0.2)
-    labels = [] if xlabel else rows.labels
+    of_numbers = axis_of(study, layout.x).kind != "text"
+    labels = [] if xlabel else [minus(it) if of_numbers else it for it in rows.labels]
     crowded = sum(len(label) + 1.5 for label in labels) * 0.07 > panel_width
     longest = max(map(len, labels), default=0)
     heads = [spelled(layout.columns, level, short=not wide) for level in columns]

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
+from rmsweep.axes import minus
 from rmsweep.figures import style
 from rmsweep.figures.facets import KEYS, Panel, Rows, facet_grid, spelled
 from rmsweep.figures.points import MEANINGFUL, NO_RESULT, counted, say_empty
@@ -101,7 +102,7 @@ def farthest(boxes: pd.DataFrame, rows: Rows) -> str:
     place = f" with {', '.join(at)}" if at else ""
     return (
         f"Farthest from {view.reference.name}: {strategy}{place}, whose median is "
-        f"{ratios.loc[(*levels, strategy)]:.2g} times as large. "
+        f"{minus(f'{ratios.loc[(*levels, strategy)]:.2g}')} times as large. "
     )
 
 
@@ -143,9 +144,11 @@ def note(values: pd.Series, limits: tuple[float, float]) -> str:
     above, below = finite[finite > limits[1]], finite[finite < limits[0]]
     parts = []
     if len(above):
-        parts.append(f"{plural(len(above), 'point')} above (largest {above.max():.3g})")
+        parts.append(f"{plural(len(above), 'point')} above (largest {minus(f'{above.max():.3g}')})")
     if len(below):
-        parts.append(f"{plural(len(below), 'point')} below (smallest {below.min():.3g})")
+        parts.append(
+            f"{plural(len(below), 'point')} below (smallest {minus(f'{below.min():.3g}')})"
+        )
     if failed := len(values) - len(finite):
         parts.append(f"{plural(failed, 'failed fit')} not shown")
     return ", ".join(parts)

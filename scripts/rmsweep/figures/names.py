@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rmsweep.design import MAIN, Condition, Study
+from rmsweep.design import LONGEST_NAME, MAIN, Condition, Study, digest
 from rmsweep.errors import UsageError
 from rmsweep.sweep.tables import METRICS
 
@@ -93,5 +93,10 @@ def slices(study: Study, name: str) -> dict[str, list[Condition]]:
 
 
 def paths(folder: Path, name: str, parts: Iterable[str]) -> list[Path]:
-    """The files of a figure; those of a slice are in a folder of the slice's name."""
-    return [folder / part / f"{name}.{kind}" for part in parts for kind in KINDS]
+    """The files of a figure; those of a slice are in a folder of its own (`folder_of`)."""
+    return [folder / folder_of(part) / f"{name}.{kind}" for part in parts for kind in KINDS]
+
+
+def folder_of(part: str) -> str:
+    """The folder of a slice: its name, or a digest of that where no file could have such a name."""
+    return part if len(part) <= LONGEST_NAME else digest(part)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
+from rmsweep.axes import minus
 from rmsweep.data.dataset import Array
 from rmsweep.figures import style
 from rmsweep.figures.facets import CROWDED, Panel, Rows, View, facet_grid, legend, sizes, where
@@ -298,7 +299,7 @@ def spelled_value(row: pd.Series, spec: Spec) -> tuple[str, str]:
     if spec.scale in ("rate", "rate from the top", "share"):
         return f"{row['value']:.1%}", f"{100 * row['mcse']:.1f}"
     mcse = row["mcse"] / 100 if spec.measure == "relative_error_of_model_se" else row["mcse"]
-    return f"{row['value']:.2g}", f"{mcse:.1g}"
+    return minus(f"{row['value']:.2g}"), minus(f"{mcse:.1g}")
 
 
 def absent(inside: pd.DataFrame, rows: Rows) -> str:
@@ -457,9 +458,7 @@ def scale_signed(axes: Axes, limits: tuple[float, float]) -> None:
     steps = [largest * step for step in (5, 2, 1, 0.3, 0.1) if largest * step <= limits[1]]
     steps = [steps[0], *(step for step in steps[1:] if step <= 0.45 * steps[0])]
     axes.set_yticks([*(-step for step in steps), 0.0, *steps])
-    axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value:.12g}".replace("-", "−"))
-    )
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: minus(f"{value:.12g}")))
 
 
 def scale_ratios(axes: Axes, limits: tuple[float, float]) -> None:

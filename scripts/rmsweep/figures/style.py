@@ -19,6 +19,7 @@ from matplotlib.patches import Patch, Rectangle
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from rmsweep.axes import of_slice
 from rmsweep.figures.colours import Look
 from rmsweep.sweep.tables import atomic
 
@@ -57,6 +58,9 @@ matplotlib.rcdefaults()
 matplotlib.rcParams.update(THEME)
 
 DPI = 200
+HEAD = "head"
+"""What the names of the artists above the legend begin with; they are drawn last, so that no other
+text of an SVG needs their letters."""
 HUE = 30
 """Difference of the channels from which on a colour is no grey."""
 
@@ -104,7 +108,7 @@ def page(
     entries : mapping of str to str or Look
         The legend: labels to colours, or to how strategies look.
     slice_name : str
-        The part of a study that is shown, such as ``noise_sd=1``, in the title.
+        The part of a study that is shown, such as ``noise_sd=1``; it is in the title.
     incomplete : str
         What is there of an unfinished study; printed so that nobody overlooks it.
 
@@ -115,8 +119,8 @@ def page(
         The panels' upper limit, in inches from the figure's bottom.
     """
     if slice_name:
-        title += f", {slice_name.replace('=', ' = ').replace(',', ', ')}"
-    caption = subtitle
+        title += f", {of_slice(slice_name)}"
+    caption = f"INCOMPLETE: {incomplete}. {subtitle}" if incomplete else subtitle
     title = wrap(title, width - 2 * MARGIN, 1.2 * LARGE)  # bold letters are wider
     subtitle = wrap(subtitle, width - 2 * MARGIN)
     # names come first in them: of many, labels that are too long for two columns are cut
@@ -134,12 +138,15 @@ def page(
     figure.set_label(caption)
 
     def text(x: float, below: float, content: str, **style: Any) -> None:
-        figure.text(x / width, 1 - below / height, content, va="top", **style)
+        place = x / width, 1 - below / height
+        figure.text(
+            *place, content, va="top", gid=f"{HEAD}-{len(figure.texts)}", zorder=11, **style
+        )
 
     if incomplete:
-        figure.add_artist(
-            Rectangle((0, 1 - banner / height), 1, 1, color=ALARM, transform=figure.transFigure)
-        )
+        area = (0, 1 - banner / height), 1, 1
+        look: Any = {"color": ALARM, "transform": figure.transFigure}
+        figure.add_artist(Rectangle(*area, gid=f"{HEAD}-banner", zorder=10, **look))
         text(MARGIN, 0.08, f"INCOMPLETE: {incomplete}", color="white", weight="bold", size=11)
     text(MARGIN, heights[0], title, size=LARGE, weight="bold")
     text(MARGIN, sum(heights[:2]), subtitle, size=SMALL, linespacing=1.35)
@@ -187,10 +194,19 @@ def save(figure: Figure, paths: Iterable[Path], made_with: Mapping[str, str]) ->
                 figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=own)
             else:
                 # for who can't read the picture, and for pages that show it
+                picture = in_palette(figure)
                 said = PngInfo()
                 said.add_itxt("Description", str(figure.get_label()))
+                said.add_itxt("Head", f"{head(figure):.4f}")
                 look: Any = {"dpi": (DPI, DPI), "optimize": True, "pnginfo": said}
-                in_palette(figure).save(temporary, format="png", **look)
+                picture.save(temporary, format="png", **look)
+
+
+def head(figure: Figure) -> float:
+    """The share of the figure's height, from its top, that title and caption have."""
+    above = [text for text in figure.texts if str(text.get_gid()).startswith(HEAD)]
+    lowest = min((text.get_window_extent().y0 for text in above), default=figure.bbox.height)
+    return float(1 - lowest / figure.bbox.height)
 
 
 def in_palette(figure: Figure) -> Image.Image:
@@ -209,4 +225,11 @@ def in_palette(figure: Figure) -> Image.Image:
     others = picture.quantize(256 - len(hues), dither=Image.Dither.NONE)
     palette = Image.new("P", (1, 1))
     palette.putpalette([*(others.getpalette() or []), *(part for hue in hues for part in hue)])
-    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
+    found = picture.quantize(palette=palette, dither=Image.Dither.NONE)
+    # white would be taken for the nearest shade of almost the same
+    _, ground = counted[0]
+    place = int((pixels[..., :3] == ground).all(axis=-1).argmax())
+    own = palette.getpalette() or []
+    entry = 3 * int(np.asarray(found).flat[place])
+    found.putpalette([*own[:entry], *ground, *own[entry + 3 :]])
+    return found

@@ -26,6 +26,7 @@ from rmsweep.data.scenario import simulate
 from rmsweep.design import MAIN, Condition, Study, plain
 from rmsweep.errors import UsageError
 from rmsweep.figures import colours
+from rmsweep.measures import sample_size
 from rmsweep.measures.causes import CAUSES, COLUMNS, causes
 from rmsweep.measures.distributions import box_statistics
 from rmsweep.measures.rates import Z95, wilson_interval
@@ -87,7 +88,8 @@ def page_data(study: Study, folder: Path) -> Json:
     ----------
     study : Study
     folder : Path
-        Where its tables are: ``fits``, ``coefs``, ``performance`` and, if it is there, ``claims``.
+        Where its tables are: ``fits``, ``coefs``, ``performance`` and, if they are there,
+        ``claims`` and ``sample_sizes``.
 
     Returns
     -------
@@ -122,8 +124,34 @@ def page_data(study: Study, folder: Path) -> Json:
         "reasons": measured.reasons,
         "fewest": FEWEST_IN_A_BOX,
     }
+    found["needed"] = needed(study, folder / "sample_sizes.parquet")
     found |= runs(study, folder / "fits.parquet", folder / "coefs.parquet", columns)
     return found | {"columns": columns.lists}
+
+
+def needed(study: Study, path: Path) -> Json | None:
+    """The numbers of groups that a study with a power asks for: names of columns, and rows.
+
+    Raises
+    ------
+    UsageError
+        If the table is of another study.
+    """
+    if not study.power or not path.exists():
+        return None
+    names = sample_size.schema(study).names
+    if tables.made_with(path, "sample_sizes", names)["study"] != study.identity():
+        raise UsageError(f"{path}: of another study than the fits beside it")
+    table = tables.read(path, "sample_sizes", columns=names, use_threads=False)
+    others = {axis.name for axis in study.axes} - {sample_size.GROUPS}
+
+    def shown(name: str, value: Any) -> Any:
+        if name in others:
+            return plain(value)
+        return rounded_number(value, VALUE_DIGITS) if isinstance(value, float) else value
+
+    rows = [[shown(name, value) for name, value in row.items()] for row in table.to_pylist()]
+    return {"columns": names, "rows": rows}
 
 
 def axes(study: Study) -> list[Json]:

@@ -1,7 +1,7 @@
 // The page of one dataset: draws its rows and lines, and the estimates.
 (async () => {
   await busy(async () => {
-    const [vega, text] = await Promise.all(["packed-vega", "packed-data"].map(unpack));
+    const [vega, text] = await Promise.all(["packed-vega", "packed-data"].map(unpackText));
     run(vega);
     start(JSON.parse(text));
   });

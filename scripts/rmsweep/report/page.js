@@ -4,15 +4,15 @@
 
   async function showFigures() {
     for (const image of document.querySelectorAll("img[data-packed]")) {
-      const drawing = new Blob([await unpack(image.dataset.packed)], { type: "image/svg+xml" });
-      image.src = URL.createObjectURL(drawing);
+      const bytes = await (await unpack(image.dataset.packed)).arrayBuffer();
+      image.src = URL.createObjectURL(new Blob([bytes], { type: image.dataset.kind }));
       await image.decode();
     }
   }
 
   await busy(async () => {
     const [vega, tables, text] = await Promise.all(
-      ["packed-vega", "packed-tables", "packed-data"].map(unpack),
+      ["packed-vega", "packed-tables", "packed-data"].map(unpackText),
     );
     run(vega);
     run(tables);
@@ -133,23 +133,7 @@
       }
     }
 
-    function csv(rows) {
-      const quoted = (value) => {
-        if (value === null) return "";
-        if (typeof value === "number") return String(value);
-        return /[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
-      };
-      return [COLUMNS, ...rows].map((row) => row.map(quoted).join(",")).join("\n") + "\n";
-    }
-
-    function download(name, content, type) {
-      const link = element("a", { download: `${D.study}-${name}` });
-      link.href = URL.createObjectURL(new Blob([content], { type }));
-      document.body.append(link);
-      link.click();
-      link.remove();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    }
+    const save = (name, content, type) => download(`${D.study}-${name}`, content, type);
 
     // ---- the state, in the address -----------------------------------------------------------
 
@@ -246,6 +230,11 @@
       return first ? D.reasons[first - 1] : "no fit says";
     }
 
+    const keyOf = (place) => {
+      const { label, name } = D.strategies[place];
+      return [swatch(D.strategies[place], place), element("span", {}, `${label} (${name})`)];
+    };
+
     function fillControls() {
       const measure = measureOf[S.m];
       options(
@@ -332,8 +321,7 @@
               "label",
               { title: strategy.label },
               box,
-              swatch(strategy, place),
-              element("span", {}, `${strategy.label} (${strategy.name})`),
+              ...keyOf(place),
             ),
           );
         }
@@ -407,7 +395,7 @@
       }
       onNewWidth(update);
       byId("svg").addEventListener("click", async () =>
-        download(`${S.m}.svg`, await exported(), "image/svg+xml"),
+        save(`${S.m}.svg`, await exported(), "image/svg+xml"),
       );
       byId("png").addEventListener("click", async () => {
         const picture = new Image();
@@ -421,10 +409,10 @@
         const context = canvas.getContext("2d");
         context.scale(2, 2);
         context.drawImage(picture, 0, 0);
-        canvas.toBlob((blob) => download(`${S.m}.png`, blob, "image/png"), "image/png");
+        canvas.toBlob((blob) => save(`${S.m}.png`, blob, "image/png"), "image/png");
       });
       byId("csv").addEventListener("click", () =>
-        download(`${S.m}.csv`, csv(visible().map((point) => point.record)), "text/csv"),
+        save(`${S.m}.csv`, csv(COLUMNS, visible().map((point) => point.record)), "text/csv"),
       );
       byId("link").addEventListener("click", () => {
         const field = byId("link-text");
@@ -570,6 +558,7 @@
         if (x) {
           x.scale = { domain: headers, paddingInner: 0.25, paddingOuter: 0.15 };
           x.axis = { ...x.axis, title: axisOf[S.x].title, labelAngle: crowded ? -45 : 0 };
+          if (axisOf[S.x].kind !== "text") x.axis.labelExpr = "replace(datum.label, '-', '−')";
         }
         if (xOffset) {
           xOffset.scale = { domain: analysesHere.map((place) => names[place]), padding: 0.5 };
@@ -665,6 +654,7 @@
       const measure = measureOf[S.m];
       const points = visible();
       byId("explorer-name").textContent = titleOf(measure);
+      byId("keys").replaceChildren(...chosen().map((place) => element("li", {}, ...keyOf(place))));
       const view = await draw("explorer", explorerSpec(points));
       view.addEventListener("click", (_, item) => {
         const c = item?.datum?.c;
@@ -833,85 +823,73 @@
 
     // ---- tables ------------------------------------------------------------------------------
 
-    const LAYOUT = {
-      layout: { topStart: "search", topEnd: "pageLength", bottomStart: "info", bottomEnd: "paging" },
-      ...{ pageLength: 10, lengthMenu: [10, 25, 100], autoWidth: false, order: [] },
-      language: { search: "Search the table", lengthMenu: "Rows per page _MENU_" },
-    };
+    const headersOf = (name) =>
+      several.includes(name) ? axisOf[name].levels.map((it, i) => [it, axisOf[name].headers[i]]) : [];
+    const ofAxis = (axis) => ({
+      ...{ name: axis.name, title: axis.label },
+      ...(axis.kind !== "text" && { type: "num", className: "number" }),
+    });
 
     function performanceTable() {
-      const filters = byId("filters");
-      const choices = {
-        measure: D.measures.map((it) => [it.name, it.title]),
-        strategy: names.map((name) => [name, name]),
-        term: D.terms.map((term) => [term, term]),
-        fits: [["all", "all with estimates"], ["converged", "converged only"]],
-        ...Object.fromEntries(
-          several.map((name) => [name, axisOf[name].levels.map((it, i) => [it, axisOf[name].headers[i]])]),
-        ),
-      };
-      const labels = { measure: "Measure", strategy: "Strategy", term: "Coefficient", fits: "Fits" };
-      const selects = {};
-      for (const [key, items] of Object.entries(choices)) {
-        if (items.length < 2) continue;
-        const select = element("select", { id: `filter-${key}` });
-        options(select, [{ value: "", text: "all" }, ...items.map(([value, text]) => ({ value, text }))], "");
-        const label = element("label", { htmlFor: select.id, textContent: labels[key] || axisOf[key].label });
-        filters.append(element("div", { className: "control" }, label, select));
-        selects[key] = select;
-        select.addEventListener("change", () => fill());
-      }
-      const digits = (value, kind) =>
-        kind !== "display" ? value : value === null ? "–" : minus(trimmed(value, 4));
-      const numeric = ["value", "mcse", "low", "high", "n_planned", "n_run", "n_converged", "n_used"];
       const title = { strategy: "Strategy", reference: "Compared with", term: "Coefficient" };
       Object.assign(title, { measure: "Measure", fits: "Fits", value: "Value", mcse: "MCSE" });
       Object.assign(title, { low: "95% from", high: "to", n_planned: "Planned", n_run: "Run" });
       Object.assign(title, { n_converged: "Converged", n_used: "Used", reason: "Why undefined" });
-      const one = new DataTable("#performance", {
-        ...LAYOUT,
-        data: [],
-        columns: COLUMNS.map((name) => ({
-          title: title[name] || axisOf[name].label,
-          ...(numeric.includes(name) && { type: "num", className: "number", render: digits }),
-          ...(name in axisOf && axisOf[name].kind !== "text" && { type: "num", className: "number" }),
-          ...(name === "measure" && {
-            render: (it, kind) => (kind === "display" ? measureOf[it].title : it),
-          }),
-        })),
-      });
-      function wanted() {
-        const found = {};
-        for (const [key, select] of Object.entries(selects)) {
-          if (select.value) found[key] = select.value;
-        }
-        return found;
-      }
-      function fill() {
-        one.clear();
-        one.rows.add([...records(wanted())]).draw();
-        columnsShown(one);
-      }
-      function columnsShown(table) {
-        // columns that say the same in all rows would only push the others out of sight
-        const rows = table.rows().data().toArray();
-        COLUMNS.forEach((name, i) => {
-          const given = name in selects && selects[name].value && !(name in axisOf);
-          const empty = ["reference", "reason", "term"].includes(name) && !rows.some((row) => row[i]);
-          const single = name in axisOf && !several.includes(name);
-          table.column(i).visible(!(given || empty || single), false);
-        });
-      }
-      if (selects.measure) selects.measure.value = S.m;
-      if (selects.fits) selects.fits.value = "all";
-      fill();
-      byId("csv-shown").addEventListener("click", () => {
-        const rows = one.rows({ search: "applied", order: "applied" }).data().toArray();
-        download("shown.csv", csv(rows), "text/csv");
+      const counts = ["value", "mcse", "low", "high", "n_planned", "n_run", "n_converged", "n_used"];
+      filteredTable("performance", {
+        ...{ filters: "filters", button: "csv-shown", file: `${D.study}-shown.csv` },
+        columns: COLUMNS.map((name) => {
+          if (name in axisOf) return ofAxis(axisOf[name]);
+          if (counts.includes(name)) return numbers(name, title[name]);
+          const said = (it) => (name === "measure" ? measureOf[it].title : it);
+          return { name, title: title[name], render: (it, way) => (way === "display" ? said(it) : it) };
+        }),
+        choices: {
+          measure: D.measures.map((it) => [it.name, it.title]),
+          strategy: names.map((name) => [name, name]),
+          term: D.terms.map((term) => [term, term]),
+          fits: [["all", "all with estimates"], ["converged", "converged only"]],
+          ...Object.fromEntries(several.map((name) => [name, headersOf(name)])),
+        },
+        start: { measure: S.m, fits: "all" },
+        rows: records,
       });
       byId("csv-all").addEventListener("click", () =>
-        download("performance.csv", csv([...records({})]), "text/csv"),
+        save("performance.csv", csv(COLUMNS, records({})), "text/csv"),
       );
+    }
+
+    // the numbers of groups that a study with a power asks for
+    function neededTable() {
+      if (!D.needed) return;
+      const { columns, rows } = D.needed;
+      const at = Object.fromEntries(columns.map((name, place) => [name, place]));
+      const bound = (row) => `${row[at.says].startsWith("more") ? ">" : "≤"} ${row[at.design]}`;
+      const title = { strategy: "Strategy", n_groups: "Groups needed", low: "95% from", high: "to" };
+      Object.assign(title, { design: "Design of", power: "Power", power_mcse: "its MCSE" });
+      Object.assign(title, { size: "False positives", size_mcse: "its MCSE", says: "How found" });
+      const rates = ["power", "power_mcse", "size", "size_mcse", "target"];
+      const others = columns.filter((name) => name in axisOf && name !== "n_groups");
+      filteredTable("needed", {
+        ...{ filters: "needed-filters", button: "needed-csv", file: `${D.study}-sample_sizes.csv` },
+        columns: columns.map((name) => {
+          if (name === "n_groups") {
+            const render = (it, way, row) => (way !== "display" ? it : it === null ? bound(row) : whole(it));
+            return { ...numbers(name, title[name]), render };
+          }
+          if (rates.includes(name)) return { ...numbers(name, title[name], "rate", 3), number: name in title };
+          if (["low", "high", "design"].includes(name)) return numbers(name, title[name]);
+          return name in axisOf ? ofAxis(axisOf[name]) : { name, title: title[name] || "Coefficient" };
+        }),
+        choices: {
+          strategy: names.map((name) => [name, name]),
+          ...Object.fromEntries(others.map((name) => [name, headersOf(name)])),
+        },
+        rows: (wanted) =>
+          rows.filter((row) =>
+            Object.entries(wanted).every(([name, value]) => String(row[at[name]]) === value),
+          ),
+      });
     }
 
     function complaintsTable() {
@@ -950,10 +928,7 @@
           },
         ],
       });
-      made.table().container().addEventListener("click", (event) => {
-        const button = event.target.closest("button[data-command]");
-        if (button) copy(button.dataset.command, button);
-      });
+      copyCommands(made);
     }
 
     // ---- theme, copying, printing ------------------------------------------------------------
@@ -963,6 +938,7 @@
     listen();
     update();
     performanceTable();
+    neededTable();
     complaintsTable();
   }
 })();

@@ -9,8 +9,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import altair as alt
 import jinja2
@@ -19,6 +21,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from rmsweep.design import Study
+from rmsweep.figures.style import HEAD
 from rmsweep.report import data, findings, methods, specs
 from rmsweep.report.looks import GROUND
 from rmsweep.report.takeaway import takeaway
@@ -43,12 +46,18 @@ LARGEST = 1_490_000
 """Bytes of a page: Chromium opens no data: URL above 2 MiB, and Snakemake's report uses those."""
 LEAST_PICTURES = 150_000
 """Bytes, encoded, that a page has for figures, however large the study is."""
+LEAST_PICTURE = 10_000
+"""Bytes below which no figure is tried."""
 SCALE = 0.5
 """Pixels of the page per pixel of a figure's file: letters of all figures have the same size."""
 PIXELS, SHADES = 840, 64
 """Width and number of colours of a figure that is no drawing in the page."""
 MARKUP = 1200
 """Bytes around the image of a figure."""
+SVG = "{http://www.w3.org/2000/svg}"
+ElementTree.register_namespace("", SVG.strip("{}"))
+ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
+DECIMALS = re.compile(r"\d+\.\d{3,}")
 
 
 class Picture(NamedTuple):
@@ -58,6 +67,8 @@ class Picture(NamedTuple):
     ----------
     title, short, caption : str
         What it is, what to see in it in general, and what it says of itself.
+    part : str
+        The slice of the study that it shows, in words; empty if it shows all.
     path : str
         Of its files, without the suffix, from the page's folder.
     file : Path
@@ -67,8 +78,14 @@ class Picture(NamedTuple):
     title: str
     short: str
     caption: str
+    part: str
     path: str
     file: Path
+
+    @property
+    def whole_title(self) -> str:
+        """The title, and the slice."""
+        return f"{self.title} ({self.part})" if self.part else self.title
 
 
 def html(
@@ -110,6 +127,7 @@ def html(
     found = findings.findings(study, folder, shown)
     contents = [
         ("findings", "What the study says"),
+        *([("needed-groups", "Groups needed")] if shown["needed"] else []),
         ("explore", "Explore"),
         ("one", "One condition"),
         *([("figures", "Figures")] if pictures else []),
@@ -139,6 +157,7 @@ def html(
         headlines=findings.headlines(found),
         summary=findings.summary(found),
         names=[one["name"] for one in strategies],
+        power=study.power if shown["needed"] else None,
         complaints=shown["complaints"],
         methods=sections,
         methods_text=methods.as_text(sections),
@@ -147,8 +166,10 @@ def html(
         references=methods.references(study, table),
         availability=methods.availability(study),
     )
-    room = LARGEST - len(render(figures=[]).encode())
-    return render(figures=with_images(pictures, max(room, LEAST_PICTURES)))
+    room = LARGEST - len(render(figures=[], further=by_title(pictures)).encode())
+    shown_here = with_images(pictures, max(room, LEAST_PICTURES))
+    left = [picture for picture in pictures if picture not in {one for one, _ in shown_here}]
+    return render(figures=shown_here, further=by_title(left))
 
 
 def template(name: str) -> jinja2.Template:
@@ -200,7 +221,7 @@ def common(
         "css": Markup(text_of(STYLE)),
         "base": Markup(text_of(SHARED)),
         "script": Markup(text_of(script)),
-        "packed": {name: Markup(pack(text)) for name, text in packed.items()},
+        "packed": {name: Markup(pack(text.encode())) for name, text in packed.items()},
         "contains": ", and ".join(contained),
         "licences": "\n".join(texts),
     }
@@ -211,9 +232,13 @@ def text_of(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
-def pack(text: str) -> str:
-    """A text, compressed, in letters that HTML leaves alone; the same bytes each time."""
-    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+def pack(content: bytes) -> str:
+    """Bytes, compressed, in letters that HTML leaves alone; the same ones each time.
+
+    Five letters for four bytes (RFC 1924), but with two others for those that HTML gives a meaning.
+    """
+    compressed = gzip.compress(content, 9, mtime=0)
+    return base64.b85encode(compressed).decode().translate(str.maketrans("<&", ",."))
 
 
 @cache
@@ -227,8 +252,8 @@ def vega() -> str:
     return f"(() => {{\n{bundle}\n}})();"
 
 
-def with_images(pictures: Sequence[Picture], most: int) -> list[dict[str, Any]]:
-    """What the template needs of the figures; as many have an image as there is room for.
+def with_images(pictures: Sequence[Picture], most: int) -> list[tuple[Picture, dict[str, Any]]]:
+    """The figures that there is room for, with their images (`smallest`).
 
     Parameters
     ----------
@@ -239,54 +264,91 @@ def with_images(pictures: Sequence[Picture], most: int) -> list[dict[str, Any]]:
     """
     found = []
     for picture in pictures:
+        if most < LEAST_PICTURE:
+            break
         image = smallest(picture.file)
-        size = len(image["image"] or image["packed"]) + MARKUP
-        if size > most:
-            image |= {"image": "", "packed": ""}
-        else:
+        size = len(image["packed"]) + MARKUP
+        if size <= most:
             most -= size
-        found.append(image | picture._asdict())
+            found.append((picture, image))
     return found
 
 
+def by_title(pictures: Sequence[Picture]) -> list[tuple[str, list[Picture]]]:
+    """Figures, slice by slice, under their titles."""
+    return [(title, list(own)) for title, own in groupby(pictures, lambda one: one.title)]
+
+
 def smallest(file: Path) -> dict[str, Any]:
-    """A figure as what takes less room, and its size on the page.
+    """A figure, without its title and caption, as what takes less room, and its size on the page.
 
     Returns
     -------
     dict
-        ``packed``, the SVG beside it, or ``image``, a small picture; the other one is empty.
-        ``width`` and ``height`` are in pixels.
+        ``packed``, the SVG beside it or a small picture, ``kind``, its media type, and ``width``
+        and ``height`` in pixels.
     """
     with Image.open(file) as opened:
+        head = float(opened.info.get("Head", 0))
         picture = opened.convert("RGB")
-    found: dict[str, Any] = {"image": small(picture), "packed": ""}
-    width = min(picture.width * SCALE, PIXELS)
+    picture = picture.crop((0, round(head * picture.height), *picture.size))
+    width = picture.width * SCALE
+    found = {"packed": pack(small(picture)), "kind": "image/webp"}
     drawing = file.with_suffix(".svg")
     if drawing.exists():
-        packed = pack(bare(drawing.read_text(encoding="utf-8")))
-        if len(packed) < len(found["image"]):
-            found = {"image": "", "packed": packed}
-            width = picture.width * SCALE
-    return found | {"width": round(width), "height": round(width * picture.height / picture.width)}
+        packed = pack(bare(drawing.read_text(encoding="utf-8"), head).encode())
+        if len(packed) < len(found["packed"]):
+            found = {"packed": packed, "kind": "image/svg+xml"}
+    if found["kind"] == "image/webp":
+        width = min(width, PIXELS)
+    height = width * picture.height / picture.width
+    return found | {"width": round(width), "height": round(height)}
 
 
-def bare(svg: str) -> str:
-    """An SVG without its metadata and comments."""
-    return re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
+def bare(svg: str, head: float = 0.0) -> str:
+    """An SVG without metadata and comments, and with no more digits than can be seen.
+
+    Parameters
+    ----------
+    svg : str
+        As `rmsweep.figures.style` writes them.
+    head : float
+        The share of its height, from the top, that is to be cut off, with what is drawn there.
+    """
+    root = ElementTree.fromstring(svg)
+    for inner in list(root.iter()):
+        for child in list(inner):
+            if child.tag == f"{SVG}metadata" or child.get("id", "").startswith(HEAD):
+                inner.remove(child)
+    if head:
+        left, top, width, height = map(float, root.attrib["viewBox"].split())
+        below = f"{height * (1 - head):.6g}"
+        root.set("viewBox", f"{left:g} {top + height * head:.6g} {width:.6g} {below}")
+        root.set("height", f"{below}pt")
+    return DECIMALS.sub(fewer_digits, ElementTree.tostring(root, encoding="unicode"))
 
 
-def small(picture: Image.Image) -> str:
-    """A picture as lossless WebP of few colours, encoded."""
+def fewer_digits(found: re.Match[str]) -> str:
+    """A number of an SVG to a hundredth of a point, or four digits."""
+    value = float(found[0])
+    return f"{value:.4g}" if value < 1 else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def small(picture: Image.Image) -> bytes:
+    """A picture as lossless WebP of few colours."""
     if picture.width > PIXELS:
         height = round(picture.height * PIXELS / picture.width)
         picture = picture.resize((PIXELS, height), Image.Resampling.LANCZOS)
     # of the methods, the one that keeps rare colours: those of points and lines
     few = picture.quantize(SHADES, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    # it makes the ground a little darker
+    shades, ground = few.getpalette() or [], 3 * int(few.getpixel((0, 0)))  # type: ignore[arg-type]
+    shades[ground : ground + 3] = [*picture.getpixel((0, 0))]  # type: ignore[misc]
+    few.putpalette(shades)
     buffer = io.BytesIO()
     # more effort takes fifty times as long, for images 1% smaller
     few.convert("RGB").save(buffer, "webp", lossless=True, quality=50, method=2)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
 
 
 def with_code(text: str) -> Markup:

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from rmsweep.axes import of_slice
+from rmsweep.design import Study
+from rmsweep.figures import names
+
 if TYPE_CHECKING:
     from rmsweep.report.page import Picture
 
@@ -65,15 +69,16 @@ TEXTS = {
 """In the order of the page, which has room for the first of them."""
 
 
-def pictures(files: Iterable[Path], folder: Path, beside: Path) -> list[Picture]:
+def pictures(study: Study, files: Iterable[Path], folder: Path, beside: Path) -> list[Picture]:
     """The figures in the order of the page, slice by slice.
 
     Parameters
     ----------
+    study : Study
     files : iterable of Path
         PNGs; an SVG is beside each.
     folder : Path
-        Of the figures; those of a slice of the study are in a folder of the slice's name.
+        Of the figures; those of a slice of the study are in a folder of its own.
     beside : Path
         The page's folder.
     """
@@ -87,12 +92,11 @@ def pictures(files: Iterable[Path], folder: Path, beside: Path) -> list[Picture]
     for file in files:
         name, part = file.stem, Path(os.path.relpath(file.parent, folder)).as_posix()
         text = TEXTS.get(name, Text(name.replace("_", " ").capitalize(), ""))
-        title = text.title
-        if part != ".":
-            title += f" ({part.replace('=', ' = ').replace(',', ', ')})"
+        part = {names.folder_of(one): one for one in names.slices(study, name)}.get(part, part)
+        words = "" if part == "." else of_slice(part) if "=" in part else part
         path = Path(os.path.relpath(file.with_suffix(""), beside)).as_posix()
         rank = order.index(name) if name in order else len(order)
         with Image.open(file) as opened:
             said = opened.info.get("Description", text.caption)
-        found.append((rank, part, Picture(title, text.caption, said, path, file)))
+        found.append((rank, part, Picture(*text, said, words, path, file)))
     return [picture for *_, picture in sorted(found, key=lambda it: it[:2])]
