@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -85,7 +86,7 @@ def dense_criterion(y, X, Zs, factors, roots, reml, sigma=None):
     return value + nu * np.log(2 * np.pi * sigma**2) + rho / sigma**2, sigma**2 * C
 
 
-def irregular(n_terms):
+def irregular(n_terms, nested=False):
     """Rows of up to three factors, none of them balanced, and columns of their random effects."""
     rng = np.random.default_rng(8)
     subjects, items = subjects_and_items(7, 6)
@@ -94,17 +95,26 @@ def irregular(n_terms):
     words = rng.integers(0, 4, len(items))
     X = np.column_stack([np.ones(len(items)), rng.normal(size=(len(items), 2))])
     factors = [subjects, items, words][:n_terms]
+    if nested:  # in schools, and days in subjects
+        factors = [subjects, subjects // 3, subjects * 2 + items % 2][:n_terms]
     return X, [X[:, :2], X[:, [0, 2]], X[:, :1]][:n_terms], factors
 
 
 @pytest.mark.parametrize("reml", [True, False])
 @pytest.mark.parametrize(
-    "covariances",
-    [("full",), ("full", "full"), ("diagonal", "full", "full"), ("scalar", "diagonal")],
+    ("covariances", "nested"),
+    [
+        (("full",), False),
+        (("full", "full"), False),
+        (("full", "full"), True),
+        (("diagonal", "full", "full"), False),
+        (("diagonal", "full", "full"), True),
+        (("scalar", "diagonal"), False),
+    ],
     ids=str,
 )
-def test_value_gradient_hessian_and_df(covariances, reml):
-    X, Zs, factors = irregular(len(covariances))
+def test_value_gradient_hessian_and_df(covariances, nested, reml):
+    X, Zs, factors = irregular(len(covariances), nested)
     y = responses(np.random.default_rng(2), X, factors)
     if "scalar" not in covariances:
         X = X * [1.0, 300.0, 0.01] + [0.0, 5000.0, 0.0]
@@ -114,6 +124,8 @@ def test_value_gradient_hessian_and_df(covariances, reml):
         for codes, Z, covariance in zip(factors, Zs, covariances, strict=True)
     ]
     data = crossings(y, X[None], terms)
+    ((_, blocks),) = data.portions(np.arange(1))
+    assert blocks.layout.units == (3 if nested else 1)
     form = direct_sum(data.terms, symmetric=False)
     theta = np.random.default_rng(3).uniform(0.3, 1.2, len(form.basis))
     sizes = np.concatenate([np.abs(Z).max(axis=0) for Z in Zs])
@@ -281,6 +293,69 @@ def test_bytes_do_not_depend_on_what_is_fitted_beside(latin, kind):
     for row in range(len(y)):
         alone = results(slice(row, row + 1))
         assert [it[0].tobytes() for it in alone] == [it[row].tobytes() for it in whole]
+
+
+def in_schools(kind):
+    """Twelve classes in four schools: y, X, classes and schools."""
+    rng = np.random.default_rng(7)
+    classes = np.repeat(np.arange(12), 8)
+    X = np.stack([np.ones((5, 96)), rng.normal(size=(5, 96))], axis=2)
+    if kind == "balanced":
+        X[:, :, 1] = np.where(np.arange(96) % 2, 0.5, -0.5)
+    if kind == "missing":
+        kept = rng.uniform(size=96) < 0.8
+        classes, X = classes[kept], X[:, kept]
+    schools = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3])[classes]
+    y = np.concatenate([responses(rng, x, [classes, schools]) for x in X])
+    return y, X, classes, schools
+
+
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize("kind", ["balanced", "missing"])
+def test_units_one_by_one_change_nothing(kind, reml, monkeypatch):
+    y, X, classes, schools = in_schools(kind)
+
+    def fits():
+        data = crossings(y, X, [Term(schools, X[:, :, :1]), Term(classes, X)])
+        ((_, blocks),) = data.portions(np.arange(5))
+        fitted = fit_crossed(data, reml=reml)
+        kr = crossed_kenward_roger(data, fitted) if reml else None
+        return blocks.layout.units, fitted, kr
+
+    n_units, one, kr = fits()
+    monkeypatch.setattr(import_module("rmsweep.lmm.crossings"), "by_units", lambda rows: (rows, 1))
+    n_parts, other, other_kr = fits()
+    assert (n_units, n_parts) == (4, 1)
+    assert_same(one, other)
+    if kr is not None:
+        np.testing.assert_allclose(kr.se, other_kr.se, rtol=RELATIVE)
+        np.testing.assert_allclose(kr.df, other_kr.df, rtol=20 * RELATIVE)
+
+
+@pytest.mark.parametrize("kind", ["balanced", "missing"])
+def test_bytes_of_units_do_not_depend_on_what_is_fitted_beside(kind):
+    y, X, classes, schools = in_schools(kind)
+
+    def results(rows):
+        data = crossings(y[rows], X[rows], [Term(classes, X[rows]), Term(schools, X[rows])])
+        found = fit_crossed(data)
+        kr = crossed_kenward_roger(data, found)
+        return [found.theta, found.criterion, found.estimate, found.se, found.df, kr.se, kr.df]
+
+    whole = results(slice(None))
+    for row in range(len(y)):
+        alone = results(slice(row, row + 1))
+        assert [it[0].tobytes() for it in alone] == [it[row].tobytes() for it in whole]
+
+
+def test_units_of_very_different_sizes_are_fitted_as_a_whole():
+    rng = np.random.default_rng(1)
+    classes = np.repeat(np.arange(20), 5)
+    schools = np.maximum(classes - 10, 0)  # one of eleven classes, nine of one
+    X = np.ones((1, 100, 1))
+    data = crossings(rng.normal(size=(1, 100)), X, [Term(classes, X), Term(schools, X)])
+    ((_, blocks),) = data.portions(np.arange(1))
+    assert blocks.layout.units == 1
 
 
 def test_complete_balanced_data_have_the_mean_squares_of_an_anova():

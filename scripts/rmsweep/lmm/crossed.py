@@ -29,6 +29,11 @@ effects: with b = Γ_2 U_2,
     X'V⁻¹X = |D_X − D_2 b|² + |A_X − A_2 b|² + U_2'b,  A the Cholesky factor of rest.
 
 It is least at b, so that errors of b matter little.
+
+Units (`units`) have matrices B, W and U of their own, and all but the products with C are sums over
+them. There W takes the place of S, and what UCU' takes off is, with H = UF, FF' = C,
+
+    tr SESF = tr WEWF − 2 tr H'EWFH + tr (H'EH)(H'FH).
 """
 
 from __future__ import annotations
@@ -121,10 +126,11 @@ def crossed_criterion(blocks: CrossedBlocks, G: Array, nu: Array, reml: bool) ->
     solved = _solve(blocks, G, nu, reml)
     at = _moments(blocks, solved, reml)
     weight = nu / solved.rho
-    quadratic = np.matmul(at.Es.transpose(0, 2, 1), np.matmul(at.S, at.Es))
-    if not reml:
+    layout = blocks.layout
+    quadratic = layout.in_all(np.matmul(at.Es.transpose(0, 2, 1), np.matmul(at.S, at.Es)))
+    if not reml or layout.units > 1:
         # S is W in the traces, and here Z'PZ
-        UFEs = np.matmul(at.UF.transpose(0, 2, 1), at.Es)
+        UFEs = layout.in_all(np.matmul(at.UF.transpose(0, 2, 1), at.Es))
         quadratic -= np.matmul(UFEs.transpose(0, 2, 1), UFEs)
     for part in solved.strata:
         own = _entries(blocks.layout)[part.term]
@@ -168,6 +174,7 @@ class CrossedInformation(NamedTuple):
     root : (R, p, p) array
     change : (R, k, p, p) array
     S : (R, m, m) array
+        W, where there are several units; then it and UF are those of each.
     UF : (R, m, p) array
     layout : Layout
     """
@@ -182,24 +189,19 @@ class CrossedInformation(NamedTuple):
 
     def quadratic(self, weight: Array) -> Array:
         """Sums over entries E and F of weight_EF F'U'ESFUF, (R, p, p)."""
-        EUF = []
-        for term, (rows, (a, b)) in enumerate(_where(self.layout)):
-            n, q = self.layout.levels[term], self.layout.sizes[term]
-            own = self.UF[:, rows].reshape(len(self.UF), q, n, -1)
-            placed = np.zeros((*self.UF.shape, len(a)))
-            part = placed[:, rows].reshape(len(self.UF), q, n, -1, len(a))
-            for entry, (row, column) in enumerate(zip(a, b, strict=True)):
-                part[:, row, ..., entry] += own[:, column]
-                if row != column:
-                    part[:, column, ..., entry] += own[:, row]
-            EUF.append(placed)
-        every = np.concatenate(EUF, axis=3)
+        every = _changed(self.UF, self.layout)
         n_datasets, m, p, k = every.shape
         SEUF = np.matmul(self.S, every.reshape(n_datasets, m, p * k)).reshape(every.shape)
-        weighted = np.matmul(SEUF, weight[:, None])
+        weighted = np.matmul(SEUF, self.layout.of_each(weight)[:, None])
         left = every.transpose(0, 2, 1, 3).reshape(n_datasets, p, m * k)
         right = weighted.transpose(0, 1, 3, 2).reshape(n_datasets, m * k, p)
-        found: Array = np.matmul(left, right)
+        found: Array = self.layout.in_all(np.matmul(left, right))
+        if self.layout.units > 1:
+            n_datasets = len(weight)
+            weighted = np.matmul(weight, self.change.reshape(n_datasets, k, p * p))
+            right = weighted.reshape(n_datasets, k * p, p)
+            left = self.change.transpose(0, 2, 1, 3).reshape(n_datasets, p, k * p)
+            found = found - np.matmul(left, right)
         return found
 
 
@@ -227,6 +229,22 @@ def _entries(layout: Layout) -> list[slice]:
 def _where(layout: Layout) -> list[tuple[slice, tuple[Index, Index]]]:
     """Rows of each term's random effects, and rows and columns of its covariance's entries."""
     return [(rows, triangle(q)[:2]) for rows, q in zip(layout.rows(), layout.sizes, strict=True)]
+
+
+def _changed(UF: Array, layout: Layout) -> Array:
+    """EUF for each entry E of the covariances, (R, m, p, k)."""
+    changed = []
+    for term, (rows, (a, b)) in enumerate(_where(layout)):
+        n, q = layout.levels[term], layout.sizes[term]
+        own = UF[:, rows].reshape(len(UF), q, n, -1)
+        placed = np.zeros((*UF.shape, len(a)))
+        part = placed[:, rows].reshape(len(UF), q, n, -1, len(a))
+        for entry, (row, column) in enumerate(zip(a, b, strict=True)):
+            part[:, row, ..., entry] += own[:, column]
+            if row != column:
+                part[:, column, ..., entry] += own[:, row]
+        changed.append(placed)
+    return np.concatenate(changed, axis=3)
 
 
 def _blocks_of(G: Array, layout: Layout) -> list[Array]:
@@ -336,7 +354,9 @@ def _solve(
 ) -> _Solved:
     layout, p = blocks.layout, blocks.n_fixed
     k2 = layout.n_others
-    covariances = _blocks_of(G, layout)
+    in_all = layout.in_all
+    of_datasets = _blocks_of(G, layout)
+    covariances = [layout.of_each(own) for own in of_datasets]
     level = _eliminate(blocks, covariances[layout.first])
     D2, DH = level.D[:, :, :k2], level.D[:, :, k2:]
     B = blocks.rest[:, :k2] + np.matmul(D2.transpose(0, 2, 1), level.D)
@@ -355,6 +375,8 @@ def _solve(
     a = blocks.root[:, k2:] - np.matmul(b.transpose(0, 2, 1), blocks.root[:, :k2])
     HVH = np.matmul(d.transpose(0, 2, 1), d) + np.matmul(a, a.transpose(0, 2, 1))
     HVH += np.matmul(U2.transpose(0, 2, 1), b)
+    if blocks.tail is not None:
+        HVH = in_all(HVH) + np.matmul(blocks.tail, blocks.tail.transpose(0, 2, 1))
     XVX = entries_first(HVH[:, :p, :p])
     inverse = np.zeros_like(XVX)
     for i in range(p):
@@ -365,13 +387,16 @@ def _solve(
     XVr = HVH[:, :p, p:]
     beta = np.matmul(root, np.matmul(root.transpose(0, 2, 1), XVr))
     residual = np.concatenate([-beta, np.ones((len(beta), 1, 1))], axis=1)
-    left = np.matmul(d, residual)
-    rho = blocks.rr_rest + sums_of_squares(left)
-    rho += sums_of_squares(np.matmul(residual.transpose(0, 2, 1), a))
-    s2 = np.matmul(U2, residual)
-    rho += np.vecdot(s2[:, :, 0], np.matmul(b, residual)[:, :, 0])
-    strata = [_stratum(part, covariances[part.term]) for part in blocks.strata]
-    log_determinant = level.log_determinant + np.linalg.slogdet(N)[1]
+    each = layout.of_each(residual)
+    left = np.matmul(d, each)
+    rho = blocks.rr_rest + in_all(sums_of_squares(left))
+    rho += in_all(sums_of_squares(np.matmul(each.transpose(0, 2, 1), a)))
+    s2 = np.matmul(U2, each)
+    rho += in_all(np.vecdot(s2[:, :, 0], np.matmul(b, each)[:, :, 0]))
+    if blocks.tail is not None:
+        rho += sums_of_squares(np.matmul(residual.transpose(0, 2, 1), blocks.tail))
+    strata = [_stratum(part, of_datasets[part.term]) for part in blocks.strata]
+    log_determinant = in_all(level.log_determinant + np.linalg.slogdet(N)[1])
     for part in strata:
         rho = rho + part.rho
         log_determinant = log_determinant + part.log_determinant
@@ -386,7 +411,7 @@ def _solve(
         beta=beta[:, :, 0],
         root=root,
         U=U[:, :, :p],
-        s=np.matmul(U, residual)[:, :, 0],
+        s=np.matmul(U, each)[:, :, 0],
         level=level,
         W21=W21,
         W22=solution[:, :, :k2],
@@ -410,17 +435,17 @@ class _Moments(NamedTuple):
 def _moments(blocks: CrossedBlocks, solved: _Solved, reml: bool) -> _Moments:
     layout, p = blocks.layout, blocks.n_fixed
     rows, entries = layout.rows(), _entries(layout)
-    n_datasets, m1 = len(solved.rho), layout.n_first
+    n_datasets, m1 = len(solved.U), layout.n_first
     m, k = m1 + layout.n_others, entries[-1].stop
-    UF = np.matmul(solved.U, solved.root)
+    UF = np.matmul(solved.U, layout.of_each(solved.root))
     S = _dense(blocks, solved)
-    if reml:
+    if reml and layout.units == 1:
         S -= np.matmul(UF, UF.transpose(0, 2, 1))
 
     trace, ss = np.empty((2, n_datasets, k))
     Es = np.zeros((n_datasets, m, k))
     change = np.empty((n_datasets, k, p, p))
-    expected = np.empty((n_datasets, k, k))
+    expected = np.empty((len(solved.rho), k, k))
     for term, (own, (a, b)) in enumerate(_where(layout)):
         q, n = layout.sizes[term], layout.levels[term]
         s = solved.s[:, own].reshape(n_datasets, q, n)
@@ -444,7 +469,7 @@ def _moments(blocks: CrossedBlocks, solved: _Solved, reml: bool) -> _Moments:
             q_o, n_o = layout.sizes[other], layout.levels[other]
             block = S[:, own, rows[other]].reshape(n_datasets, q, n, q_o, n_o)
             flat = block.transpose(0, 1, 3, 2, 4).reshape(n_datasets, q * q_o, n * n_o)
-            gram = np.matmul(flat, flat.transpose(0, 2, 1))
+            gram = layout.in_all(np.matmul(flat, flat.transpose(0, 2, 1)))
             for part in solved.strata:
                 if part.term == term == other:
                     weighted = part.W * part.number[:, None]
@@ -452,6 +477,15 @@ def _moments(blocks: CrossedBlocks, solved: _Solved, reml: bool) -> _Moments:
             found = _by_entries(gram, q, q_o)
             expected[:, entries[term], entries[other]] = found
             expected[:, entries[other], entries[term]] = found.transpose(0, 2, 1)
+    trace, ss, change = map(layout.in_all, (trace, ss, change))
+    if reml and layout.units > 1:
+        every = _changed(UF, layout).reshape(n_datasets, m, p * k)
+        products = np.matmul(S, every).reshape(n_datasets, m * p, k)
+        every = every.reshape(n_datasets, m * p, k).transpose(0, 2, 1)
+        trace -= np.einsum("repp->re", change)
+        flat = change.reshape(len(change), k, p * p)
+        expected -= 2.0 * layout.in_all(np.matmul(every, products))
+        expected += np.matmul(flat, flat.transpose(0, 2, 1))
     for part in solved.strata:
         a, b, _ = triangle(layout.sizes[part.term])
         at = a * layout.sizes[part.term] + b
@@ -467,7 +501,7 @@ def _dense(blocks: CrossedBlocks, solved: _Solved) -> Array:
     layout, K = blocks.layout, solved.level.K
     m1, n = layout.n_first, layout.levels[layout.first]
     m = m1 + layout.n_others
-    W = np.empty((len(solved.rho), m, m))
+    W = np.empty((len(solved.U), m, m))
     np.negative(solved.correction, out=W[:, :m1, :m1])
     level = np.arange(n)
     for a in range(len(K)):

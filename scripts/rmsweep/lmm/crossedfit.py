@@ -163,8 +163,9 @@ class SeveralTerms:
         self.at_once = blocks.layout.at_once
         # what rounding of B_22 does to I + B_22 Γ_2: sums of squares of each column of Z_2
         k2 = blocks.layout.n_others
-        self._squares = np.einsum("rii->r", blocks.rest[:, :k2, :k2])
-        self._squares += np.square(blocks.Q[:, :, :k2]).sum(axis=(1, 2))
+        squares = np.einsum("rii->r", blocks.rest[:, :k2, :k2])
+        squares += np.square(blocks.Q[:, :, :k2]).sum(axis=(1, 2))
+        self._squares = blocks.layout.in_all(squares)
 
     def nothing(self, n_runs: int) -> Criterion:
         """As `optimise.Problem`."""

@@ -3,7 +3,9 @@
 With Z = [Z_1 ... Z_F] the criterion depends on cross-products alone: those of Z_f within each level
 of its factor, those of Z_f and Z_g for each pair of levels, and those of Z with the fixed effects
 and the response (Bates et al. 2015, section 3). Rows that a dataset lacks are zero rows. What
-levels of one factor have in common is taken out before: see `strata`.
+levels of one factor have in common is taken out before: see `strata`. Where all other factors are
+nested in one, its levels share no random effects, and cross-products are those of each of them: see
+`units`.
 """
 
 from __future__ import annotations
@@ -22,11 +24,13 @@ from rmsweep.lmm.smallmatrix import (
     all_finite,
     back_substitute,
     cholesky,
+    datasets_first,
     entries_first,
     forward_substitute,
     sums_of_squares,
 )
 from rmsweep.lmm.strata import Rows, Strata, pooled_levels, same_levels
+from rmsweep.lmm.units import by_units
 
 Index = NDArray[np.intp]
 
@@ -70,17 +74,21 @@ class Layout:
         Number of levels and of random effects of each term.
     first : int
         The term with most random effects in all. It comes first, and is eliminated level by level.
+    units : int
+        Parts of the data that share no random effects. If there are several, the levels are those
+        of one part.
     """
 
     levels: tuple[int, ...]
     sizes: tuple[int, ...]
     first: int
+    units: int = 1
 
     @classmethod
-    def of(cls, levels: Sequence[int], sizes: Sequence[int]) -> Layout:
+    def of(cls, levels: Sequence[int], sizes: Sequence[int], units: int = 1) -> Layout:
         """The layout of such terms."""
         n_effects = [n * q for n, q in zip(levels, sizes, strict=True)]
-        return cls(tuple(levels), tuple(sizes), n_effects.index(max(n_effects)))
+        return cls(tuple(levels), tuple(sizes), n_effects.index(max(n_effects)), units)
 
     @property
     def others(self) -> tuple[int, ...]:
@@ -111,7 +119,18 @@ class Layout:
     def at_once(self) -> int:
         """How many datasets to evaluate the criterion of at once."""
         m = self.n_first + self.n_others
-        return max(1, min(_DATASETS_AT_ONCE, _NUMBERS_AT_ONCE // (5 * m * m)))
+        return max(1, min(_DATASETS_AT_ONCE, _NUMBERS_AT_ONCE // (5 * m * m * self.units)))
+
+    def in_all(self, of_units: Array) -> Array:
+        """Sums over the units of each dataset, (R, ...) of (R units, ...)."""
+        if self.units == 1:
+            return of_units
+        sums: Array = of_units.reshape(-1, self.units, *of_units.shape[1:]).sum(axis=1)
+        return sums
+
+    def of_each(self, of_datasets: Array) -> Array:
+        """What a dataset has, for each of its units, (R units, ...) of (R, ...)."""
+        return of_datasets if self.units == 1 else np.repeat(of_datasets, self.units, axis=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +139,8 @@ class CrossedBlocks:
 
     T_i is the lower Cholesky factor of Z_i'Z_i, for level i of the first term; A = [Z_2 X r] are
     the columns of all other terms, of the fixed effects, and the residuals of the pooled OLS fit;
-    c counts them.
+    c counts them. If there are several units, T, Q, rest and root are those of the units of one
+    dataset after the other, with R times their number for R.
 
     Attributes
     ----------
@@ -131,9 +151,12 @@ class CrossedBlocks:
     rest : (R, c, c) array
         A'A − Q'Q.
     root : (R, c, c - 1) array
-        Its Cholesky factor, without the last pivot, which is that of r.
+        Its Cholesky factor, without the last pivot, which is that of r. Of several units, (R, c,
+        columns of Z_2), the part of Z_2.
+    tail : (R, p + 1, p) array, or None
+        Of several units, the Cholesky factor of what that part leaves of X and r in all of them.
     rr_rest : (R,) array
-        The square of that pivot, and what the strata leave of r'r.
+        The square of the last pivot, and what the strata leave of r'r.
     strata : tuple of Strata
     """
 
@@ -142,6 +165,7 @@ class CrossedBlocks:
     Q: Array
     rest: Array
     root: Array
+    tail: Array | None
     rr_rest: Array
     strata: tuple[Strata, ...]
 
@@ -155,6 +179,8 @@ class CrossedBlocks:
         """Rank of all columns together, in each dataset."""
         rank = np.einsum("aarl->arl", self.T).astype(bool).sum(axis=(0, 2))
         rank = rank + self.root[:, :-1].any(axis=1).sum(axis=1)
+        if self.tail is not None:
+            rank = self.layout.in_all(rank) + self.tail[:, :-1].any(axis=1).sum(axis=1)
         for part in self.strata:
             each = np.einsum("aarc->arc", part.T).astype(bool).sum(axis=0)
             rank = rank + (each * part.number).sum(axis=1).astype(np.intp)
@@ -162,12 +188,15 @@ class CrossedBlocks:
 
     def take(self, index: Index) -> CrossedBlocks:
         """Return the blocks of some of the datasets."""
+        units = self.layout.units
+        places = (index[:, None] * units + np.arange(units)).ravel()
         return CrossedBlocks(
             layout=self.layout,
-            T=self.T.take(index, axis=2),
-            Q=self.Q.take(index, axis=0),
-            rest=self.rest.take(index, axis=0),
-            root=self.root.take(index, axis=0),
+            T=self.T.take(places, axis=2),
+            Q=self.Q.take(places, axis=0),
+            rest=self.rest.take(places, axis=0),
+            root=self.root.take(places, axis=0),
+            tail=None if self.tail is None else self.tail.take(index, axis=0),
             rr_rest=self.rr_rest.take(index, axis=0),
             strata=tuple(part.take(index) for part in self.strata),
         )
@@ -495,10 +524,11 @@ def _structures(
 
 def _assembled(rows: Rows, z_centre: Sequence[Array]) -> CrossedBlocks:
     """Cross-products of rows, less those that the first term accounts for."""
+    rows, units = by_units(rows)
     n_designs, p, _ = rows.X.shape
     n_datasets = len(rows.r)
     levels = [int(codes.max()) + 1 for codes in rows.codes]
-    layout = Layout.of(levels, [Z.shape[1] for Z in rows.Z])
+    layout = Layout.of(levels, [Z.shape[1] for Z in rows.Z], units)
     first, others = layout.first, layout.others
     n_first, q = levels[first], layout.sizes[first]
     k2 = layout.n_others
@@ -509,7 +539,10 @@ def _assembled(rows: Rows, z_centre: Sequence[Array]) -> CrossedBlocks:
     for a in range(q):
         for b in range(a + 1):
             T[a, b] = _sums(Z1[:, a] * Z1[:, b], by_level)
-    reciprocals, _ = cholesky(T, _tolerance(z_centre[first]).T[..., None])
+    centre = z_centre[first]
+    if units > 1:
+        centre = layout.of_each(np.broadcast_to(centre, (n_datasets // units, q)))
+    reciprocals, _ = cholesky(T, _tolerance(centre).T[..., None])
     for a in range(q):
         T[a, a + 1 :] = 0.0
     # T⁻¹Z_1' of the columns of Z_2 and X, and of r
@@ -558,24 +591,63 @@ def _assembled(rows: Rows, z_centre: Sequence[Array]) -> CrossedBlocks:
     rest_Ar = Ar - np.matmul(transposed, Qr)[:, :, 0]
     rest_rr = np.vecdot(rows.r, rows.r) - sums_of_squares(Qr)
 
-    root, last = _roots(AA, rest_AA, rest_Ar)
-    left_rr = rest_rr - sums_of_squares(last)
-
     def with_own(of_design: Array, of_dataset: Array, axis: int) -> Array:
         wide = np.broadcast_to(of_design, (n_datasets, *of_design.shape[1:]))
         return np.concatenate([wide, of_dataset], axis=axis)
 
     rest = with_own(rest_AA, rest_Ar[:, :, None], 2)
     lowest = np.concatenate([rest_Ar, rest_rr[:, None]], axis=1)
+    rest = np.concatenate([rest, lowest[:, None]], axis=1)
+    if units == 1:
+        root, last = _roots(AA, rest_AA, rest_Ar)
+        root, tail = with_own(root, last[:, None], 1), None
+        left_rr = rest_rr - sums_of_squares(last)
+    else:
+        root, left = _leading_roots(rest, np.einsum("dii->di", AA)[:, :k2])
+        whole = layout.in_all(left)
+        alone, last = _roots(layout.in_all(AA[:, k2:, k2:]), whole[:, :p, :p], whole[:, :p, p])
+        tail = np.concatenate([alone, last[:, None]], axis=1)
+        left_rr = whole[:, p, p] - sums_of_squares(last)
     return CrossedBlocks(
         layout=layout,
         T=np.broadcast_to(T, (q, q, n_datasets, n_first)),
         Q=with_own(QA, Qr, 2),
-        rest=np.concatenate([rest, lowest[:, None]], axis=1),
-        root=with_own(root, last[:, None], 1),
+        rest=rest,
+        root=root,
+        tail=tail,
         rr_rest=np.maximum(left_rr, 0.0),
         strata=(),
     )
+
+
+def _leading_roots(A: Array, squares: Array) -> tuple[Array, Array]:
+    """What the first columns account for in positive semidefinite matrices (R, c, c).
+
+    Parameters
+    ----------
+    A : (R, c, c) array
+    squares : (R, k) array
+        On whose scale pivots of the first k columns are told from rounding.
+
+    Returns
+    -------
+    roots : (R, c, k) array
+        The first columns of the Cholesky factors.
+    left : (R, c - k, c - k) array
+        What is left of the others.
+    """
+    k = squares.shape[1]
+    size = entries_first(np.sqrt(np.where(squares > 0.0, squares, 1.0)))
+    scaled = entries_first(A[:, :, :k]) / size
+    L = scaled[:k] / size[:, None]
+    diagonal = np.einsum("iir->ir", L)
+    reciprocals, _ = cholesky(L, RANK_TOLERANCE / diagonal)
+    for i in range(k):
+        L[i, i + 1 :] = 0.0
+    others = forward_substitute(L, reciprocals, scaled[k:].swapaxes(0, 1).copy())
+    roots = datasets_first(np.concatenate([L * size[:, None], others.swapaxes(0, 1)]))
+    left = A[:, k:, k:] - np.matmul(roots[:, k:], roots[:, k:].transpose(0, 2, 1))
+    return roots, left
 
 
 def _roots(whole: Array, rest: Array, right: Array) -> tuple[Array, Array]:
