@@ -364,6 +364,21 @@ def test_files_of_one_name_with_other_numbers_make_other_datasets(tmp_path: Path
     assert "(the files of their data differ)" in shared(found)
 
 
+def test_files_of_one_name_with_other_columns_are_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {"predictors": "own.parquet", "n_predictors": 1, "beta": 1, "n_sims": 3}
+    for name, term in {"a": "dose", "b": "age"}.items():
+        (tmp_path / name).mkdir()
+        columns = {"g": [1, 1, 1, 2, 2, 2], term: [0.0, 1.0, 2.0, 0.0, 1.0, 3.0]}
+        pq.write_table(pa.table(columns), tmp_path / name / "own.parquet")
+        study = load_study(CONFIG | {"sigma": [1]} | own, name, tmp_path / name)
+        made(study, tmp_path / name)
+    assert run(tmp_path / "a", tmp_path / "b") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no condition in common: their coefficients are Intercept, dose, and Interc" in line
+
+
 def test_studies_of_different_size_share_what_they_share(folder: Path) -> None:
     found = compared(folder / "a", folder / "more")
     studies = found.studies

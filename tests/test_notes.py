@@ -14,6 +14,7 @@ import pytest
 from rmsweep.data.dataset import Dataset
 from rmsweep.report import notes
 from rmsweep.report.fitted import Fitted, number
+from rmsweep.strategies import mundlak
 from rmsweep.strategies.resolve import resolve
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +94,25 @@ def test_random_effects_are_those_of_lme4() -> None:
     assert of_intercepts
     assert of_intercepts.sd == pytest.approx({"Intercept": 37.1238}, rel=1e-4)
     assert case.random_effects(FOUR.index("lm")) is None
+
+
+def test_random_effects_beside_group_means_are_those_of_that_model() -> None:
+    data = unbalanced()
+    case = a_case(("lmer_mundlak", "lmer"), data)
+    found, without = case.random_effects(0), case.random_effects(1)
+    assert found
+    assert without
+    assert abs(found.sd["Intercept"] / without.sd["Intercept"] - 1) > 1e-3
+    means = mundlak.with_group_means(data)
+    assert means.terms == ("Intercept", "Days", "mean of Days")
+    direct = replace(a_case(("lmer",)), data=means).random_effects(0)
+    assert direct
+    assert direct.sd == pytest.approx(found.sd)
+
+
+def test_estimates_without_a_standard_error_are_not_compared() -> None:
+    nothing = (np.nan, np.nan)
+    assert not said(notes.estimates, a_case(("lm", "lm2"), se=[nothing, nothing]))
 
 
 def test_every_rule_is_asked() -> None:

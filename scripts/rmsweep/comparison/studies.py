@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from rmsweep.config import read_study
 from rmsweep.data import pieces
+from rmsweep.data.scenario import term_names, terms_of
 from rmsweep.design import Axis, Condition, Level, Strategy, Study
 from rmsweep.errors import UsageError
 from rmsweep.measures.causes import COLUMNS, causes
@@ -172,9 +173,10 @@ class Side:
 
 
 def made_of(condition: Condition) -> str:
-    """What a condition's data are made of, whatever a study calls it."""
+    """What a condition's data are made of, whatever a study calls it, and their coefficients."""
     identity = {key: pieces.portable(value) for key, value in condition.identity.items()}
-    return json.dumps(identity, sort_keys=True)
+    # files of one name may have other columns
+    return json.dumps([identity, term_names(condition)], sort_keys=True)
 
 
 class Pair(NamedTuple):
@@ -241,7 +243,10 @@ class Studies:
         """
         keys = [key for key in a.runs if key in b.runs]
         if not keys:
-            raise UsageError(f"{a.folder} and {b.folder} have no condition in common")
+            terms = [", ".join(terms_of(side.study.conditions)) for side in (a, b)]
+            why = f": their coefficients are {terms[0]}, and {terms[1]}"
+            why = why if terms[0] != terms[1] else ""
+            raise UsageError(f"{a.folder} and {b.folder} have no condition in common{why}")
         pairs = [strategies_of(text, a, b) for text in dict.fromkeys(wanted)]
         if not wanted:
             of_b = {one.name: one for one in b.study.strategies}

@@ -14,7 +14,7 @@ from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.design import Strategy
 from rmsweep.lmm.covariance import lower_root
 from rmsweep.measures.performance import ALPHA
-from rmsweep.strategies import mixed
+from rmsweep.strategies import mixed, mundlak
 
 PARTS = ("estimate", "se", "df", "statistic", "p_value", "ci_low", "ci_high")
 # relative: what the arithmetic of predictors leaves of equal cross-products
@@ -144,12 +144,15 @@ class Fitted:
         return {}
 
     def _find_random_effects(self, place: int) -> RandomEffects | None:
-        options = self.strategies[place].options
+        strategy, data = self.strategies[place], self.data
+        options = strategy.options
         if self.random_terms(place) is None or place not in self.fitted:
             return None
         covariance = options.random[0].covariance
+        if strategy.family == "mundlak":
+            data = mundlak.with_group_means(data)
         try:
-            products = mixed.known(Batch([self.data]), options)
+            products = mixed.known(Batch([data]), options)
             fit = mixed.fitted_natively(products, options)
         except ValueError:  # the strategy's row says why
             return None

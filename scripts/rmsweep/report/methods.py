@@ -143,7 +143,7 @@ def data(study: Study) -> Section:
     files = {str(one.levels["predictors"]) for one in study.conditions if template_of(one)}
     if files:
         items = any(one["n_items"] for one in study.conditions)
-        with_items = ", of items that are also the data’s" if items else ""
+        with_items = ", and items are those of the data, too" if items else ""
         text += (
             f" Predictors are those of data, {words.listed(sorted(files))}: each "
             f"group has the rows of one of its groups{with_items}."

@@ -150,7 +150,8 @@ def estimates(case: Fitted) -> Said:
         return
     there = case.numbers["estimate"][case.fitted]
     errors = case.numbers["se"][case.fitted]
-    shared = np.flatnonzero((~np.isnan(there)).sum(axis=0) > 1)
+    several, measured = (~np.isnan(there)).sum(axis=0) > 1, ~np.isnan(errors).all(axis=0)
+    shared = np.flatnonzero(several & measured)
     if not len(shared):
         return
     there, errors = there[:, shared], errors[:, shared]
