@@ -135,8 +135,8 @@ new_template <- function(formula, data, control) {
   )
   own <- parse(data)
   own$reTrms$Ztlist <- NULL
-  made <- filled(template, data, control$checkControl)
-  if (identical(made, own[names(made)])) template else FALSE
+  made <- try(filled(template, data, control$checkControl), silent = TRUE)
+  if (is.list(made) && identical(made, own[names(made)])) template else FALSE
 }
 
 # What lFormula makes of the data: model frame, design matrix and random-effects terms, with its
@@ -144,7 +144,7 @@ new_template <- function(formula, data, control) {
 # is that of the rows, and of the columns of the terms (Bates et al. 2015, section 2).
 filled <- function(template, data, checks) {
   fr <- data[template$frame$names]
-  if (anyNA(fr, recursive = TRUE) || !all(is.finite(unlist(fr)))) return(NULL)
+  if (!all(is.finite(unlist(fr)))) return(NULL)
   n <- nrow(fr)
   attributes(fr) <- c(template$frame, list(row.names = .set_row_names(n)))
   rows <- as.character(seq_len(n))
