@@ -256,7 +256,8 @@ def test_all_claims_are_seen_without_a_click(made: Path) -> None:
         assert f'<td class="verdict">{findings.VERDICTS[row.verdict]}</td>' in rest
         summary = re.search(r"<summary>(.*?)</summary>", rest)
         assert summary
-        assert len(summary[1]) > 4
+        if row.verdict == "not testable":
+            assert row.test_reason.lower() in html.unescape(summary[1]).lower()
 
 
 def test_headlines_name_the_one_of_several_comparisons_that_they_show(made: Path) -> None:
@@ -318,7 +319,7 @@ def test_findings_say_which_fits_failed(made: Path) -> None:
 
 
 def test_parts_of_a_study_share_a_row_for_each_claim() -> None:
-    comparison = findings.Comparison("holds", "both numbers agree", "Text.")
+    comparison = findings.Comparison("median SE", "holds", "both numbers agree", "Text.")
     parts = [
         findings.Finding(1, "S", "A claim.", where, verdict, [comparison], "", 1.0)
         for where, verdict in (("SD 1", "Holds"), ("SD 2", "Undecided"), ("SD 3", "Holds"))

@@ -58,13 +58,16 @@ class Comparison(NamedTuple):
 
     Attributes
     ----------
+    name : str
+        What is compared; several of a claim may have the same.
     verdict : str
     counts : str
-        How many of its numbers agree; empty if it has none.
+        How many of its numbers agree, or why it has none.
     text : str
         Sentences.
     """
 
+    name: str
     verdict: str
     counts: str
     text: str
@@ -118,6 +121,18 @@ class Finding:
         return f"of its {n} comparisons, {words.listed(parts)}"
 
     @property
+    def in_short(self) -> str:
+        """The counts behind the verdict, the verdict of each comparison, or why there are none."""
+        if all(one.verdict == "not testable" for one in self.comparisons):
+            return "; ".join(dict.fromkeys(one.counts for one in self.comparisons))
+        if len(self.comparisons) < 2:
+            return self.comparisons[0].counts
+        said = {one.name: VERDICTS[one.verdict].lower() for one in self.comparisons}
+        if len(said) < len(self.comparisons):
+            return self.tally
+        return "; ".join(f"{name}: {verdict}" for name, verdict in said.items())
+
+    @property
     def answer(self) -> str:
         """The verdict, and where it is from."""
         return f"{self.verdict} ({self.where})" if self.where else self.verdict
@@ -163,7 +178,7 @@ def listed(found: Sequence[Finding]) -> list[Row]:
         one = parts[0]
         counts = Counter(part.verdict for part in parts)
         told = [part for part in parts if part.verdict != VERDICTS["not testable"]]
-        verdict, tally = one.verdict, one.tally or one.comparisons[0].counts or "no numbers"
+        verdict, tally = one.verdict, one.in_short
         if len(parts) > 1:
             named = [(name, counts[name]) for name in VERDICTS.values() if counts[name]]
             if len(named) > 1:
@@ -277,8 +292,9 @@ def decided_first(rows: pd.DataFrame) -> pd.DataFrame:
 
 def comparison(row: pd.Series, numbers: pd.DataFrame) -> Comparison:
     """A test in words."""
-    counts = how_many(row) if row["n_numbers"] else ""
-    return Comparison(row["test_verdict"], counts, sentence(row, numbers))
+    name, _, _ = row["compared"].partition(":")
+    counts = how_many(row) if row["n_numbers"] else row["test_reason"]
+    return Comparison(name, row["test_verdict"], counts, sentence(row, numbers))
 
 
 def how_many(row: pd.Series) -> str:

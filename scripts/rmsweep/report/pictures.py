@@ -23,19 +23,22 @@ class Text(NamedTuple):
 
 
 TEXTS = {
-    "power": Text("Power", "Only an analysis that keeps its size has earned its power."),
+    "power": Text(
+        "Power", "Only a strategy that keeps its type I error rate has earned its power."
+    ),
     "coverage": Text(
-        "Coverage of 95% intervals", "The intervals of a good analysis contain the truth in 95%."
+        "Coverage of 95% intervals", "The intervals of a good strategy contain the truth in 95%."
     ),
     "standard_errors": Text(
         "Reported over actual standard errors",
-        "Below 1 an analysis reports standard errors that are too small.",
+        "Below 1 a strategy reports standard errors that are too small.",
     ),
     "convergence": Text(
-        "Fits with and without a complaint", "Complaints by their gravest cause, and missed optima."
+        "Fits with and without a warning", "Warnings by their gravest cause, and missed optima."
     ),
     "size_adjusted_power": Text(
-        "Power at equal size", "What is left of power where all tests make 5% false positives."
+        "Power at an equal type I error rate",
+        "What is left of power where all tests make 5% false positives.",
     ),
     "coef_abs_err": Text(
         "Coefficient recovery: sums of absolute errors", "Smaller is better. As in the post."
@@ -49,8 +52,8 @@ TEXTS = {
         "Larger is not better: it is earned only if the intervals also cover. As in the post.",
     ),
     "ratios": Text(
-        "Accuracy compared with a reference analysis",
-        "Both see the same datasets. Above 1 the analysis errs more than the reference.",
+        "Accuracy compared with a reference strategy",
+        "Both see the same datasets. Above 1 the strategy errs more than the reference.",
     ),
     "size": Text("Type I error", "A good test rejects the truth in 5% of datasets."),
     "zip": Text("Intervals of single datasets", "Those that miss the truth are in colour."),
@@ -60,9 +63,9 @@ TEXTS = {
     "cost": Text("Time against error", "Down and to the left is better."),
     "coefficients": Text("Coefficients of the groups", "What the between-group SD means."),
     "grid": Text("The design", "How many datasets and fits the study has."),
-    "bias": Text("Bias", "A good analysis is at zero."),
+    "bias": Text("Bias", "A good strategy is at zero."),
     "agreement": Text(
-        "Agreement of decisions", "How often two analyses decide the same at the 5% level."
+        "Agreement of decisions", "How often two strategies decide the same at the 5% level."
     ),
     "claims": Text("The claims of the post at a glance", "One row for each claim and its numbers."),
 }
