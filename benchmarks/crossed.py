@@ -2,7 +2,7 @@
 
     python benchmarks/crossed.py [--datasets 50] [--adjusted 15] [--block 1000] [--only 1] [--save]
 
-Simulates ten designs; fits the first datasets of each by lmerTest with summary and, in designs of
+Simulates twelve designs; fits the first datasets of each by lmerTest with summary and, in designs of
 up to 1,000 rows, by pbkrtest, and many by the native engine (a tenth of the block where levels
 can't be pooled). Prints a Markdown table: CPU times, how often each program ends above the other's
 criterion, and how standard errors and degrees of freedom agree at the θ where lme4 stopped.
@@ -90,6 +90,12 @@ def latin(
     return Design(a, b, x, random, missing)
 
 
+def schools(n_schools: int, n_classes: int) -> Design:
+    """Classes of ten in schools, and a predictor that is drawn for each pupil."""
+    a, b = square(n_schools, n_classes * 10)
+    return Design(a, a * n_classes + b // 10, lambda rng: rng.normal(size=len(a)), MAXIMAL)
+
+
 def designs() -> dict[str, Design]:
     """The designs by name."""
     a, b = square(24, 12)
@@ -112,6 +118,8 @@ def designs() -> dict[str, Design]:
         ),
         "60 x 60 Latin square": latin(60),
         "60 x 60, 5% missing": latin(60, missing=0.05),
+        "20 schools x 5 classes x 10, x by row, (1+x|a) + (1+x|b)": schools(20, 5),
+        "100 schools x 10 classes x 10, x by row, (1+x|a) + (1+x|b)": schools(100, 10),
     }
 
 

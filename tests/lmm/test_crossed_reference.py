@@ -213,15 +213,15 @@ def test_the_optimum_is_the_reference_or_lower(name):
 
 
 def test_the_saved_comparison_with_r():
-    """What `benchmarks/crossed.py --save` found for ten designs."""
+    """What `benchmarks/crossed.py --save` found for twelve designs."""
     found = pd.read_csv(Path(__file__).parent / "reference" / "crossed.csv")
-    assert len(found) == 10
+    assert len(found) == 12
     assert (found["datasets"] >= 20).all()
-    assert (found["datasets"] >= 50).sum() >= 9
+    assert (found["datasets"] >= 50).sum() >= 10
     assert (found["native_above"] == 0).all()
     assert (found["se_at_theta"] < 1e-10).all()
     # lmerTest's derivatives are numerical
     assert (found["df_at_theta"] < 1e-4).all()
     adjusted = found[found["adjusted"] > 0]
-    assert len(adjusted) == 7
+    assert len(adjusted) == 8
     assert (adjusted[["kr_se_at_theta", "kr_df_at_theta"]] < 1e-9).all(axis=None)
