@@ -28,7 +28,7 @@ import pandas as pd
 
 from rmsweep import lme4, strategies
 from rmsweep.config import names_of_conditions, read_study
-from rmsweep.data.scenario import Simulated, simulate
+from rmsweep.data.scenario import Simulated, simulate, term_names
 from rmsweep.design import MAIN, Condition, Study
 from rmsweep.sweep import rerun, tables
 from rmsweep.sweep.provenance import installed_r_versions, study_versions
@@ -124,10 +124,11 @@ def page(
     from rmsweep.report import dataset_page, words
     from rmsweep.report.fitted import Fitted
 
-    data = simulated.data
+    data, names = simulated.data, term_names(condition)
+    called = dict(zip(data.terms, names, strict=True))
     case = Fitted(
         data=data,
-        terms=data.terms,
+        terms=names,
         groups=tuple(map(str, range(1, data.n_groups + 1))),
         group=data.group,
         strategies=study.strategies,
@@ -138,7 +139,8 @@ def page(
     sizes = words.counted(int(case.sizes.min()), "row")
     if case.sizes.min() < case.sizes.max():
         sizes = f"{case.sizes.min():,} to {case.sizes.max():,} rows"
-    constant = f"Constant within groups: {', '.join(data.group_level)}"
+    constant = f"Constant within groups: {', '.join(called[term] for term in data.group_level)}"
+    words_for = [f"{word} for {name}" for word, name in called.items() if word != name]
     command = ["python", "scripts/rerun_replication.py"]
     origin = dataset_page.Origin(
         source=f"simulated, replication {sim} of study “{study.name}”",
@@ -148,6 +150,7 @@ def page(
             f"Condition: {', '.join(levels)}",
             f"{words.counted(data.n_groups, 'group')}, {sizes} each",
             *([constant] if data.group_level else []),
+            *([f"Models say {', '.join(words_for)}"] if words_for else []),
         ],
         command=shlex.join([*command, *(sys.argv[1:] if argv is None else argv)]),
         versions=study_versions(study, installed_r_versions),

@@ -386,6 +386,28 @@ class TestGroupMeans:
             means = [data.X[data.groups == g, k].mean() for g in range(data.n_groups)]
             np.testing.assert_allclose(whole.X[:, 3 + k], np.array(means)[data.groups])
 
+    @pytest.mark.parametrize("engine", ["native", "lme4"])
+    def test_of_items_leave_slopes_within_both(self, engine: str) -> None:
+        """Whatever levels of groups and of items have to do with their means of a predictor."""
+        keys = {"n_groups": [12], "n_obs": [10], "sigma": [1], "n_sims": 1, "engine": engine}
+        keys |= {"n_items": "all", "n_predictors": 2, "item_design": ["within", "between"]}
+        random = [{"columns": "all"}, {"columns": ["Intercept"], "factor": "Item"}]
+        own = {"name": "own", "from": "lmer_mundlak", "random": random}
+        study = load_study(keys | {"beta": 1, "strategies": [own, "lmer_items"]}, "s")
+        strategy, ignoring = study.strategies
+        data = simulate(0, study.conditions[0], 0).data
+        whole, model = mundlak.whole_of(data, strategy.options)
+        assert whole.terms == (*data.terms, "mean of IV1 by Item", "mean of IV1")
+        assert whole.constant["Item"] == ("IV2", "mean of IV1 by Item")
+        assert model.random[0].columns == data.terms
+        confounded = replace(data, y=data.y + whole.X[:, 3:] @ np.array([2.0, 3.0]))
+        one, two = (fitted(strategy, it) for it in (data, confounded))
+        assert one.se_type == "REML, with group means, but of IV2, means by Item"
+        np.testing.assert_allclose(one.estimate[1], two.estimate[1], rtol=1e-4)
+        np.testing.assert_allclose(one.se[1], two.se[1], rtol=1e-3)
+        found = [fitted(ignoring, it).estimate[1] for it in (data, confounded)]
+        assert abs(found[1] - found[0]) > 0.01
+
     def test_need_groups(self) -> None:
         reason = strategies.refuses(draw(4, 20, 1.0), named("lmer_mundlak"))
         assert reason == "4 groups for 4 coefficients between groups"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import rerun_replication
 import study_from_data
 from rmsweep import like
 from rmsweep.config import load_study, read_study
 from rmsweep.data import template
 from rmsweep.data.cells import Cells, evenly
 from rmsweep.data.scenario import Simulated, simulate
-from rmsweep.design import Block, Study
+from rmsweep.design import MAIN, Block, Study
 from rmsweep.errors import ConfigError
 from rmsweep.sweep.replication import run_block
 
@@ -206,6 +208,11 @@ class TestScript:
         assert data.determined == {"Item": ("V1", "V2")}
         rows = run_block(one, Block(one.conditions[0], range(1)))
         assert "failed" not in rows["status"].to_pylist()
+        chosen = {f"--{key.replace('_', '-')}": str(one.conditions[0][key]) for key in MAIN}
+        page = tmp_path / "page.html"
+        command = ["--config", str(output), "--sim", "0", "--html", str(page)]
+        assert rerun_replication.main([*command, *chain(*chosen.items())]) == 0
+        assert "V1 for kindtool:age, V2 for kindverb:age" in page.read_text(encoding="utf-8")
 
     def test_an_edited_study_stays(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -204,9 +204,12 @@ def _random(model: formula.Model) -> list[RandomTerm]:
         return [first]
     group, *others = map(model.in_words, data.factors)
     if len(bars) > 2 or len(others) != 1:
+        split = len({bar.factor for bar in bars}) < len(bars)
+        hint = "; || makes several terms of a categorical predictor" if split else ""
         raise UsageError(
             f"formula: {len(bars)} random-effects terms; allowed: one, such as "
-            f"({model.in_words(data.terms[1])} | {group}), or one for groups and one for items"
+            f"({model.in_words(data.terms[1])} | {group}), or one for groups and one for "
+            f"items{hint}"
         )
     groups, codes = data.factors.values()
     if is_constant(codes.astype(float), groups):

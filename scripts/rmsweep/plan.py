@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from rmsweep import strategies
 from rmsweep.data.scenario import equal_groups, rows_differ
+from rmsweep.data.template import template_of
 from rmsweep.design import Block, Condition, Strategy, Study
 
 
@@ -109,6 +110,9 @@ COSTS = {
 DEAREST = COSTS["lme4"]["lmer"]
 # native fits where groups differ in size: several minima are looked for
 UNEQUAL = 5.0
+# where a file says who has which rows of which items: no two of these are alike, as in a balanced
+# design, and few datasets are fitted together
+INCOMPLETE = 10.0
 # a shard's rows are in memory until it is written, some 4 kB per fit
 LARGEST_BLOCK = 20_000
 # network file systems take their time to load Python and R
@@ -165,8 +169,11 @@ def seconds(study: Study, condition: Condition) -> float:
 
     def one(strategy: Strategy, engine: str) -> float:
         unequal = not equal_groups(condition) or rows_differ(condition)
-        unequal &= condition["n_items"] == 0
-        slower = UNEQUAL if engine == "native" and unequal else 1.0
+        slower = 1.0
+        if engine == "native" and unequal and not condition["n_items"]:
+            slower = UNEQUAL
+        elif engine == "native" and rows_differ(condition) and template_of(condition):
+            slower = INCOMPLETE
         n_groups, n_obs = condition.n_groups, condition.n_obs
         return slower * fit_seconds(strategy.origin, engine, n_groups, n_obs)
 

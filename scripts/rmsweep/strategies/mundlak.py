@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rmsweep.data.dataset import Batch, Dataset, batches
+from rmsweep.data.dataset import Array, Batch, Dataset, batches
 from rmsweep.strategies import Fit, FitError, Preset, mixed
 from rmsweep.strategies.mixed import Inference, Options
 
@@ -33,10 +34,13 @@ r_packages, warm_up = mixed.r_packages, mixed.warm_up
 
 
 def refuses(data: Dataset, options: Options) -> str:
-    """The means need groups of their own."""
+    """The means need levels of their own."""
     n_between = 1 + len(data.terms) - ("Intercept" in data.terms)
-    if data.n_groups <= n_between:
-        return f"{data.n_groups} groups for {n_between} coefficients between groups"
+    for factor in (data.group, *others(data, options)):
+        n_levels = int(data.factors.get(factor, data.groups).max()) + 1
+        if n_levels <= n_between:
+            whose = "groups" if factor == data.group else f"levels of {factor}"
+            return f"{n_levels} {whose} for {n_between} coefficients between groups"
     return mixed.refuses(data, options)
 
 
@@ -44,37 +48,88 @@ refuses_natively, refuses_to_infer = mixed.refuses_natively, mixed.refuses_to_in
 wants_same_rows = mixed.wants_same_rows
 
 
-def with_group_means(data: Dataset) -> Dataset:
+def others(data: Dataset, options: Options) -> tuple[str, ...]:
+    """The factors of the random effects other than the groups'."""
+    factors = dict.fromkeys(term.factor for term in options.random)
+    return tuple(it for it in factors if it is not None and it != data.group)
+
+
+def with_group_means(data: Dataset, others: Sequence[str] = ()) -> Dataset:
     """Add the mean of each predictor in each row's group, as predictors of the groups' level.
 
     Slopes of the predictors themselves are then those within groups (Mundlak 1978, Econometrica
     46:69). A mean that is the same in all groups to within rounding is left out, and so is that of
     a cross-level interaction if the groups' own predictors determine it.
+
+    Parameters
+    ----------
+    data : Dataset
+    others : sequence of str
+        Further factors, such as the items', whose levels' means are added likewise: slopes are then
+        those within both.
     """
-    sizes = np.bincount(data.groups)
-    known = np.column_stack([np.ones(len(sizes)), data.of_groups()])
-    columns, names = [data.X], []
-    for term, column in zip(data.terms, data.X.T, strict=True):
-        if term == "Intercept" or term in data.group_level:
-            continue
-        means = np.bincount(data.groups, weights=column) / sizes
-        rest = means
-        if term in data.cross_level:
-            rest = means - known @ np.linalg.lstsq(known, means)[0]
-        if rest.std() >= CONSTANT * column.std():
-            columns.append(means[data.groups, None])
-            names.append(f"mean of {term}")
+    found = means(data, data.groups, data.group_level, data.cross_level)
+    of_groups = {f"mean of {term}": column for term, column in found}
+    constant, of_others = dict(data.constant), dict[str, Array]()
+    for factor in others:
+        same, crossed = data.constant.get(factor, ()), data.determined.get(factor, ())
+        found = means(data, data.factors[factor], same, crossed)
+        own = {f"mean of {term} by {factor}": column for term, column in found}
+        constant[factor] = (*same, *own)
+        of_others |= own
+    n_within = len(data.terms) - len(data.group_level)
+    within, between = data.X[:, :n_within], data.X[:, n_within:]
+    by_level, by_group = (
+        np.array([*it.values()]).reshape(-1, len(data.y)).T for it in (of_others, of_groups)
+    )
     return replace(
         data,
-        X=np.hstack(columns),
-        terms=(*data.terms, *names),
-        group_level=(*data.group_level, *names),
+        X=np.hstack([within, by_level, between, by_group]),
+        terms=(*data.terms[:n_within], *of_others, *data.terms[n_within:], *of_groups),
+        group_level=(*data.group_level, *of_groups),
+        constant=constant,
     )
+
+
+def means(
+    data: Dataset, levels: NDArray[np.int64], same: Sequence[str], crossed: Sequence[str]
+) -> Iterator[tuple[str, Array]]:
+    """The means of predictors by level of a factor, in each row, by term.
+
+    Parameters
+    ----------
+    data : Dataset
+    levels : (n,) int array
+        Each row's level.
+    same, crossed : sequence of str
+        Terms that are constant within levels, and those that other ones determine there.
+    """
+    sizes = np.bincount(levels)
+    _, first = np.unique(levels, return_index=True)
+    places = [place for place, term in enumerate(data.terms) if term in same]
+    known = np.column_stack([np.ones(len(sizes)), data.X[first][:, places]])
+    for term, column in zip(data.terms, data.X.T, strict=True):
+        if term == "Intercept" or term in same:
+            continue
+        own = np.bincount(levels, weights=column) / sizes
+        rest = own
+        if term in crossed:
+            rest = own - known @ np.linalg.lstsq(known, own)[0]
+        if rest.std() >= CONSTANT * column.std():
+            yield term, own[levels]
+
+
+def whole_of(data: Dataset, options: Options) -> tuple[Dataset, Options]:
+    """The data with the means, and the model, in which means have no random slopes."""
+    if not (factors := others(data, options)):
+        return with_group_means(data), options
+    random = tuple(replace(term, columns=term.names(data)) for term in options.random)
+    return with_group_means(data, factors), replace(options, random=random)
 
 
 def as_formula(data: Dataset, options: Options) -> str:
     """The model as a formula of lme4's."""
-    return mixed.as_formula(with_group_means(data), options)
+    return mixed.as_formula(*whole_of(data, options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +152,23 @@ class Part:
 
 def fit(data: Dataset, options: Options) -> mixed.ByLme4:
     """Fit the model with the means by lme4; errors are those of `mixed.fit`."""
-    return mixed.fit(with_group_means(data), options)
+    return mixed.fit(*whole_of(data, options))
 
 
 def infer(data: Dataset, fitted: mixed.ByLme4, inference: Inference) -> Fit:
     """Make of the fit what is asked for, of the data's own terms."""
-    whole = with_group_means(data)
-    return own(data, whole, mixed.infer(whole, fitted, inference))
+    whole, _ = whole_of(data, fitted.options)
+    return own(data, whole, mixed.infer(whole, fitted, inference), fitted.options)
 
 
 def fit_batch(batch: Batch, options: Options) -> list[Part]:
     """Fit the same by the native engine."""
     parts = []
-    for places, part in batches([with_group_means(data) for data in batch.datasets]):
+    wholes, models = zip(*(whole_of(data, options) for data in batch.datasets), strict=True)
+    for places, part in batches(wholes):
         fitted: mixed.Natively | FitError
         try:
-            fitted = mixed.fit_batch(part, options)
+            fitted = mixed.fit_batch(part, models[places[0]])
         except ValueError as error:
             fitted = FitError(str(error))
         parts.append(Part(places, part, fitted))
@@ -123,30 +179,40 @@ def infer_batch(batch: Batch, parts: list[Part], inference: Inference) -> list[F
     """Make of the fits what is asked for, of the data's own terms."""
     found: list[Fit | FitError] = [FitError("")] * len(batch.datasets)
     for part in parts:
-        fits: Sequence[Fit | FitError] = [part.fitted] * len(part.places)  # type: ignore[list-item]
-        if isinstance(part.fitted, mixed.Natively):
-            fits = mixed.infer_batch(part.batch, part.fitted, inference)
-        whole = part.batch.datasets[0]
+        if isinstance(part.fitted, FitError):
+            for place in part.places:
+                found[place] = part.fitted
+            continue
+        whole, options = part.batch.datasets[0], part.fitted.options
+        fits = mixed.infer_batch(part.batch, part.fitted, inference)
         for place, one in zip(part.places, fits, strict=True):
             data = batch.datasets[place]
-            found[place] = own(data, whole, one) if isinstance(one, Fit) else one
+            found[place] = own(data, whole, one, options) if isinstance(one, Fit) else one
     return found
 
 
-def own(data: Dataset, whole: Dataset, fitted: Fit) -> Fit:
+def own(data: Dataset, whole: Dataset, fitted: Fit, options: Options) -> Fit:
     """The part of a fit that is about the data's own terms.
 
-    The means come after the terms; the conventions say which of them are not in the model.
+    The conventions say which means are not in the model.
     """
-    n_terms = len(data.terms)
-    kept = [term.removeprefix("mean of ") for term in whole.terms[n_terms:]]
-    constant = {"Intercept", *data.group_level}
-    left_out = [term for term in data.terms if term not in (*kept, *constant)]
-    words = f", but of {', '.join(left_out)}" if left_out else ""
+
+    def but(same: Sequence[str], end: str = "") -> str:
+        out = [
+            term
+            for term in data.terms
+            if term not in ("Intercept", *same) and f"mean of {term}{end}" not in whole.terms
+        ]
+        return f", but of {', '.join(out)}" if out else ""
+
+    said = [f"with group means{but(data.group_level)}"]
+    for factor in others(data, options):
+        said.append(f"means by {factor}{but(data.constant.get(factor, ()), f' by {factor}')}")
+    places = [whole.terms.index(term) for term in data.terms]
     return replace(
         fitted,
-        estimate=fitted.estimate[:n_terms],
-        se=fitted.se[:n_terms],
-        df=fitted.df[:n_terms],
-        se_type=f"{fitted.se_type}, with group means{words}",
+        estimate=fitted.estimate[places],
+        se=fitted.se[places],
+        df=fitted.df[places],
+        se_type=", ".join([fitted.se_type, *said]),
     )
