@@ -206,7 +206,7 @@ def run_warm(arguments: list[str], umask: int) -> int | None:
 
 
 def speak_for_the_silent(status: int) -> None:
-    """Say in an empty log how a job failed that said nothing itself, such as one that was killed."""
+    """Say in an empty log how a job failed that said nothing, such as one that was killed."""
     info = os.fstat(2)
     if status and stat.S_ISREG(info.st_mode) and not info.st_size:
         if os.WIFSIGNALED(status):
