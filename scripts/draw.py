@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -211,8 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = [name for name in sorted(wishes) if getattr(options, name) != parser.get_default(name)]
     made_with = provenance.figure_identity(fits.study, fits.made_with, " ".join(asked))
     one = partial(draw_one, wish, folder, made_with, options.pdf)
-    fork = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(min(options.jobs, len(wanted)), fork) as pool:
+    with drawers(min(options.jobs, len(wanted))) as pool:
         try:
             drawn = set().union(*pool.map(one, wanted))
         except BrokenProcessPool:
@@ -221,6 +220,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.only and folder.resolve() == (table.parent / "figures").resolve():
         remove_others(folder, drawn)
     return 0
+
+
+def drawers(number: int) -> Executor:
+    """Processes that draw; where the system gives them no semaphores, this very one."""
+    try:
+        return ProcessPoolExecutor(number, multiprocessing.get_context("fork"))
+    except OSError:  # /dev/shm is closed or missing, as in some containers
+        return ThreadPoolExecutor(1)
 
 
 def draw_one(

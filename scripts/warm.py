@@ -205,6 +205,17 @@ def run_warm(arguments: list[str], umask: int) -> int | None:
     return int.from_bytes(answer[1:], "big")
 
 
+def speak_for_the_silent(status: int) -> None:
+    """Say in an empty log how a job failed that said nothing, such as one that was killed."""
+    info = os.fstat(2)
+    if status and stat.S_ISREG(info.st_mode) and not info.st_size:
+        if os.WIFSIGNALED(status):
+            how = f"was killed by signal {os.WTERMSIG(status)}, perhaps for lack of memory"
+        else:
+            how = f"ended with exit code {os.WEXITSTATUS(status)}, perhaps by os._exit"
+        os.write(2, f"error: the job {how}; it said nothing\n".encode())
+
+
 def main() -> None:
     """Run the script of the command line, warm if possible, and end as it ends."""
     if sys.argv[1:] in ([], ["-h"], ["--help"]):
@@ -223,7 +234,8 @@ def main() -> None:
     if status is None:
         os.umask(umask)
         os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
-    elif os.WIFSIGNALED(status):
+    speak_for_the_silent(status)
+    if os.WIFSIGNALED(status):
         os.kill(os.getpid(), os.WTERMSIG(status))
         os._exit(128 + os.WTERMSIG(status))
     else:

@@ -49,7 +49,7 @@ module one:
 use rule * from one as one_*
 
 module two:
-    snakefile: "ROOT/Snakefile"
+    snakefile: github("me/rmsweep", path="workflow/Snakefile", tag="v1")
     config: config["one"] | {"seed": 4}
 
 use rule * from two as two_*
@@ -175,6 +175,17 @@ def test_another_workflow_imports_this_one_twice(
 ) -> None:
     importer = Checkout(tmp_path / "importer", workers)
     importer.root.mkdir()
+    # GitHub, as far as git is concerned
+    hosted = Checkout.make(tmp_path / "hub" / "me" / "rmsweep", workers).root
+    git = ["git", "-C", str(hosted), "-c", "user.name=me", "-c", "user.email=me@example.org"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"], ["tag", "v1"]):
+        subprocess.run([*git, *words], check=True)
+    importer.env |= {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{tmp_path / 'hub'}/.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
     # the folder's name has braces
     (importer.root / "Snakefile").write_text(IMPORTER.replace("ROOT", str(native.root)))
     study = (native.root / native.write_study(**STUDY)).read_text()
@@ -185,6 +196,8 @@ def test_another_workflow_imports_this_one_twice(
     assert Checkout(importer.root / "sub", workers).digests() == native.digests()
     assert importer.digests() != native.digests()
     assert (importer.root / "mine.txt").read_text().count("tiny") == 2
+    copies = [path.name for path in (tmp_path / "cache").rglob("rmsweep@*")]
+    assert len(copies) == 1, "of the tag's commit, for all runs"
     assert "Nothing to be done" in importer.snakemake("--dry-run")
     importer.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -644,6 +645,19 @@ def test_pictures_have_256_colours(tmp_path: Path) -> None:
     with Image.open(tmp_path / "figures" / "coef_abs_err.png") as picture:
         assert picture.mode == "P"
         assert round(picture.info["dpi"][0]) == style.DPI
+
+
+def test_a_machine_without_semaphores_draws_one_figure_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    # as where /dev/shm can't be written
+    monkeypatch.setattr("multiprocessing.synchronize._multiprocessing.SemLock", refused)
+    table = write_fits(tmp_path / "fits.parquet")
+    assert draw.main([str(table), "--only", "size", "se_sum", "--jobs", "2"]) == 0
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"size", "se_sum"}
 
 
 def test_pdf_files_are_drawn_if_asked_and_never_older_than_the_others(tmp_path: Path) -> None:

@@ -227,6 +227,8 @@ def test_a_study_by_its_folder_or_by_the_keys_of_its_run(finished: Checkout) -> 
         assert refused.returncode == 2
         assert refused.stderr.startswith("error: ")
         assert refused.stderr.count("\n") == 1
+    wrong = finished.run("status", "results/config")
+    assert wrong.stderr == "error: results/config: no results of a run; allowed: results/tiny\n"
 
 
 @pytest.mark.slow

@@ -58,6 +58,8 @@ def main():
         raise ValueError(*arguments)
     elif task == "exit":
         sys.exit(eval(arguments[0]))
+    elif task == "vanish":
+        os._exit(int(arguments[0]))
     elif task == "signal":
         os.kill(os.getpid(), int(arguments[0]))
     else:
@@ -273,6 +275,33 @@ def test_crash_costs_one_job(checkout: Checkout) -> None:
     (checkout.scripts / "go").touch()
     assert json.loads(other.communicate(timeout=DEADLINE)[0])["warm"]
     assert (checkout.scripts / "warm-ups").read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "number", "said"),
+    [
+        (
+            "vanish",
+            3,
+            "error: the job ended with exit code 3, perhaps by os._exit; it said nothing",
+        ),
+        (
+            "signal",
+            9,
+            "error: the job was killed by signal 9, perhaps for lack of memory; it said n",
+        ),
+        ("raise", "why", "Traceback"),
+        ("exit", 0, ""),
+    ],
+)
+def test_no_log_of_a_failed_job_is_empty(
+    checkout: Checkout, task: str, number: object, said: str
+) -> None:
+    log = checkout.root / "log"
+    with log.open("w") as file:
+        checkout.run(task, str(number), stdout=file, stderr=file)
+    assert log.read_text()[: len(said) or None].startswith(said)
+    assert ("it said nothing" in log.read_text()) == (task in ("vanish", "signal"))
 
 
 @pytest.mark.parametrize("name", ["job.py", "rmsweep/library.py"])

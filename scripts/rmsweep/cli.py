@@ -213,7 +213,8 @@ def output(text: str | Path) -> Path:
     """
     path = Path(text)
     if path.exists() and not path.is_file():
-        raise UsageError(f"{path}: can't be written; allowed: an ordinary file")
+        place = "a folder is in its place, remove it" if path.is_dir() else "no ordinary file"
+        raise UsageError(f"{path}: can't be written: {place}")
     _check_folder(path.parent, path)
     return path
 

@@ -11,16 +11,44 @@ import os
 import shlex
 import subprocess
 import sys
-from contextlib import contextmanager, redirect_stderr
+import tarfile
+import tempfile
+from contextlib import contextmanager, redirect_stderr, suppress
 from functools import cache
 from pathlib import Path
 
-if not isinstance(workflow.current_basedir, os.PathLike):
-    sys.exit(
-        "error: a Snakefile from a URL lacks its scripts; allowed: that of a clone"
-    )
+from snakemake.sourcecache import HostingProviderFile
+
+
+def folder_of_project(rules):
+    """The folder that this project is in, by that of its rules, which a module may have from GitHub.
+
+    Snakemake then has a bare clone and reads one file after another from it; jobs need all of them.
+    """
+    if isinstance(rules, os.PathLike):
+        return Path(rules).parents[1]
+    if not isinstance(rules, HostingProviderFile):
+        sys.exit(
+            "error: a Snakefile from a URL lacks its scripts; allowed: that of a clone, or one by "
+            "github(...) or gitlab(...)"
+        )
+    clone = rules.hosted_repo
+    commit = clone.repo.commit(rules.ref)
+    folder = clone.repo_clone.with_name(f"{clone.repo_clone.name}@{commit.hexsha}")
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            files = io.BytesIO()
+            clone.repo.archive(files, commit.hexsha)
+            files.seek(0)
+            with tarfile.open(fileobj=files) as archive:
+                archive.extractall(f"{temporary}/project", filter="data")
+            with suppress(OSError):  # another process was faster
+                Path(temporary, "project").rename(folder)
+    return folder
+
+
 # of this very file: `workflow.basedir` is that of a workflow that imports this one
-PROJECT = Path(workflow.current_basedir).parents[1]
+PROJECT = folder_of_project(workflow.current_basedir)
 sys.path.insert(0, str(PROJECT / "scripts"))
 
 from rmsweep import plan

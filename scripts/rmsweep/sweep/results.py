@@ -38,7 +38,11 @@ def study_of(folder: Path) -> Study:
             return read_study(tables.made_with(fits, "fits", ["fit_success"])["study"])
     except (ConfigError, UnicodeDecodeError) as error:
         raise UsageError(f"{folder}: its settings can't be read: {error}") from None
-    raise UsageError(f"{folder}: no results of a run; allowed: a folder such as results/config")
+    there = sorted(str(path.parent) for path in folder.parent.glob(f"*/{SETTINGS}"))
+    raise UsageError(
+        f"{folder}: no results of a run; "
+        f"allowed: {', '.join(there) or 'a folder that a run made, such as results/config'}"
+    )
 
 
 def in_words(paths: Iterable[str]) -> list[str]:
