@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--reference",
         default="",
         metavar="NAME",
-        help="strategy that others are compared with; default, lmer or the first",
+        help="strategy that others are compared with; default, lmer or the study's first",
     )
     parser.add_argument(
         "--terms",

@@ -39,6 +39,7 @@ from rmsweep.figures import (
     nested_loop,
     points,
     style,
+    zip_plot,
 )
 from rmsweep.figures.facets import KEYS, Rows, View, read_fits, read_measures
 from rmsweep.figures.names import Layout
@@ -435,6 +436,7 @@ def test_comparisons_are_with_the_reference(tmp_path: Path, name: str, reference
 
 
 def test_a_study_with_references_has_no_other_rows(tmp_path: Path) -> None:
+    assert View.of(a_study(references=["lm2"])).reference.name == "lm2"
     path = write_fits(tmp_path / "fits.parquet", references=["lmer"], n_groups=[10, 30])
     rows = read_measures(path.with_name("performance.parquet"), ["size", "rmse_ratio"])
     assert rows.frame[["n_groups", "x", "strategy"]].notna().all(axis=None)
@@ -462,6 +464,25 @@ def test_zip_plots_show_every_interval_and_its_coverage(tmp_path: Path) -> None:
         assert covering == round(40 * table.loc[name, "value"])
         assert f"{table.loc[name, 'value']:.1%}" in axes.get_title()
     assert "SD 0.1" in texts(*drawn(path, "zip", at=["sigma=0.1"]))
+
+
+def test_names_that_are_too_long_are_broken_where_they_have_parts() -> None:
+    assert zip_plot.in_lines("lmer_mis", 9) == "lmer_mis"
+    assert zip_plot.in_lines("lmer_items_select", 11) == "lmer_items_\nselect"
+    assert zip_plot.in_lines("extraordinarily_new", 9) == "extraord…\nnew"
+
+
+def test_of_many_lines_there_are_those_of_one_slope(tmp_path: Path) -> None:
+    variants = [{"name": f"lm_{k}", "from": "lm"} for k in range(4)]
+    kinds = {"n_obs": [25], "n_sims": 2, "strategies": [*POST, *variants]}
+    path = write_fits(tmp_path / "fits.parquet", grid={"beta": {"some": [0, 1, 1, 1]}}, **kinds)
+    study = read_fits(path, "fit_success").study
+    rows = read_measures(path.with_name("performance.parquet"), ["rejection"], View.of(study))
+    terms_ = ["IV1", "IV2", "IV3"]
+    assert points.chosen_terms(rows, terms_, joined=True) == ["IV1"]
+    assert points.chosen_terms(rows, ["Intercept", *terms_], joined=True) == ["Intercept", "IV1"]
+    few = read_measures(path.with_name("performance.parquet"), ["rejection"], View.of(study, POST))
+    assert points.chosen_terms(few, terms_, joined=True) == terms_
 
 
 def test_nested_loops_have_every_condition(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from rmsweep.axes import of_level
+from rmsweep.axes import minus, of_level
 from rmsweep.claims.post import ALIKE, CLOSE, LIBERAL
 from rmsweep.claims.table import ASSESSED, BY_CONDITION
 from rmsweep.config import read_study
@@ -225,7 +225,7 @@ def draw_parts(claims: Claims) -> Figure:
     texts = claims.claims.drop_duplicates("id").set_index("id")["claim"].loc[tested.index]
     texts = texts.map(in_lines)
     heights = LINE * (texts.str.count("\n") + 1) + GAP
-    head = style.inches(parts, style.SMALL) + 0.15
+    head = style.inches(parts, style.SMALL) + 0.15 if len(tested) else 0.3
     width = max(CHIP + CELL * len(parts) + 0.3, style.MIN_WIDTH)
     counts = pd.Series(verdicts.to_numpy().ravel()).value_counts()
     summary = ", ".join(f"{name}: {counts[name]}" for name in CHIPS if name in counts)
@@ -245,6 +245,9 @@ def draw_parts(claims: Claims) -> Figure:
         incomplete=claims.incomplete,
     )
     page = Page(figure, figure.get_figheight(), width)
+    if tested.empty:
+        page.text(width / 2, 0.2, "nothing to show", size=style.SMALL, ha="center")
+        return figure
     for k, name in enumerate(parts):
         x = CHIP + (k + 0.5) * CELL
         page.text(
@@ -299,7 +302,7 @@ class Page:
         axes.set(xlim=root(np.array([-REACH, REACH])), ylim=(0, height), yticks=[])
         axes.patch.set_alpha(0)
         axes.spines["left"].set_visible(False)
-        axes.set_xticks(root(np.array(TICKS)), [f"{tick}" for tick in TICKS])
+        axes.set_xticks(root(np.array(TICKS)), [minus(f"{tick}") for tick in TICKS])
         axes.set_xlabel("Steps from the threshold")
         axes.grid(axis="x")
         axes.axvline(0, color=style.INK, linewidth=0.8)

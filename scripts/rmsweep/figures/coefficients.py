@@ -82,7 +82,7 @@ def draw(view: View, name: str) -> Figure:
             axes.set_xscale("asinh", linear_width=0.5)
             ticks = [tick for tick in (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if tick < spread]
             axes.set_xticks([*(-tick for tick in ticks[::-1]), 0, *ticks])
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(float(value))))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: minus(plain(value))))
             axes.xaxis.set_minor_locator(NullLocator())
         axes.set(xlim=(-spread, spread), xlabel="Coefficient of a group" if last else "")
         axes.tick_params(labelbottom=last, length=2.5 if last else 0)

@@ -120,7 +120,7 @@ def draw(rows: Rows) -> Figure:
         )
     fewest = frame.assign(share=frame["none"] / frame["n"]).nsmallest(1, "share")
     for _, row in fewest[(fewest["share"] < 1) & (fewest["n"] >= MEANINGFUL)].iterrows():
-        place = where(view, row)
+        place = where(view, frame, row)
         subtitle += (
             f" Fewest without a complaint: {row['strategy']}{' with ' + place if place else ''}: "
             f"{row['share']:.0%}."

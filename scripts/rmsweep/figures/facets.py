@@ -84,7 +84,7 @@ class View:
             study,
             layout or Layout.of(study),
             tuple(one for one in study.strategies if one.name in chosen),
-            by_name[reference or next((n for n in ("lmer", *by_name) if n in by_name), "")],
+            by_name[reference or usual_reference(study)],
             tuple(term for term in terms_of(study.conditions) if term in terms),
             dict(level_of(study, text) for text in at),
             post,
@@ -108,6 +108,11 @@ class View:
             return ""
         total = len(self.study.strategies)
         return f" Shown are {len(self.shown)} of {total} strategies (draw.py --strategies)."
+
+
+def usual_reference(study: Study) -> str:
+    """``lmer`` if all others are compared with it, or the first with which they are."""
+    return "lmer" if "lmer" in study.references else study.references[0]
 
 
 def check(option: str, wanted: Sequence[str], allowed: Collection[str]) -> None:
@@ -328,10 +333,9 @@ def spelled(axis: str, level: Level, short: bool = False) -> str:
     return text
 
 
-def where(view: View, row: pd.Series) -> str:
-    """The condition of a row, in words, without what all conditions share."""
-    axes = [axis.name for axis in view.study.axes]
-    several = [name for name in axes if len(view.study.levels(name)) > 1]
+def where(view: View, frame: pd.DataFrame, row: pd.Series) -> str:
+    """The condition of a row of a table, in words, without what all of the table share."""
+    several = [axis.name for axis in view.study.axes if len(frame[axis.name].unique()) > 1]
     return ", ".join(spelled(name, row[name]) for name in several)
 
 

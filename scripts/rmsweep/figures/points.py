@@ -23,6 +23,10 @@ Scale = Literal["rate", "rate from the top", "share", "signed", "ratio"]
 
 MEANINGFUL = 20
 """Fits below which no value is singled out."""
+MOST_LINES = 16
+"""Lines of a panel that can be followed."""
+NOTHING = 1e-9
+"""Distance from the target that is rounding error."""
 
 
 class Spec(NamedTuple):
@@ -203,7 +207,7 @@ def draw(rows: Rows, name: str) -> Figure:
     defined = own.groupby("term")["defined"].transform("any")
     own = own[defined] if defined.any() else own
     every = list(dict.fromkeys(own["term"]))
-    terms = chosen_terms(rows, every)
+    terms = chosen_terms(rows, every, joined=spec.scale == "share")
     own = own[own["term"].isin(terms)]
     for column in ("value", "low", "high"):
         own = own.assign(**{column: spec.in_view(own[column])})
@@ -239,13 +243,17 @@ def draw(rows: Rows, name: str) -> Figure:
     return figure
 
 
-def chosen_terms(rows: Rows, terms: Sequence[str]) -> list[str]:
+def chosen_terms(rows: Rows, terms: Sequence[str], joined: bool = False) -> list[str]:
     """The coefficients to show: those that are wanted, else as many as there is room for.
 
-    That is all, or the intercept and the first slope, or the latter alone.
+    That is all, or the intercept and the first slope, or the latter alone. Where lines join them,
+    those of all slopes look the same: there are as many as can be followed.
     """
     if rows.view.terms:
         return [term for term in terms if term in rows.view.terms]
+    if joined and len(terms) * len(rows.view.shown) > MOST_LINES:
+        slope = next((place for place, term in enumerate(terms) if term != "Intercept"), 0)
+        terms = terms[: slope + 1]
     for some in (list(terms), list(terms[:2])):
         if sizes(rows, max(1, len(some))).step >= 1.2 * CROWDED:
             return some
@@ -284,11 +292,11 @@ def farthest(own: pd.DataFrame, spec: Spec, view: View) -> str:
         distance = (known["value"] / known["mcse"]).abs()
     else:
         distance = (known["value"] - spec.target).abs()
-    if distance.empty or not distance.max() > 0:
+    if distance.empty or not distance.max() > NOTHING:
         return ""
     row = known.loc[distance.idxmax()]
     value, mcse = spelled_value(row, spec)
-    place = where(view, row)
+    place = where(view, own, row)
     of = "Most MCSEs from zero" if spec.scale == "signed" else "Farthest from the line"
     place = f" with {place}" if place else ""
     return f" {of}: {row['strategy']}, {row['term']}{place}: {value} (MCSE {mcse})."

@@ -119,7 +119,7 @@ def page(
         The panels' upper limit, in inches from the figure's bottom.
     """
     if slice_name:
-        title += f", {of_slice(slice_name)}"
+        title += f" ({of_slice(slice_name)})"
     caption = f"INCOMPLETE: {incomplete}. {subtitle}" if incomplete else subtitle
     title = wrap(title, width - 2 * MARGIN, 1.2 * LARGE)  # bold letters are wider
     subtitle = wrap(subtitle, width - 2 * MARGIN)

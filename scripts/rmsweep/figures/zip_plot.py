@@ -7,6 +7,7 @@ those conditions are read.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -69,7 +70,11 @@ def draw(measured: Rows, coefs: Path) -> Figure:
     width = style.MAX_WIDTH if len(looks) > 3 else style.MIN_WIDTH
     panel_width = (width - left - right + gap) / max(map(len, abreast)) - gap
     panel_height = 2.2
-    row_gap += 0.15 * (len(abreast) > 1)
+    room = style.letters(panel_width, 1.2 * style.NORMAL)
+    heads = {name: in_lines(name, room) for name, _ in looks}
+    further = 0.15 * max(text.count("\n") for text in heads.values())
+    head += further
+    row_gap += (0.15 + further) * (len(abreast) > 1)
     digits = 1 if panel_width > 1.4 else 0
     lines = list(itertools.product(range(len(conditions)), abreast))
     figure, top = style.page(
@@ -98,10 +103,8 @@ def draw(measured: Rows, coefs: Path) -> Figure:
             axes.set_title(said(here, name, digits), pad=3, color=look.colour)
             if i == 0 or len(abreast) > 1:
                 x = (left + j * (panel_width + gap) + panel_width / 2) / width
-                y = (bottom + panel_height + 0.32) / height
-                room = style.letters(panel_width, 1.2 * style.NORMAL)
-                text = name if len(name) <= room else f"{name[: room - 2]}…"
-                figure.text(x, y, text, ha="center", va="top", weight="bold")
+                y = (bottom + panel_height + 0.2) / height
+                figure.text(x, y, heads[name], ha="center", va="bottom", weight="bold")
         y = (bottom + panel_height / 2) / height
         x = (width - right + 0.06) / width
         text = titles[which]
@@ -111,6 +114,16 @@ def draw(measured: Rows, coefs: Path) -> Figure:
     y = (foot + top - head) / 2 / height
     figure.text(0.12 / width, y, label, rotation=90, va="center")
     return figure
+
+
+def in_lines(name: str, room: int) -> str:
+    """The name of a strategy in lines of so many letters: beginnings alone are often the same."""
+    lines = [""]
+    for part in re.findall(r"_?[^_]+_*", name):
+        if lines[-1] and len(lines[-1] + part) > room:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line if len(line) <= room else f"{line[: room - 1]}…" for line in lines)
 
 
 def shown_conditions(measured: Rows) -> list[Condition]:

@@ -56,7 +56,7 @@ const element = (name, properties = {}, ...children) => {
 
 // ---- numbers and texts -----------------------------------------------------------------------
 
-const minus = (text) => text.replace("-", "−");
+const minus = (text) => text.replaceAll("-", "−");
 const trimmed = (value, digits) => String(Number(value.toPrecision(digits)));
 function shown(value, kind, digits = 4) {
   if (value === null) return "–";

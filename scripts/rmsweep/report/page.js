@@ -870,7 +870,7 @@
       Object.assign(title, { size: "False positives", size_mcse: "its MCSE", says: "How found" });
       const rates = ["power", "power_mcse", "size", "size_mcse", "target"];
       const others = columns.filter((name) => name in axisOf && name !== "n_groups");
-      filteredTable("needed", {
+      const made = filteredTable("needed", {
         ...{ filters: "needed-filters", button: "needed-csv", file: `${D.study}-sample_sizes.csv` },
         columns: columns.map((name) => {
           if (name === "n_groups") {
@@ -879,7 +879,8 @@
           }
           if (rates.includes(name)) return { ...numbers(name, title[name], "rate", 3), number: name in title };
           if (["low", "high", "design"].includes(name)) return numbers(name, title[name]);
-          return name in axisOf ? ofAxis(axisOf[name]) : { name, title: title[name] || "Coefficient" };
+          if (name in axisOf) return ofAxis(axisOf[name]);
+          return { name, title: title[name] || "Coefficient", className: name === "says" ? "said" : "" };
         }),
         choices: {
           strategy: names.map((name) => [name, name]),
@@ -890,6 +891,7 @@
             Object.entries(wanted).every(([name, value]) => String(row[at[name]]) === value),
           ),
       });
+      addEventListener("beforeprint", () => made.page.len(100).draw());
     }
 
     function complaintsTable() {
