@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from docutils.core import publish_doctree
 from PIL import Image
 
@@ -335,6 +336,18 @@ def test_parts_of_a_study_share_a_row_for_each_claim() -> None:
     (row,) = findings.listed([*parts, *untested])
     assert row.verdict == "Holds: 2 of 6; Undecided: 1 of 6; Not testable here: 3 of 6"
     assert row.tally == "3 of 6 parts of the study can test it"
+
+
+def test_titles_of_the_studies_that_come_along_are_questions() -> None:
+    folder = Path(__file__).parents[1] / "config"
+    titles = [
+        yaml.safe_load(path.read_text(encoding="utf-8"))["title"]
+        for path in (*folder.glob("*.yaml"), *folder.glob("published/*.yaml"))
+    ]
+    assert len({*titles}) == len(titles) > 10
+    for title in titles:
+        assert title.endswith("?")
+        assert len(title) < 80
 
 
 def test_replications_that_would_decide() -> None:

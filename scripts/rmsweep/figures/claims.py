@@ -29,13 +29,15 @@ from rmsweep.sweep import tables
 SIDES = {"for": "#5B3E96", "against": "#B35900", "undecided": "#A8A8A8"}
 CHIPS = {
     "holds": (SIDES["for"], SIDES["for"]),
-    "at least in part": (SIDES["for"], SIDES["undecided"]),
+    "at least in part": ("#D5CCE8", "#D5CCE8"),
     "in part": (SIDES["for"], SIDES["against"]),
-    "at most in part": (SIDES["undecided"], SIDES["against"]),
+    "at most in part": ("#F3D5B5", "#F3D5B5"),
     "does not hold": (SIDES["against"], SIDES["against"]),
     "undecided": (SIDES["undecided"], SIDES["undecided"]),
     "not testable": ("#FFFFFF", "#FFFFFF"),
 }
+DARK = ("holds", "in part", "does not hold")
+"""The verdicts whose grounds are dark."""
 YARDS = {
     "ratio": float(np.log(ALIKE)),
     "rate": LIBERAL.high - ALPHA,
@@ -268,7 +270,7 @@ def draw_parts(claims: Claims) -> Figure:
             left, right = CHIPS[verdict]
             page.rectangle(x, middle - 0.09, half, 0.18, left)
             page.rectangle(x + half, middle - 0.09, half, 0.18, right)
-            colour = style.INK if verdict == "undecided" else "white"
+            colour = "white" if verdict in DARK else style.INK
             page.text(x + half, middle, SIGNS[verdict], size=style.SMALL, color=colour, ha="center")
     return figure
 
@@ -318,7 +320,7 @@ def draw_row(page: Page, below: float, height: float, text: str, row: pd.DataFra
     left, right = CHIPS[first["verdict"]]
     page.rectangle(CHIP, middle - 0.09, 0.42, 0.18, left)
     page.rectangle(CHIP + 0.42, middle - 0.09, 0.42, 0.18, right)
-    colour = style.INK if first["verdict"] in ("not testable", "undecided") else "white"
+    colour = "white" if first["verdict"] in DARK else style.INK
     page.text(CHIP + 0.42, middle, first["verdict"], size=TINY + 0.5, color=colour, ha="center")
     for lane, test in zip(lanes(below, height, len(row)), row.itertuples(), strict=True):
         page.text(LABEL, lane, label(str(test.compared)), size=TINY)
