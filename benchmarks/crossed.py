@@ -2,8 +2,8 @@
 
     python benchmarks/crossed.py [--datasets 50] [--adjusted 15] [--block 1000] [--only 1] [--save]
 
-Simulates twelve designs; fits the first datasets of each by lmerTest with summary and, in designs of
-up to 1,000 rows, by pbkrtest, and many by the native engine (a tenth of the block where levels
+Simulates twelve designs; fits the first datasets of each by lmerTest with summary and, in designs
+of up to 1,000 rows, by pbkrtest, and many by the native engine (a tenth of the block where levels
 can't be pooled). Prints a Markdown table: CPU times, how often each program ends above the other's
 criterion, and how standard errors and degrees of freedom agree at the θ where lme4 stopped.
 `--save` writes the agreement to tests/lmm/reference/crossed.csv, which the tests read. Standard
