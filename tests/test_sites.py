@@ -225,6 +225,95 @@ def test_few_sites_are_refused_in_one_line() -> None:
     assert found.error == "3 sites for 3 coefficients leave no degree of freedom"
 
 
+# datasets of 18 groups of 6 rows in 6 sites: with a predictor of sites, or items and missing rows
+DATASETS: dict[str, dict[str, Any]] = {
+    "level 3": {
+        "sim": 5,
+        "n_predictors": 2,
+        "predictor_level": [1, 3],
+        "predictor_distribution": ["factor", "normal"],
+        "predictor_sd": [0.5, 1.0],
+        "site_correlation": 0.3,
+        "beta": [1, 0.5, 0.3],
+    },
+    "items": {
+        "sim": 2,
+        "n_predictors": 1,
+        "beta": [1, 0.5],
+        "n_items": 6,
+        "item_sigma": 0.6,
+        **MISSING,
+    },
+}
+THREE = {"random": [{"columns": "all", "factor": factor} for factor in (None, "Item", "Site")]}
+# estimates, standard errors, degrees of freedom
+BY_R: dict[tuple[str, str], tuple[list[float], list[float], list[float]]] = {
+    ("lmer_sites", "level 3"): (
+        [1.0785413579, 0.6563538798, -0.2118844008],
+        [0.2661799466, 0.4679868135, 0.3157954315],
+        [4.1043710663, 4.9999987870, 4.0000009005],
+    ),
+    ("lmer_sites_kr", "level 3"): (
+        [1.0785413579, 0.6563538798, -0.2118844008],
+        [0.2709557454, 0.4679868135, 0.3867688352],
+        [4.1804094477, 5.0, 4.0],
+    ),
+    ("lmer_sites_mis", "level 3"): (
+        [1.0995900843, 0.6563538798, -0.1190836151],
+        [0.2462227109, 0.3224952245, 0.3262843326],
+        [4.2413322084, 16.9999990677, 3.7848188844],
+    ),
+    ("lm_sites", "level 3"): (
+        [1.12339939109, 0.65635387978, -0.01411183042],
+        [0.2804198149, 0.4724227655, 0.2863454342],
+        [5.0, 5.0, 5.0],
+    ),
+    ("lm_sites_cr2", "level 3"): (
+        [1.12339939109, 0.65635387978, -0.01411183042],
+        [0.3116863275, 0.4679867727, 0.3331827761],
+        [2.965674103, 5.0, 2.440584070],
+    ),
+    ("lm2_sites", "level 3"): (
+        [1.12339939109, 0.6563538798, -0.01411183042],
+        [0.2675377903, 0.4679867727, 0.3609909330],
+        [4.0, 5.0, 4.0],
+    ),
+    ("lmer_sites", "items"): (
+        [0.7594623392, 0.9120781756],
+        [0.4236445883, 0.3123132169],
+        [5.8124171897, 7.1429541774],
+    ),
+    ("lmer_sites_kr", "items"): (
+        [0.7594623392, 0.9120781756],
+        [0.4245822746, 0.3162130167],
+        [5.8580366889, 7.1668634313],
+    ),
+}
+
+
+def assert_by_r(name: str, which: str, engine: str, tolerance: tuple[float, float]) -> None:
+    """Compare with R; where groups meet items, the model has those, too."""
+    values = {"seed": 5, "n_groups": 18, "sigma": 0.7, "n_sites": 6, "site_sigma": 0.8}
+    data = draw(**(values | DATASETS[which])).data
+    variant: dict[str, Any] = THREE if which == "items" else {}
+    fit = fitted(named(name, engine, **variant), data)
+    estimate, se, df = BY_R[name, which]
+    np.testing.assert_allclose((fit.estimate - estimate) / se, 0, atol=tolerance[0])
+    np.testing.assert_allclose(fit.se, se, rtol=tolerance[0])
+    np.testing.assert_allclose(fit.df, df, rtol=tolerance[1])
+
+
+@pytest.mark.parametrize(("name", "which"), BY_R)
+def test_native_values_are_r_s(name: str, which: str) -> None:
+    assert_by_r(name, which, "native", (1e-5, 1e-4))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "which"), BY_R)
+def test_values_by_r_and_statsmodels_are_r_s(name: str, which: str) -> None:
+    assert_by_r(name, which, "lme4", LME4_RTOL)
+
+
 @cache
 def balanced() -> list[Dataset]:
     """Of 24 groups of 8 rows in 8 sites, x = ±½; no effect of x on average."""

@@ -102,7 +102,7 @@ COSTS = {
         "lmer_items_boot": Cost(1.0, 0.0, 5e-3),
         "lm_twoway": Cost(3e-4, 0.0, 2e-7),
         **dict.fromkeys(BY_ITEMS, Cost(3e-4, 5e-6, 0.0)),
-        **dict.fromkeys((*OF_SITES, "lmer_sites_kr"), Cost(1e-3, 5e-5, 0.0)),
+        **dict.fromkeys((*OF_SITES, "lmer_sites_kr"), Cost(5e-4, 1.5e-5, 0.0)),
         **dict.fromkeys(("lm_sites", "lm2_sites"), Cost(2e-4, 1e-6, 0.0)),
         "lm_sites_cr2": Cost(2e-4, 2e-6, 0.0),
     },
