@@ -130,6 +130,9 @@ class TestCells:
         groups, items = np.repeat([0, 1], 6), np.repeat(np.arange(6), 2)
         cells = Cells.of(groups, items)
         assert cells.nested
+        assert cells.balanced
+        assert not Cells.of(groups[1:], items[1:]).balanced
+        assert not Cells.of(np.append(groups, 1), np.append(items, 6)).balanced
         rows, sizes, labels = cells.resampled(np.random.default_rng(0), 4, 5 / 3)
         assert sizes.tolist() == [10] * 4
         assert len(np.unique(labels)) == 20
