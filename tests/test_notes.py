@@ -118,7 +118,7 @@ def test_estimates_without_a_standard_error_are_not_compared() -> None:
 def test_every_rule_is_asked() -> None:
     found = {note.rule for note in notes.notes(a_case(status=["failed", "ok", "ok", "ok"]))}
     assert {"failed", "estimates", "decisions"} <= found
-    assert len({rule.__name__ for rule in notes.RULES}) == len(notes.RULES) == 13
+    assert len({rule.__name__ for rule in notes.RULES}) == len(notes.RULES) == 14
 
 
 def test_failed_fits_have_their_message() -> None:
@@ -191,6 +191,22 @@ def test_slopes_left_out_concern_interactions_with_predictors_of_the_groups() ->
     text = said(notes.slopes_left_out, replace(case, terms=names, rows=tuple(rows)))
     assert "lmer_mis’s standard errors are 0.4 (Days) and 0.4 (DaysSex) times lmer’s." in text
     assert " (DaysSex)" not in text.partition("their SD is")[2]
+
+
+def test_items_left_out() -> None:
+    data = sleepstudy()
+    items = np.arange(len(data.y)) % 10
+    data = replace(data, factors={"Subject": data.groups, "Item": items})
+    names = ("lmer", "lm", "lmer_items", "lmer_items_kr")
+    se = [(7.0, 1.0), (7.0, 1.9), (7.1, 2.0), (9.0, 9.0)]
+    text = said(notes.items_left_out, a_case(names, data, se=se))
+    assert text == (
+        "lmer’s standard error of Days is 0.5 times lmer_items’s (1 against 2). lmer knows of "
+        "Subject alone, not that rows also share a level of Item. If these differ, its intervals "
+        "are too short and its tests reject too often."
+    )
+    assert not said(notes.items_left_out, a_case(names[:2], data, se=se[:2]))
+    assert not said(notes.items_left_out, a_case(("lmer", "lm"), se=se[:2]))
 
 
 def test_rows_taken_for_independent() -> None:

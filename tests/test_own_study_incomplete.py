@@ -19,7 +19,7 @@ from rmsweep import like
 from rmsweep.config import load_study, read_study
 from rmsweep.data import template
 from rmsweep.data.cells import Cells, evenly
-from rmsweep.data.scenario import Simulated, simulate
+from rmsweep.data.scenario import Simulated, rows_differ, simulate
 from rmsweep.design import MAIN, Block, Study
 from rmsweep.errors import ConfigError
 from rmsweep.sweep.replication import run_block
@@ -130,6 +130,9 @@ class TestCells:
         groups, items = np.repeat([0, 1], 6), np.repeat(np.arange(6), 2)
         cells = Cells.of(groups, items)
         assert cells.nested
+        assert cells.balanced
+        assert not Cells.of(groups[1:], items[1:]).balanced
+        assert not Cells.of(np.append(groups, 1), np.append(items, 6)).balanced
         rows, sizes, labels = cells.resampled(np.random.default_rng(0), 4, 5 / 3)
         assert sizes.tolist() == [10] * 4
         assert len(np.unique(labels)) == 20
@@ -213,6 +216,24 @@ class TestScript:
         command = ["--config", str(output), "--sim", "0", "--html", str(page)]
         assert rerun_replication.main([*command, *chain(*chosen.items())]) == 0
         assert "V1 for kindtool:age, V2 for kindverb:age" in page.read_text(encoding="utf-8")
+
+    def test_items_within_groups(self, tmp_path: Path) -> None:
+        """Pastes of lme4: ten batches of three casks each, whose number is a predictor here."""
+        data, output = ROOT / "tests" / "data" / "pastes.csv", tmp_path / "my.yaml"
+        command = [str(data), "--group", "batch", "--output", str(output)]
+        command += ["--formula", "strength ~ cask + (1 | batch/cask)", "--n-groups", "12"]
+        assert study_from_data.main([*command, "--n-obs", "6", "12"]) == 0
+        one = read_study(str(output))
+        names = [it.name for it in one.strategies]
+        # a cask's own intercept is the slope of its number
+        assert "lmer_items" not in names
+        assert [it.name for it in one.strategies if it.name in one.references] == ["lmer_items_mis"]
+        for condition, n_casks in zip(one.conditions, (3, 6), strict=True):
+            made = simulate(0, condition, 0).data
+            casks = np.unique(np.column_stack([made.groups, made.factors["Item"]]), axis=0)
+            assert np.bincount(casks[:, 0]).tolist() == [n_casks] * 12
+            assert len(np.unique(casks[:, 1])) == len(casks)
+            assert not rows_differ(condition)
 
     def test_an_edited_study_stays(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -44,6 +44,7 @@ LONGEST_TITLE = 200
 N_SIMS = 1000
 POWER_STEPS = 50
 OF_ITEMS = ("lmer_items", "lmer_items_kr", "lmer_items_mis")
+REFERENCES = ("lmer_items", "lmer_items_mis", "lmer")
 WITH_ITEMS = ("lmer", "f1", "f2", "min_f", "lm_twoway", *OF_ITEMS)
 TARGET = 0.8
 
@@ -416,7 +417,7 @@ def _lines(
     yield "engine: native"
     chosen = list(wish.strategies) or suitable(found)
     yield f"strategies: [{', '.join(chosen)}]"
-    if reference := next((it for it in ("lmer_items", "lmer") if it in chosen), None):
+    if reference := next((it for it in REFERENCES if it in chosen), None):
         yield f"references: [{reference}]"
 
 
@@ -598,7 +599,11 @@ def _that_fit(found: Estimates, names: Sequence[str]) -> list[str]:
         determined={FACTOR: data.determined[item]},
     )
     known, _ = resolve([*names], {"engine": "native", "verdict": "strict"}, Path())
-    return [one.name for one in known if not refuses(renamed, one)]
+    chosen = [one for one in known if not refuses(renamed, one)]
+    # a model may have more random effects than these data can tell apart
+    models = {one.options for one in chosen if one.family == "mixed"}
+    fits = {it: mixed.fit_batch(Batch([renamed]), it).fitted.converged[0] for it in models}
+    return [one.name for one in chosen if fits.get(one.options, True)]
 
 
 def _alike(found: Estimates) -> bool:

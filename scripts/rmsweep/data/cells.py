@@ -37,9 +37,12 @@ class Cells:
         return cls(items, counts.reshape(shape))
 
     @property
-    def complete(self) -> bool:
-        """Whether all groups have as many rows of all items."""
-        return bool((self.counts == self.counts[0, 0]).all())
+    def balanced(self) -> bool:
+        """Whether all groups have as many rows of all items, or of as many items of their own."""
+        met = self.counts > 0
+        of_group = met.sum(axis=1)
+        alike = (self.counts[met] == self.counts.max()).all() and (of_group == of_group[0]).all()
+        return bool(alike and (met.all() or self.nested))
 
     @property
     def nested(self) -> bool:

@@ -96,7 +96,7 @@ class Template:
     @property
     def rows_differ(self) -> bool:
         """Whether samples differ in which group and item has how many rows."""
-        return self.cells is not None and not self.cells.complete
+        return self.cells is not None and not self.cells.balanced
 
     def called(self, places: Sequence[int]) -> tuple[str, ...]:
         """What simulated datasets call the terms at some places."""

@@ -292,6 +292,36 @@ def slopes_left_out(case: Fitted) -> Said:
             )
 
 
+def items_left_out(case: Fitted) -> Said:
+    """An analysis of groups leaves out that the levels of another factor differ, too."""
+    for factor in [*case.data.factors][1:]:
+        whole = next((it for it in case.fitted if factor in other_factors(case, it)), None)
+        if whole is None:
+            continue
+        for place in case.fitted:
+            strategy = case.strategies[place]
+            of_groups = case.random_terms(place) is not None and by_model(strategy)
+            if not (of_groups or clustered(strategy)):
+                continue
+            found = ratios(case, place, whole, range(len(case.terms)))
+            smaller = {term: value for term, value in found.items() if value < 1 - CLOSE}
+            if smaller:
+                yield (
+                    compared(case, place, whole, smaller),
+                    f"{case.names[place]} knows of {case.group} alone, not that rows also share a "
+                    f"level of {factor}. If these differ, its intervals are too short and its "
+                    "tests reject too often.",
+                )
+
+
+def other_factors(case: Fitted, place: int) -> set[str]:
+    """The factors other than the groups that random effects of a mixed model are of."""
+    options = case.strategies[place].options
+    random = options.random if isinstance(options, mixed.Options) else ()
+    own = by_model(case.strategies[place])
+    return {term.factor for term in random if term.factor is not None} if own else set()
+
+
 def rows_taken_for_independent(case: Fitted) -> Said:
     """Least squares takes all rows for independent."""
     robust = next((it for it in case.fitted if clustered(case.strategies[it])), None)
@@ -493,7 +523,7 @@ def truth(case: Fitted) -> Said:
 
 RULES: tuple[Callable[[Fitted], Said], ...] = (
     *(failed, unsaid, singular, complaints, estimates),
-    *(slopes_left_out, rows_taken_for_independent, efficiency, few_groups),
+    *(slopes_left_out, items_left_out, rows_taken_for_independent, efficiency, few_groups),
     *(degrees_of_freedom, normal_intervals, decisions, truth),
 )
 """In the order of the page."""
