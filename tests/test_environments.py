@@ -81,7 +81,7 @@ def r_packages() -> set[str]:
     engines = {
         name: strategies.engines(family)[0] for name, (family, _) in strategies.presets().items()
     }
-    keys = {"n_groups": [10], "n_obs": [9], "n_items": 9, "sigma": [1], "n_sims": 1}
+    keys = {"n_groups": [10], "n_obs": [9], "n_items": 9, "n_sites": 2, "sigma": [1], "n_sims": 1}
     study = load_study(keys | {"strategies": list(engines), "engine": engines}, "s")
     needed = (strategies.packages(strategy)[1] or () for strategy in study.strategies)
     return {name.lower() for names in needed for name in names}

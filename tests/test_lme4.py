@@ -13,8 +13,8 @@ import pytest
 
 from rmsweep import lme4, r, strategies
 from rmsweep.config import condition, load_study
+from rmsweep.data.cells import FACTOR
 from rmsweep.data.dataset import Batch, Dataset
-from rmsweep.data.items import FACTOR
 from rmsweep.data.scenario import simulate
 from rmsweep.design import Block, Strategy, Study
 from rmsweep.strategies import mixed

@@ -85,6 +85,10 @@ CHANGES = {
     "item_correlation": (0.5, "tables"),
     "item_design": ("between", "tables"),
     "item_layout": ("nested", "tables"),
+    "n_sites": (2, "tables"),
+    "site_sigma": (2, "tables"),
+    "site_sigma_ratio": ([1, 0, 0, 0], "tables"),
+    "site_correlation": (0.5, "tables"),
     "variances": ("uniform", "tables"),
     "correlation_range": (0.3, "tables"),
     "strategies": (["lm", "lmer", "lm2"], "cells"),
@@ -117,7 +121,12 @@ WITH = {
     "predictors": {"n_predictors": 1},
     "power": {"beta": 0.5},
 }
-WITH |= {key: {"n_items": 6} for key in CHANGES if key.startswith("item_")}
+WITH |= {
+    key: {f"n_{factor}s": 6}
+    for factor in ("item", "site")
+    for key in CHANGES
+    if f"{factor}_" in key
+}
 
 
 def judge(**keys: object) -> Judge:
