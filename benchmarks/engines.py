@@ -1,12 +1,12 @@
 """Programs that fit the full mixed model, on the same datasets: time, agreement, failures.
 
-    python benchmarks/engines.py [--sims 2] [--blocks 50 1000]
+    python benchmarks/engines.py [--sims 2] [--blocks 50 1000] [--alone]
 
 Fits DV ~ IV1 + IV2 + IV3 + (IV1 + IV2 + IV3 | Group) to datasets of every condition of the default
 grid, all programs in one process, one after the other on each dataset, and prints a Markdown
 table. CPU time of this process, start-up apart; the native engine's is that of a block of datasets,
 divided by their number, for each size of `--blocks`. Programs that are not installed are left out,
-and said so.
+and said so. With `--alone` only lmerTest is run beside the native engine.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument(
         "--blocks", type=int, nargs="+", default=[50, 1000], help="datasets of a native block"
     )
+    parser.add_argument("--alone", action="store_true", help="no program but lmerTest beside it")
     options = parser.parse_args()
     options.blocks.sort()
     if options.sims > options.blocks[-1]:
@@ -174,6 +175,8 @@ def main() -> None:
         if importlib.util.find_spec(name):
             programs[f"{name.replace('_', '-')} {importlib.metadata.version(name)} (PyPI)"] = fit
 
+    if options.alone:
+        programs = {REFERENCE: programs[REFERENCE]}
     # the first fit of each loads and compiles
     trial = [simulate(study.seed, study.conditions[7], 999).data] * options.blocks[-1]
     for fit in programs.values():

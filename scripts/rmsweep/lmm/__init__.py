@@ -29,7 +29,6 @@ from rmsweep.lmm.covariance import Covariance
 from rmsweep.lmm.crossedfit import (
     EXACT_BY_TERMS,
     TOO_PRECISE,
-    CrossedEstimates,
     CrossedFit,
     crossed_inference_at,
     crossed_kenward_roger,
@@ -89,7 +88,6 @@ __all__ = [
     "Checks",
     "Covariance",
     "CrossProducts",
-    "CrossedEstimates",
     "CrossedFit",
     "Crossings",
     "Divisor",

@@ -59,7 +59,7 @@ def lme4_checks(at: _Checked, *, check_singular: bool = False) -> list[Checks]:
 
     Parameters
     ----------
-    at : Estimates or CrossedEstimates
+    at : Estimates
         At lme4's θ̂ for lme4's verdict; at the engine's optimum for what lme4 would say of it.
     check_singular : bool
         Whether gradient and Hessian of a singular fit are checked too, as lme4 up to 1.1-18 did;

@@ -23,6 +23,8 @@ Covariance = Literal["full", "diagonal", "scalar"]
 COVARIANCES: tuple[Covariance, ...] = ("full", "diagonal", "scalar")
 Index = NDArray[np.intp]
 Places = tuple[Index, Index]
+# Number of random effects and structure of each term.
+Terms = tuple[tuple[int, Covariance], ...]
 
 
 class Model(NamedTuple):
@@ -183,7 +185,7 @@ def symmetric_root(q: int, covariance: Covariance) -> Root:
 
 
 @lru_cache
-def direct_sum(terms: tuple[tuple[int, Covariance], ...], *, symmetric: bool) -> Root:
+def direct_sum(terms: Terms, *, symmetric: bool) -> Root:
     """The roots of several terms as one block-diagonal matrix, their parameters side by side.
 
     Parameters
@@ -231,6 +233,17 @@ def diagonal_parameters(q: int, covariance: Covariance) -> list[int]:
         columns, rows = np.triu_indices(q)
         return [int(i) for i in np.flatnonzero(rows == columns)]
     return list(range(q if covariance == "diagonal" else 1))
+
+
+def terms_diagonal(terms: Terms) -> list[int]:
+    """As `diagonal_parameters`, of all terms side by side."""
+    places: list[int] = []
+    n_parameters = 0
+    for q, covariance in terms:
+        own = diagonal_parameters(q, covariance)
+        places += [n_parameters + place for place in own]
+        n_parameters += q * (q + 1) // 2 if covariance == "full" else len(own)
+    return places
 
 
 # A pivot of G below this fraction of its diagonal entry is rounding of a singular G.

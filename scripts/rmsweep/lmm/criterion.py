@@ -221,7 +221,7 @@ def _solve(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> _Solved:
         right = GT[i:, : i + 1].swapaxes(0, 1)
         products = np.multiply(T[i:, i], right, out=scratch[: i + 1, : q - i])
         _sum_by_row(products, M[i, : i + 1])
-    diagonal = tall.reshape(-1, *shape)[: q * q : q + 1]
+    diagonal = tall.reshape(len(tall) * q, *shape)[: q * q : q + 1]
     np.add(diagonal, 1.0, out=diagonal)
     _, determinant = cholesky(tall)
     K, d = T, tall[-1]

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from rmsweep.lmm.covariance import (
     Derivatives,
     Root,
-    diagonal_parameters,
     direct_sum,
     symmetric_root,
     theta_of,
@@ -23,15 +22,14 @@ from rmsweep.lmm.crossed import (
     crossed_information,
 )
 from rmsweep.lmm.crossings import CrossedBlocks, Crossings, Layout
-from rmsweep.lmm.crossproducts import uncentred
 from rmsweep.lmm.fit import (
     NO_RESIDUALS,
-    SINGULAR_THETA,
+    Estimates,
+    LmmFit,
     OnError,
+    inferred,
     no_optimum,
-    satterthwaite,
     spread,
-    with_sigma,
 )
 from rmsweep.lmm.kenward_roger import Adjusted, adjusted
 from rmsweep.lmm.optimise import (
@@ -79,63 +77,8 @@ UNIDENTIFIED = (
 
 
 @dataclass(frozen=True, slots=True)
-class CrossedEstimates:
-    """Estimates of R datasets at some θ; p fixed effects, m parameters θ of all terms.
-
-    Datasets that can't be fitted hold NaN.
-
-    Attributes
-    ----------
-    reml : bool
-    diagonal : tuple of int
-        Places in θ of the diagonal of Λ.
-    theta : (R, m) array
-        lme4's Λ relative to σ, term by term as they were given: the lower triangle by column, the
-        diagonal or the one number of each.
-    sigma, criterion : (R,) arrays
-    estimate, se, df : (R, p) arrays
-    vcov : (R, p, p) array
-    gradient : (R, m) array
-    hessian : (R, m, m) array
-    hessian_theta_sigma : (R, m + 1, m + 1) array
-    singular, singular_eigen : (R,) arrays of bool
-    messages : tuple of str
-        These are as in `Estimates`.
-    """
-
-    reml: bool
-    diagonal: tuple[int, ...]
-    theta: Array
-    sigma: Array
-    criterion: Array
-    estimate: Array
-    vcov: Array
-    se: Array
-    df: Array
-    gradient: Array
-    hessian: Array
-    hessian_theta_sigma: Array
-    singular: NDArray[np.bool_]
-    singular_eigen: NDArray[np.bool_]
-    messages: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CrossedFit(CrossedEstimates):
-    """Estimates at the optimum that the engine found.
-
-    Attributes
-    ----------
-    converged : (R,) array of bool
-    decrement, curvature : (R,) arrays
-    n_evaluations : (R,) array of int
-        These are as in `LmmFit`.
-    """
-
-    converged: NDArray[np.bool_]
-    decrement: Array
-    curvature: Array
-    n_evaluations: NDArray[np.intp]
+class CrossedFit(LmmFit):
+    """Estimates at the optimum that the engine found, of any number of terms."""
 
 
 class SeveralTerms:
@@ -259,7 +202,8 @@ def fit_crossed(data: Crossings, *, reml: bool = True, on_error: OnError = "rais
     theta = _theta(np.matmul(root, root.transpose(0, 2, 1)), data)
     # at an optimum all parameters give the same degrees of freedom, these with least rounding
     in_Y = form.derivatives(optimum.at, optimum.root, nu[index])
-    at = _infer(data, index, optimum.at, theta, reml, in_Y)
+    frame = data.frame(index)
+    at = inferred(data, index, optimum.at, theta, data.terms, reml, frame, in_Y)
     values = {field.name: getattr(at, field.name) for field in fields(at)}
     return CrossedFit(
         **(values | {"messages": tuple(messages)}),
@@ -273,7 +217,7 @@ def fit_crossed(data: Crossings, *, reml: bool = True, on_error: OnError = "rais
 @np.errstate(all="ignore")
 def crossed_inference_at(
     data: Crossings, theta: Array, *, reml: bool = True, on_error: OnError = "raise"
-) -> CrossedEstimates:
+) -> Estimates:
     """Closed forms at a given θ: what a fit that ended there would report.
 
     Parameters
@@ -281,7 +225,7 @@ def crossed_inference_at(
     data : Crossings
         R datasets.
     theta : (R, m) array
-        As in `CrossedEstimates`.
+        As in `Estimates`.
     reml, on_error
         As for `fit_crossed`.
 
@@ -303,12 +247,13 @@ def crossed_inference_at(
     for index, blocks in data.portions(usable):
         G = _working(data, theta, index, form)
         at.put(index, crossed_criterion(blocks, G, nu[index], reml))
-    found = _infer(data, usable, at.take(usable), theta[usable], reml)
+    frame = data.frame(usable)
+    found = inferred(data, usable, at.take(usable), theta[usable], data.terms, reml, frame)
     return replace(found, messages=tuple(messages))
 
 
 @np.errstate(all="ignore")
-def crossed_kenward_roger(data: Crossings, fitted: CrossedEstimates) -> Adjusted:
+def crossed_kenward_roger(data: Crossings, fitted: Estimates) -> Adjusted:
     """Kenward and Roger's standard errors and degrees of freedom of each coefficient.
 
     As `kenward_roger.kenward_roger`, for any number of random-effects terms.
@@ -317,7 +262,7 @@ def crossed_kenward_roger(data: Crossings, fitted: CrossedEstimates) -> Adjusted
     ----------
     data : Crossings
         R datasets.
-    fitted : CrossedEstimates
+    fitted : Estimates
         Of the same data by REML, whether singular or not.
 
     Raises
@@ -483,64 +428,3 @@ def _joined(parts: list[Optimum]) -> Optimum:
         if field.name != "at"
     }
     return Optimum(at=at, **others)
-
-
-def _infer(
-    data: Crossings,
-    index: Index,
-    at: Criterion,
-    theta: Array,
-    reml: bool,
-    for_df: Derivatives | None = None,
-) -> CrossedEstimates:
-    """Carry the criterion of some datasets from working units to lme4's scale.
-
-    `for_df` has the derivatives that the degrees of freedom rest on, if not those in θ.
-    """
-    nu = _nu(data, reml)[index]
-    y_unit, x_unit, x_centre = data.y_unit[index], data.x_unit[index], data.x_centre[index]
-    form, frame = direct_sum(data.terms, symmetric=False), data.frame(index)
-    roots = form.matrices(theta)
-    derivatives = form.derivatives(at, roots, nu, frame)
-    value = np.where(np.isfinite(at.value), at.value, np.nan) + 2.0 * nu * np.log(y_unit)
-    if reml:
-        value = value + 2.0 * np.log(x_unit).sum(axis=1)
-    sigma = np.sqrt(at.rho / nu)
-    F = uncentred(at.root, x_centre)
-    C = np.matmul(F, F.transpose(0, 2, 1))
-    scale = (y_unit[:, None] / x_unit) * sigma[:, None]
-    df = satterthwaite(replace(at, root=F), derivatives if for_df is None else for_df, nu)
-    hessian = with_sigma(derivatives, sigma, nu)
-    hessian[:, -1] /= y_unit[:, None]
-    hessian[:, :, -1] /= y_unit[:, None]
-    root = np.matmul(frame, roots)
-    G = np.matmul(root, root.transpose(0, 2, 1))
-    smallest = np.linalg.eigvalsh(np.where(all_finite(G)[:, None, None], G, 0.0))[:, 0]
-    diagonal, place = [], 0
-    for q, covariance in data.terms:
-        own = diagonal_parameters(q, covariance)
-        diagonal += [place + it for it in own]
-        place += q * (q + 1) // 2 if covariance == "full" else len(own)
-
-    def spread_out(values: Array) -> Array:
-        return spread(values, index, data.n_datasets)
-
-    estimate = uncentred(data.pooled[index] + at.beta, x_centre) * (y_unit[:, None] / x_unit)
-    singular = np.any(theta[:, diagonal] < SINGULAR_THETA, axis=1)
-    return CrossedEstimates(
-        reml=reml,
-        diagonal=tuple(diagonal),
-        theta=spread_out(theta),
-        sigma=spread_out(sigma * y_unit),
-        criterion=spread_out(value),
-        estimate=spread_out(estimate),
-        vcov=spread_out(C * scale[:, :, None] * scale[:, None, :]),
-        se=spread_out(np.sqrt(np.diagonal(C, axis1=1, axis2=2)) * scale),
-        df=spread_out(df),
-        gradient=spread_out(derivatives.gradient),
-        hessian=spread_out(derivatives.hessian),
-        hessian_theta_sigma=spread_out(hessian),
-        singular=spread(singular, index, data.n_datasets),
-        singular_eigen=spread(smallest < SINGULAR_THETA**2, index, data.n_datasets),
-        messages=data.problems,
-    )

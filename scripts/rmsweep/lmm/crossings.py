@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dpstrf
 
-from rmsweep.lmm.covariance import Covariance, direct_sum
+from rmsweep.lmm.covariance import Covariance, Terms, direct_sum
 from rmsweep.lmm.crossproducts import EXACT, EXACT_FIT, FAR, RANK_TOLERANCE, uncentred
 from rmsweep.lmm.smallmatrix import (
     Array,
@@ -253,7 +253,7 @@ class Crossings:
         return int(self.x_unit.shape[1])
 
     @property
-    def terms(self) -> tuple[tuple[int, Covariance], ...]:
+    def terms(self) -> Terms:
         """Number of random effects and structure of each term."""
         return tuple(zip(self.layout.sizes, self.covariances, strict=True))
 

@@ -12,12 +12,15 @@ from rmsweep.lmm.covariance import (
     Covariance,
     Derivatives,
     Model,
-    diagonal_parameters,
+    Terms,
+    direct_sum,
     lower_root,
     symmetric_root,
+    terms_diagonal,
     theta_of,
 )
 from rmsweep.lmm.criterion import Criterion, conditional_modes, criterion, penalised
+from rmsweep.lmm.crossings import Crossings
 from rmsweep.lmm.crossproducts import Blocks, CrossProducts, uncentred
 from rmsweep.lmm.optimise import CURVATURE, DECREMENT, Optimum, minimise
 from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite, from_eigen
@@ -48,16 +51,18 @@ EXACT_BY_GROUP = (
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """Estimates of R datasets at some θ; p fixed effects, q random effects, m parameters θ.
+    """Estimates of R datasets at some θ; p fixed effects, m parameters θ of all terms.
 
     Datasets that can't be fitted hold NaN.
 
     Attributes
     ----------
-    covariance : {"full", "diagonal", "scalar"}
+    terms : tuple of (int, {"full", "diagonal", "scalar"})
+        Number of random effects and structure of each term.
     reml : bool
     theta : (R, m) array
-        lme4's: Λ relative to σ, its lower triangle by column, its diagonal or its one number.
+        lme4's Λ relative to σ, term by term as they were given: the lower triangle by column, the
+        diagonal or the one number of each.
     sigma : (R,) array
         Residual standard deviation.
     criterion : (R,) array
@@ -84,7 +89,7 @@ class Estimates:
         For each dataset what went wrong, or an empty string.
     """
 
-    covariance: Covariance
+    terms: Terms
     reml: bool
     theta: Array
     sigma: Array
@@ -101,11 +106,14 @@ class Estimates:
     messages: tuple[str, ...]
 
     @property
+    def covariance(self) -> Covariance:
+        """The structure of the first term."""
+        return self.terms[0][1]
+
+    @property
     def diagonal(self) -> list[int]:
         """Places in θ of the diagonal of Λ."""
-        m = self.theta.shape[1]
-        q = int((np.sqrt(8 * m + 1) - 1) / 2) if self.covariance == "full" else m
-        return diagonal_parameters(q, self.covariance)
+        return terms_diagonal(self.terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,22 +339,51 @@ def _infer(
     model: Model,
     for_df: Derivatives | None = None,
 ) -> Estimates:
-    """Carry the criterion of the usable datasets from working units to lme4's scale.
+    """`inferred` for one term."""
+    terms = ((data.n_random, model.covariance),)
+    found = inferred(data, index, at, theta, terms, model.reml, working_frame(data, index), for_df)
+    if not model.penalty:
+        return found
+    units = 2.0 * model.penalty * np.log(data.z_unit[index]).sum(axis=1)
+    return replace(found, criterion=found.criterion + spread(units, index, data.n_datasets))
 
-    `for_df` has the derivatives that the degrees of freedom rest on, if not those in θ.
+
+def inferred(
+    data: CrossProducts | Crossings,
+    index: NDArray[np.intp],
+    at: Criterion,
+    theta: Array,
+    terms: Terms,
+    reml: bool,
+    frame: Array,
+    for_df: Derivatives | None = None,
+) -> Estimates:
+    """Carry the criterion of the datasets `index` from working units to lme4's scale.
+
+    Parameters
+    ----------
+    data : CrossProducts or Crossings
+        R datasets.
+    index : (r,) array of int
+    at : Criterion
+        Of these.
+    theta : (r, m) array
+    terms : tuple of (int, covariance)
+    reml : bool
+    frame : (r, Q, Q) array
+        What takes their random effects to working units.
+    for_df : Derivatives, optional
+        Those that the degrees of freedom rest on, if not those in θ.
     """
-    reml, covariance = model.reml, model.covariance
-    n_datasets, q, nu = data.n_datasets, data.n_random, data.blocks.spare_rows(reml)[index]
+    nu = (data.n_obs - data.n_fixed if reml else data.n_obs)[index]
     y_unit, x_unit, x_centre = data.y_unit[index], data.x_unit[index], data.x_centre[index]
-    form, frame = lower_root(q, covariance), working_frame(data, index)
+    form = direct_sum(terms, symmetric=False)
     roots = form.matrices(theta)
     derivatives = form.derivatives(at, roots, nu, frame)
 
     value = np.where(np.isfinite(at.value), at.value, np.nan) + 2.0 * nu * np.log(y_unit)
     if reml:
         value = value + 2.0 * np.log(x_unit).sum(axis=1)
-    if model.penalty:
-        value = value + 2.0 * model.penalty * np.log(data.z_unit[index]).sum(axis=1)
     sigma = np.sqrt(at.rho / nu)
     F = uncentred(at.root, x_centre)
     C = np.matmul(F, F.transpose(0, 2, 1))
@@ -358,27 +395,27 @@ def _infer(
     root = np.matmul(frame, roots)
     G = np.matmul(root, root.transpose(0, 2, 1))
     smallest = np.linalg.eigvalsh(np.where(all_finite(G)[:, None, None], G, 0.0))[:, 0]
-    diagonal = theta[:, diagonal_parameters(q, covariance)]
-
-    def spread_out(values: Array) -> Array:
-        return spread(values, index, n_datasets)
-
+    diagonal = theta[:, terms_diagonal(terms)]
     estimate = uncentred(data.pooled[index] + at.beta, x_centre) * (y_unit[:, None] / x_unit)
+    values = {
+        "theta": theta,
+        "sigma": sigma * y_unit,
+        "criterion": value,
+        "estimate": estimate,
+        "vcov": C * scale[:, :, None] * scale[:, None, :],
+        "se": np.sqrt(np.diagonal(C, axis1=1, axis2=2)) * scale,
+        "df": df,
+        "gradient": derivatives.gradient,
+        "hessian": derivatives.hessian,
+        "hessian_theta_sigma": hessian,
+    }
+    everywhere = {name: spread(part, index, data.n_datasets) for name, part in values.items()}
     return Estimates(
-        covariance=covariance,
+        **everywhere,
+        terms=terms,
         reml=reml,
-        theta=spread_out(theta),
-        sigma=spread_out(sigma * y_unit),
-        criterion=spread_out(value),
-        estimate=spread_out(estimate),
-        vcov=spread_out(C * scale[:, :, None] * scale[:, None, :]),
-        se=spread_out(np.sqrt(np.diagonal(C, axis1=1, axis2=2)) * scale),
-        df=spread_out(df),
-        gradient=spread_out(derivatives.gradient),
-        hessian=spread_out(derivatives.hessian),
-        hessian_theta_sigma=spread_out(hessian),
-        singular=spread(np.any(diagonal < SINGULAR_THETA, axis=1), index, n_datasets),
-        singular_eigen=spread(smallest < SINGULAR_THETA**2, index, n_datasets),
+        singular=spread(np.any(diagonal < SINGULAR_THETA, axis=1), index, data.n_datasets),
+        singular_eigen=spread(smallest < SINGULAR_THETA**2, index, data.n_datasets),
         messages=data.problems,
     )
 

@@ -122,21 +122,41 @@ def back_substitute(L: Array, reciprocals: Array, B: Array) -> Array:
     return B
 
 
+def eliminate(A: Array) -> Array:
+    """Factor A = LDL' in place, without the roots of `cholesky`, and return D, (m, R).
+
+    `A` is (n, m, R); below its diagonal it holds LD, and in rows after the first m, B, what solves
+    XL' = B. D is positive where A is positive definite.
+    """
+    m = A.shape[1]
+    for j in range(m - 1):
+        column, rest = A[j + 1 :, j], A[j + 1 :, j + 1 :]
+        np.subtract(rest, column[:, None] * (column[: m - j - 1] / A[j, j]), out=rest)
+    D: Array = np.einsum("jjr->jr", A[:m]).copy()
+    return D
+
+
 def solve_each(A: Array, b: Array) -> tuple[Array, Array]:
     """Solve for positive definite A (R, m, m) and right sides b (R, m).
 
     Returns
     -------
     x : (R, m) array
+        NaN where A isn't positive definite.
     pivots : (m, R) array
-        Diagonals of the Cholesky factors; not all finite where A isn't positive definite.
+        The D of A = LDL'.
     """
     n_datasets, m = b.shape
-    L = np.empty((m + 1, m, n_datasets))
-    L[:m], L[m] = A.transpose(1, 2, 0), b.T
-    reciprocals, _ = cholesky(L)
-    x = back_substitute(L, reciprocals, L[m, :, None])
-    return datasets_first(x[:, 0]), 1.0 / reciprocals
+    LD = np.empty((m + 1, m, n_datasets))
+    LD[:m], LD[m] = A.transpose(1, 2, 0), b.T
+    pivots = eliminate(LD)
+    x = LD[m]
+    for i in reversed(range(m)):
+        np.divide(x[i], pivots[i], out=x[i])
+        if i:
+            np.subtract(x[:i], LD[i, :i] * x[i], out=x[:i])
+    x[:, ~(pivots.min(axis=0) > 0.0)] = np.nan
+    return datasets_first(x), pivots
 
 
 def all_finite(A: Array) -> NDArray[np.bool_]:

@@ -48,17 +48,17 @@ def first_roots(blocks: Blocks, model: Model, unit: Array) -> Array:
     Parameters are those of `optimise.minimise`.
     """
     work = Workspace()
-    eye = np.eye(unit.shape[1])
-    scales = np.empty(len(unit))
-    for index in _portions(blocks):
-        some, outer = blocks.take(index), unit[index, :, None] * unit[index, None, :]
-        values = [
-            criterion_value(some, outer * (tau * tau * eye), model.reml, work)
-            for tau in FIRST_GUESSES
-        ]
-        best = np.where(np.isnan(values), np.inf, values).argmin(axis=0)
-        scales[index] = np.array(FIRST_GUESSES)[best]
-    return scales[:, None, None] * eye
+    n_datasets, q = unit.shape
+    runs = np.tile(np.arange(n_datasets), len(FIRST_GUESSES))
+    variances = np.square(np.repeat(FIRST_GUESSES, n_datasets))
+    values = np.empty(len(runs))
+    for index in _portions(blocks, len(runs)):
+        own = unit[runs[index]]
+        G = own[:, :, None] * own[:, None, :] * (variances[index, None, None] * np.eye(q))
+        values[index] = criterion_value(blocks.take(runs[index]), G, model.reml, work)
+    values[np.isnan(values)] = np.inf
+    best = values.reshape(len(FIRST_GUESSES), n_datasets).argmin(axis=0)
+    return np.array(FIRST_GUESSES)[best, None, None] * np.eye(q)
 
 
 def several_minima(blocks: Blocks, model: Model) -> bool:
@@ -145,7 +145,7 @@ def scored(blocks: Blocks, model: Model, unit: Array, root: Array) -> Array:
     """
     work = Workspace()
     roots = np.empty_like(root)
-    for index in _portions(blocks):
+    for index in _portions(blocks, len(root)):
         some, there = blocks.take(index), root[index]
         for _ in range(SCORING_STEPS):
             there = _score(some, model, unit[index], there, work)
@@ -169,12 +169,11 @@ def _score(blocks: Blocks, model: Model, unit: Array, root: Array, work: Workspa
     return well_inside(G + form.matrices(step))
 
 
-def _portions(blocks: Blocks) -> Iterator[NDArray[np.intp]]:
-    """Datasets to work on at once, again and again until all have been."""
-    n_datasets = blocks.r.shape[1]
+def _portions(blocks: Blocks, n_runs: int) -> Iterator[NDArray[np.intp]]:
+    """Which of some datasets to work on at once, again and again until all have been."""
     at_once = datasets_at_once(blocks)
-    for first in range(0, n_datasets, at_once):
-        yield np.arange(first, min(first + at_once, n_datasets))
+    for first in range(0, n_runs, at_once):
+        yield np.arange(first, min(first + at_once, n_runs))
 
 
 def well_inside(G: Array) -> Array:

@@ -591,7 +591,6 @@ def fit(data: Dataset, options: Options, optimum: Optimum | None = None) -> ByLm
         checks, messages = [], [*messages, f"no degrees of freedom: {problem}"]
     else:
         theta = np.array([result["theta"]])
-        at: lmm.Estimates | lmm.CrossedEstimates
         if isinstance(products, lmm.Crossings):
             theta = theta[:, order]
             at = lmm.crossed_inference_at(products, theta, reml=options.reml)
