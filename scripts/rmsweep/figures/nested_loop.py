@@ -67,7 +67,8 @@ def draw(rows: Rows) -> Figure:
     subtitle = (
         f"Every condition of the study, one after the other; the lines at the bottom say which. "
         f"Coefficient {term}. Above: type I error rate, the "
-        "share of false positives, with bands within 2.5 and 0.5 percentage points of 5% (Bradley 1978). "
+        "share of false positives, with bands within 2.5 and 0.5 percentage points of 5% "
+        "(Bradley 1978). "
         f"Middle: RMSE over that of {reference}; gaps where it is not defined. "
         f"{POWER * (figures == OF_EFFECTS)}"
         f"{counted(own['n_used'], 'fit')} per step.{outside}"
