@@ -116,7 +116,7 @@ def numbers(study: Study, folder: Path) -> list[str]:
     frame = read_measures(folder / "performance.parquet", MEASURES[:3], view).frame
     frame = frame[frame["term"].isna() | (frame["term"] == TERM)]
     reference = view.reference.name
-    titles = ["bias", "type I error", f"RMSE / RMSE of `{reference}`", "fits without a complaint"]
+    titles = ["bias", "type I error", f"RMSE / RMSE of `{reference}`", "fits without a warning"]
     lines = [f"| strategy | {' | '.join(titles)} |", f"|---|{'---|' * len(titles)}"]
     for name in view.names:
         own = frame[frame["strategy"] == name]

@@ -67,7 +67,7 @@ def read_successes(path: Path, view: View) -> Rows:
 
 
 def read_causes(path: Path, view: View | None = None) -> Rows:
-    """How many fits have which complaint, and the rate of missed optima from ``performance``.
+    """How many fits have which warning, and the rate of missed optima from ``performance``.
 
     Raises
     ------
@@ -110,31 +110,31 @@ def draw(rows: Rows) -> Figure:
     found = [cause for cause in CAUSES if frame[cause].any()]
     known = frame["value"].notna().any()
     subtitle = (
-        f"Each fit counts once, by its gravest complaint. {counted(frame['n'], 'fit')} per bar; "
+        f"Each fit counts once, by its gravest warning. {counted(frame['n'], 'fit')} per bar; "
         f"marks above the bars say whose they are. {rules(rows.view.shown)}."
     )
     if known:
         subtitle += (
             f" White dots: share of fits that ended more than {MISSED:g} above the optimum, with "
-            "95% Wilson intervals; most complaints are about fits that did not."
+            "95% Wilson intervals; most warnings are about fits that did not."
         )
     fewest = frame.assign(share=frame["none"] / frame["n"]).nsmallest(1, "share")
     for _, row in fewest[(fewest["share"] < 1) & (fewest["n"] >= MEANINGFUL)].iterrows():
         place = where(view, frame, row)
         subtitle += (
-            f" Fewest without a complaint: {row['strategy']}{' with ' + place if place else ''}: "
+            f" Fewest without a warning: {row['strategy']}{' with ' + place if place else ''}: "
             f"{row['share']:.0%}."
         )
     if silent and talking:
         subtitle += (
-            f" Without a single complaint, and left out: {', '.join(one.name for one in silent)}."
+            f" Without a single warning, and left out: {', '.join(one.name for one in silent)}."
         )
     elif silent:
-        subtitle += " No fit has any complaint."
+        subtitle += " No fit has any warning."
     subtitle += natively(rows.view.shown) + view.omission
     entries = legend(rows.view) | {CAUSES[cause]: FILLS[cause].colour for cause in found}
     figure, panels = facet_grid(
-        rows, "Fits without a complaint, and the complaints", subtitle, "Fits", entries=entries
+        rows, "Fits without a warning, and the warnings", subtitle, "Fits", entries=entries
     )
     for panel in panels:
         if panel.first:

@@ -61,11 +61,14 @@ def draw(rows: Rows) -> Figure:
     own = own[own["term"] == term]
     reference = view.reference.name
     size = own[own["measure"] == "size"]
-    outside = farthest(size, SPECS["size"], view).replace("Farthest from", "Size farthest from")
+    outside = farthest(size, SPECS["size"], view).replace(
+        "Farthest from", "Type I error rate farthest from"
+    )
     subtitle = (
         f"Every condition of the study, one after the other; the lines at the bottom say which. "
-        f"Coefficient {term}. Above: size, the rate of "
-        "false positives, with bands within 2.5 and 0.5 percentage points of 5% (Bradley 1978). "
+        f"Coefficient {term}. Above: type I error rate, the "
+        "share of false positives, with bands within 2.5 and 0.5 percentage points of 5% "
+        "(Bradley 1978). "
         f"Middle: RMSE over that of {reference}; gaps where it is not defined. "
         f"{POWER * (figures == OF_EFFECTS)}"
         f"{counted(own['n_used'], 'fit')} per step.{outside}"

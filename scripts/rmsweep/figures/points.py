@@ -73,7 +73,7 @@ size may be from the nominal one, liberally and strictly."""
 SHADES = ("#EFEFEF", "#DDDDDD")
 IN_BANDS = " Bands: within 2.5 and 0.5 percentage points of it (Bradley 1978)."
 WILSON = "95% Wilson intervals"
-NO_RESULT = "no analysis\ngave a result here"
+NO_RESULT = "no strategy\ngave a result here"
 
 SPECS = {
     "size": Spec(
@@ -93,7 +93,7 @@ SPECS = {
         "Power of the tests",
         "How often a strategy's test rejects zero at 5%, as it is reported. Where the true "
         "coefficient is zero, these are false positives, and the dashed line is at 5%. More is "
-        "better only where the size of the test is right.",
+        "better only where the type I error rate is right.",
         "Rejections of zero",
         ALPHA,
         "share",
@@ -101,10 +101,10 @@ SPECS = {
     ),
     "size_adjusted_power": Spec(
         "size_adjusted_power",
-        "Power at a size of 5%",
+        "Power at a type I error rate of 5%",
         "How often a test would reject zero if its critical value made 5% false positives in such "
         "data. It tells how much a strategy knows from how freely it rejects.",
-        "Rejections of zero at equal size",
+        "Rejections of zero at 5% false positives",
         ALPHA,
         "share",
     ),
@@ -153,8 +153,8 @@ SPECS = {
         "decision_agreement",
         "Same decision as {reference}",
         "How often a strategy and {reference} decide alike on the same dataset: both reject a "
-        "coefficient of zero at 5%, or neither does. Who agrees need not be right: see size and "
-        "coverage.",
+        "coefficient of zero at 5%, or neither does. Who agrees need not be right: see the type I "
+        "error rate and coverage.",
         "Datasets with the same decision",
         1.0,
         "rate from the top",
@@ -169,7 +169,7 @@ POWER = Spec(
     "Power",
     "How often a strategy's test finds the effect, by rejecting zero at 5%. The dashed line is the "
     "power that the study asks for, and above each panel is the least number of groups that has "
-    "it. Only a strategy that keeps its size has earned its power: see size.",
+    "it. Only a strategy that keeps its type I error rate has earned its power.",
     "Datasets with the effect found",
     0.8,
     "share",
