@@ -865,7 +865,7 @@
       const { columns, rows } = D.needed;
       const at = Object.fromEntries(columns.map((name, place) => [name, place]));
       const bound = (row) => `${row[at.says].startsWith("more") ? ">" : "≤"} ${row[at.design]}`;
-      const title = { strategy: "Analysis", n_groups: "Groups needed", low: "95% from", high: "to" };
+      const title = { strategy: "Strategy", n_groups: "Groups needed", low: "95% from", high: "to" };
       Object.assign(title, { design: "Design of", power: "Power", power_mcse: "its MCSE" });
       Object.assign(title, { size: "False positives", size_mcse: "its MCSE", says: "How found" });
       const rates = ["power", "power_mcse", "size", "size_mcse", "target"];
