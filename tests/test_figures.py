@@ -444,6 +444,13 @@ def test_a_study_with_references_has_no_other_rows(tmp_path: Path) -> None:
     assert len(places) == 4
 
 
+def test_too_few_datasets_are_no_failure(tmp_path: Path) -> None:
+    path = write_fits(tmp_path / "fits.parquet", n_obs=[25], n_sims=5, sigma=[1])
+    said = texts(*drawn(path, "size_adjusted_power"))
+    assert "too few datasets to tell" in said
+    assert "no result" not in said
+
+
 def test_what_is_not_defined_is_said_and_not_drawn(tmp_path: Path) -> None:
     path = write_fits(tmp_path / "fits.parquet", n_obs=[5])
     (figure,) = drawn(path, "standard_errors")

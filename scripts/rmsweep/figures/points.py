@@ -74,6 +74,7 @@ SHADES = ("#EFEFEF", "#DDDDDD")
 IN_BANDS = " Bands: within 2.5 and 0.5 percentage points of it (Bradley 1978)."
 WILSON = "95% Wilson intervals"
 NO_RESULT = "no strategy\ngave a result here"
+TOO_FEW = "too few datasets\nto tell"
 
 SPECS = {
     "size": Spec(
@@ -235,10 +236,13 @@ def draw(rows: Rows, name: str) -> Figure:
         draw_points(panel, inside, rows, terms, spec)
         undefined = not inside.empty and not inside["defined"].any()
         said = smallest(inside, rows, spec.target) if spec.measure == POWER.measure else ""
-        panel.say(said or ("" if undefined else absent(inside, rows)))
-        if inside["value"].isna().all():
+        empty = inside["value"].isna().all()
+        panel.say(said or ("" if empty else absent(inside, rows)))
+        if empty:
             alone = spec.of_pairs and len(view.shown) == 1
-            text = "not defined here" if undefined else NO_RESULT
+            text = (
+                "not defined here" if undefined else TOO_FEW if any(inside["n_used"]) else NO_RESULT
+            )
             say_empty(panel.axes, "nothing to compare" if alone else text)
     return figure
 

@@ -27,7 +27,8 @@ from rmsweep.report.looks import GROUND
 from rmsweep.report.takeaway import takeaway
 
 FOLDER = Path(__file__).parent
-TEMPLATE, STYLE, SCRIPT, SHARED = "page.html.j2", "page.css", "page.js", "base.js"
+TEMPLATE, STYLE, SCRIPT = "page.html.j2", "page.css", "page.js"
+SHARED, OF_TABLES = "base.js", "tables.js"
 TABLES, LICENCES = "vendor/dataTables.min.js", "vendor/dataTables.LICENCE.txt"
 VEGA_LICENCES = "vendor/vega.LICENCES.txt"
 
@@ -219,7 +220,7 @@ def common(
         "dark": DARK | {f"s{k}": one["dark"] for k, one in enumerate(strategies)},
         # of the page's own files, none ends a style or a script
         "css": Markup(text_of(STYLE)),
-        "base": Markup(text_of(SHARED)),
+        "base": Markup(text_of(SHARED) + text_of(OF_TABLES) * with_tables),
         "script": Markup(text_of(script)),
         "packed": {name: Markup(pack(text.encode())) for name, text in packed.items()},
         "contains": ", and ".join(contained),
