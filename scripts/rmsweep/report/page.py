@@ -283,7 +283,7 @@ def small(picture: Image.Image) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-SUBSCRIPT = re.compile(r"\b([bevxyβ])_([ghik0]+)\b|Σ_([gik])")
+SUBSCRIPT = re.compile(r"\b([betvxyβ])_([ghiks0]+)\b|Σ_([gik])")
 
 
 def with_math(text: str) -> Markup:
