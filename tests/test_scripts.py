@@ -73,16 +73,17 @@ def test_simulate_cell_writes_data_truth_and_coefficients(kind: str, tmp_path: P
     assert not (tmp_path / f"item_effects.{kind}").exists()
 
 
-def test_simulate_cell_writes_the_effects_of_items(tmp_path: Path) -> None:
-    command = ["--config", CONFIG, *CELL, "--n-items", "4", "--sim", "3", "--output", str(tmp_path)]
-    assert simulate_cell.main(command) == 0
-    expected = simulate(
-        read_study(CONFIG).seed, condition(n_groups=10, n_obs=5, sigma=0.25, n_items=4), 3
-    )
-    effects = pd.read_csv(tmp_path / "item_effects.csv")
-    np.testing.assert_array_equal(effects.iloc[:, 1:], expected.item_effects)
+@pytest.mark.parametrize("factor", ["Item", "Site"])
+def test_simulate_cell_writes_the_effects_of_other_factors(factor: str, tmp_path: Path) -> None:
+    name = factor.lower()
+    command = ["--config", CONFIG, *CELL, f"--n-{name}s", "4", "--sim", "3"]
+    assert simulate_cell.main([*command, "--output", str(tmp_path)]) == 0
+    one = condition(n_groups=10, n_obs=5, sigma=0.25, **{f"n_{name}s": 4})
+    expected = simulate(read_study(CONFIG).seed, one, 3)
+    effects = pd.read_csv(tmp_path / f"{name}_effects.csv")
+    np.testing.assert_array_equal(effects.iloc[:, 1:], getattr(expected, f"{name}_effects"))
     data = pd.read_csv(tmp_path / "data.csv")
-    np.testing.assert_array_equal(data["Item"], expected.data.factors["Item"] + 1)
+    np.testing.assert_array_equal(data[factor], expected.data.factors[factor] + 1)
 
 
 @pytest.fixture

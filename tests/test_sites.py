@@ -364,6 +364,17 @@ class TestIgnoringSites:
         assert self.size("lmer_sites_mis", 500) > 0.1
 
 
+def test_tails_of_the_regressions_of_sites() -> None:
+    def tails(**keys: Any) -> float:
+        values = {"n_groups": 18, "n_obs": 6, "sigma": 1.0, "n_sites": 6}
+        return strategies.tail_df(named("lm2_sites"), condition(**(values | keys)))
+
+    assert tails() == 3 * 6 - 3
+    assert tails(predictor_level=[1, 1, 2]) == 3 - 1
+    assert tails(predictor_level=[1, 1, 3]) == 6 - 1
+    assert tails(n_groups=180, predictor_level=[1, 2, 3]) == 6 - 1
+
+
 class TestSamplesOfItems:
     """A study is refused if no sample of the items could be fitted, whatever the first one is."""
 

@@ -87,11 +87,15 @@ class Dataset:
     @property
     def above(self) -> dict[str, NDArray[np.int64]]:
         """The factors whose levels the groups are nested in: the level of each group, (G,)."""
-        found = {}
+        found, groups = {}, self.groups
         for name, codes in self.factors.items():
+            # the first two rows tell it of most factors that are crossed
+            crossed = len(codes) > 1 and groups[0] == groups[1] and codes[0] != codes[1]
+            if crossed or name == self.group:
+                continue
             of_groups = np.empty(self.n_groups, dtype=np.int64)
-            of_groups[self.groups] = codes
-            if name != self.group and (of_groups[self.groups] == codes).all():
+            of_groups[groups] = codes
+            if (of_groups[groups] == codes).all():
                 found[name] = of_groups
         return found
 

@@ -357,7 +357,7 @@ def with_code(text: str) -> Markup:
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
-SUBSCRIPT = re.compile(r"\b([bevxyβ])_([ghik0]+)\b|Σ_([gik])")
+SUBSCRIPT = re.compile(r"\b([betvxyβ])_([ghiks0]+)\b|Σ_([gik])")
 
 
 def with_math(text: str) -> Markup:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rmsweep.data.dataset import Batch, Dataset
+from rmsweep.data.scenario import smallest_group
 from rmsweep.data.sites import FACTOR
+from rmsweep.data.vectors import vector
 from rmsweep.design import Condition
 from rmsweep.strategies import Fit, FitError, NoOptions, Preset, lacks, least_squares, two_stage
 from rmsweep.strategies.seen_from import all_seen_from, in_order, said_of, seen_from
@@ -69,8 +71,21 @@ def refuses(data: Dataset, options: Options) -> str:
 
 
 def tail_df(condition: Condition) -> float:
-    """Tails of the estimates: those of the groups' own regressions, which have fewer rows."""
-    return two_stage.tail_df(condition)
+    """Tails of the estimates: as `two_stage`, of the sites' regressions and of the second stage.
+
+    Predictors of level 2 have as many values in a site as it has groups, those of level 3 have one.
+    Least squares on all rows has lighter tails.
+    """
+    n_sites = int(condition["n_sites"])
+    if not n_sites:
+        return 1.0
+    level = vector(condition["predictor_level"], int(condition["n_predictors"]))
+    n_groups = condition.n_groups // n_sites
+    df = [n_groups * smallest_group(condition) - (level < 3).sum()]
+    for own, n_levels in ((2, n_groups), (3, n_sites)):
+        if (level == own).any():
+            df.append(n_levels - (level == own).sum())
+    return max(float(min(df)), 1.0)
 
 
 def fit(data: Dataset, options: Options) -> Fit:
