@@ -10,7 +10,9 @@ snakemake --cores 4 --configfile config/mine.yaml
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -87,10 +89,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     written = sys.argv[1:] if argv is None else argv
     command = shlex.join(["python", "scripts/study_from_data.py", *written])
     text = like.study(found, options.data, file.name, command, wish)
-    if found.from_file:
-        with tables.atomic(file) as temporary:
-            pq.write_table(like.design(found), temporary, compression="zstd")
-    load_study(parse(text), name.stem, file.parent)
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder, file.name)
+        if found.from_file:
+            pq.write_table(like.design(found), draft, compression="zstd")
+        load_study(parse(text), name.stem, draft.parent)
+        if found.from_file:
+            with tables.atomic(file) as temporary:
+                shutil.copyfile(draft, temporary)
     if options.output:
         with tables.atomic(options.output) as temporary:
             temporary.write_text(text, encoding="utf-8")
