@@ -39,7 +39,9 @@ FULL = "DV ~ IV1 + IV2 + IV3 + (IV1 + IV2 + IV3 | Group)"
 REFERENCE = "lmerTest, with summary"
 LMER = """function(columns, formula) {
   control <- lme4::lmerControl(calc.derivs = FALSE)
-  fit <- lme4::lmer(as.formula(formula), as.data.frame(columns), control = control)
+  fit <- suppressMessages(suppressWarnings(
+    lme4::lmer(as.formula(formula), as.data.frame(columns), control = control)
+  ))
   list(lme4::fixef(fit), lme4::REMLcrit(fit))
 }"""
 
