@@ -1,6 +1,7 @@
 """What the pipeline costs beside the fits: with its worker, without it, and a bare loop.
 
     python benchmarks/sweep.py [--sims 8] [--cold-sims 1] [--runs abc]
+    python benchmarks/sweep.py --base ../before [--study config/precise.yaml] [--engine native]
 
 On every condition of the default grid, three ways to the same rows, in turn, on the same cores:
 (a) Snakemake, one job per cell, with the persistent worker; (b) the same without the worker, on
@@ -8,6 +9,9 @@ fewer datasets, for each of them takes seconds to start; (c) a loop in one proce
 Prints wall and CPU time (of all processes, user + system), start-up and merging included, the
 ratios between them per dataset, and that of (a)'s CPU time to its fits' alone: wall time can't show
 on a busy machine what there is beside them. `--runs a` makes but that one.
+
+With `--base`, the folder of another checkout, a study runs up to its merged tables from a cold
+start, there and here.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -28,6 +33,7 @@ import pyarrow.parquet as pq
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+DEFAULT = ROOT / "config" / "config.yaml"
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 LOOP = """
@@ -62,11 +68,13 @@ def measured(run: Callable[[], None]) -> tuple[float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def pipeline(folder: Path, cores: int, name: str, **keys: object) -> None:
-    """Run the workflow up to the merged tables, for a variant of the default study."""
-    config = write_study(folder, name, **keys)
+def pipeline(
+    folder: Path, cores: int, name: str, root: Path = ROOT, study: Path = DEFAULT, **keys: object
+) -> None:
+    """Run a checkout's workflow up to the merged tables, for a variant of a study."""
+    config = write_study(folder, name, study, **keys)
     tables = f"results/{name}/fits.parquet"
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile"]
     command += ["--directory", folder, "--cores", str(cores), tables, "--configfile", config]
     environment = os.environ | {"RMSWEEP_WORKER_IDLE": "2"}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -74,11 +82,10 @@ def pipeline(folder: Path, cores: int, name: str, **keys: object) -> None:
         sys.exit(ended.stdout + ended.stderr)
 
 
-def write_study(folder: Path, name: str, **keys: object) -> Path:
-    """Write a variant of the default study."""
+def write_study(folder: Path, name: str, study: Path = DEFAULT, **keys: object) -> Path:
+    """Write a variant of a study."""
     path = folder / f"{name}.yaml"
-    study = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    path.write_text(yaml.safe_dump(study | keys))
+    path.write_text(yaml.safe_dump(yaml.safe_load(study.read_text()) | keys))
     return path
 
 
@@ -88,6 +95,20 @@ def loop(config: Path) -> None:
     subprocess.run([sys.executable, "-c", LOOP, config], check=True, env=environment)
 
 
+def side_by_side(base: Path, study: Path, cores: int, **keys: object) -> None:
+    """Run a study by the code of another checkout and by that of this one, and print."""
+    cpu_seconds = []
+    print(f"{study.name}, {keys}, {cores} cores")
+    for label, root in (("before", base.resolve()), ("after", ROOT)):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            run = partial(pipeline, folder, cores, label, root=root, study=study, **keys)
+            wall, cpu = measured(run)
+        cpu_seconds.append(cpu)
+        print(f"{label:8}{wall:10.1f} s{cpu:10.1f} s of CPU time", flush=True)
+    print(f"CPU after / before = {cpu_seconds[1] / cpu_seconds[0]:.2f}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -95,10 +116,17 @@ def main() -> None:
     parser.add_argument("--cold-sims", type=int, default=1, help="the same, without the worker")
     parser.add_argument("--runs", default="abc", help="which of (a), (b) and (c)")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
+    parser.add_argument("--base", type=Path, help="another checkout of the project")
+    parser.add_argument("--study", type=Path, default=DEFAULT, help="with --base: what to run")
+    parser.add_argument("--engine", help="with --base: of the fits, if not the study's")
     options = parser.parse_args()
     cores, sims, cold_sims = options.cores, options.sims, options.cold_sims
 
     adopt_orphans()
+    if options.base:
+        keys = {"engine": options.engine} if options.engine else {}
+        side_by_side(options.base, options.study, cores, n_sims=sims, **keys)
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         runs: dict[str, tuple[str, int, Callable[[], None]]] = {

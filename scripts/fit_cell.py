@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,8 +32,10 @@ def warm_up() -> None:
     terms = {key: study.conditions[0][key] for key in ("n_predictors", "predictor_level")}
     size = 2 * (terms["n_predictors"] + 1)
     small = configuration.condition(n_groups=size, n_obs=size, sigma=1.0, **terms)
-    replication.run_block(study, Block(small, range(2)))
-    provenance.shard_identity(study, small, provenance.study_versions(study, r.versions))
+    table = replication.run_block(study, Block(small, range(2)))
+    identity = provenance.shard_identity(study, small, provenance.study_versions(study, r.versions))
+    with tempfile.TemporaryDirectory() as folder:
+        write(table, Path(folder, "shard.parquet"), identity)
     if "R" in provenance.needed_programs(study):
         r.collect_garbage()
 

@@ -127,6 +127,8 @@ def start_worker(address: str, script: str) -> None:
             for stream, file in enumerate((listener.fileno(), log, log)):
                 os.dup2(file, stream)
             os.environ["RMSWEEP_WORKER_PATIENCE"] = str(patience())
+            # pages of 2 MB, where the system has them, of which a fork copies one entry, not 512
+            os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
             worker = os.path.join(SCRIPTS, "rmsweep", "worker.py")
             os.execv(sys.executable, [sys.executable, worker, script])
     finally:

@@ -508,6 +508,36 @@ class TestCode:
         )
         assert {path.name for path in files if path.suffix == ".R"} == {"lme4.R"}
 
+    def test_is_remembered_as_long_as_files_and_folders_are_the_same(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(provenance, "SOURCE_ROOT", tmp_path)
+        monkeypatch.setattr(provenance, "SECOND", -60 * 10**9)  # also what was written just now
+        (tmp_path / "mine.py").write_text("from helpers import half, more\n")
+        package = tmp_path / "helpers"
+        package.mkdir()
+        helper = package / "__init__.py"
+        helper.write_text("half = 1")
+
+        def digest() -> str:
+            forget()
+            return provenance.code_digest("mine")
+
+        first = digest()
+        with monkeypatch.context() as nothing_is_read:
+            nothing_is_read.setattr(provenance, "sources", None)
+            assert digest() == first
+        times = helper.stat().st_atime_ns, helper.stat().st_mtime_ns
+        helper.write_text("half = 2")
+        os.utime(helper, ns=times)
+        second = digest()
+        assert second != first
+        (package / "more.py").write_text("")
+        third = digest()
+        assert third not in (first, second)
+        (tmp_path / provenance.REMEMBERED).write_text('{"mine": {"editions": 0}}')
+        assert digest() == third
+
     def test_follows_a_helper_that_a_strategy_imports(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

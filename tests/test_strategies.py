@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,12 +18,13 @@ from rmsweep import lme4, strategies
 from rmsweep.config import condition, load_study
 from rmsweep.data.dataset import Batch, Dataset, batches
 from rmsweep.data.scenario import Simulated, simulate
-from rmsweep.design import Strategy
+from rmsweep.design import Block, Strategy
 from rmsweep.strategies import Convergence, Fit, mixed
 from rmsweep.strategies.inference import infer
+from rmsweep.sweep import replication
 from rmsweep.sweep.contract import CHECKS, fitted, outcome
 from rmsweep.sweep.merge import converged, converged_published
-from rmsweep.sweep.replication import Outcome, fit_datasets, rows
+from rmsweep.sweep.replication import Outcome, fit_datasets, flaw, in_order, rows
 
 ROOT = Path(__file__).parents[1]
 # fits of mixed models by R take their time; test_mixed_strategies.py has the others
@@ -521,3 +523,53 @@ def test_the_example_of_the_docs_keeps_the_contract(data: Dataset, tmp_path: Pat
     tried = outcome(naive, data)
     assert tried.fit is not None, tried.error
     np.testing.assert_allclose(tried.fit.estimate, fitted(named("lm"), data).estimate, rtol=1e-10)
+
+
+class TestBlocks:
+    """What a block does for many fits at once."""
+
+    def test_a_glance_at_many_fits_sees_what_a_look_at_one_does(self) -> None:
+        good = Fit(np.ones(3), np.ones(3), np.full(3, 5.0), "a", "b", "t")
+        nan = np.array([1.0, np.nan, 1.0])
+        fits = [
+            good,
+            replace(good, df=np.full(3, np.nan)),
+            replace(good, estimate=nan),
+            replace(good, estimate=nan, se=nan, df=nan, unsaid="no estimate of one"),
+            replace(good, estimate=np.full(3, np.inf)),
+            replace(good, se=-np.ones(3)),
+            replace(good, df=np.zeros(3)),
+            replace(good, se=np.ones(2)),
+            replace(good, se=np.ones(3, dtype=int)),
+            replace(good, unsaid="a reason for nothing"),
+            replace(good, ci_type="q"),  # type: ignore[arg-type]
+            replace(good, convergence=None),  # type: ignore[arg-type]
+            good,
+        ]
+        found = in_order([strategies.FitError("no"), *fits], 3)
+        assert not found[0]
+        # what has terms left out has to be looked at, but is good
+        assert [not flaw(fit, 3) and not fit.unsaid for fit in fits] == found[1:].tolist()
+        assert found.sum() == 3
+
+    @pytest.mark.parametrize("ended", ["well", "by an error"])
+    def test_garbage_is_collected_again_after_it(
+        self, monkeypatch: pytest.MonkeyPatch, ended: str
+    ) -> None:
+        seen = []
+
+        def watched(*arguments: object) -> Simulated:
+            seen.append(gc.isenabled())
+            if ended == "by an error":
+                raise RuntimeError
+            return simulate(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(replication, "simulate", watched)
+        keys = {"n_groups": [5], "n_obs": [5], "sigma": [1], "n_sims": 1}
+        study = load_study(keys | {"strategies": ["lm"], "engine": "native"}, "s")
+        try:
+            replication.run_block(study, Block(study.conditions[0], range(1)))
+        except RuntimeError:
+            assert ended == "by an error"
+        assert seen == [False]
+        assert gc.isenabled()

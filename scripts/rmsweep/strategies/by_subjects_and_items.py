@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.special import fdtrc, stdtrit
 
 from rmsweep.data import pieces
 from rmsweep.data.cells import FACTOR
@@ -184,6 +183,8 @@ def min_f(by_subjects: Fit, by_items: Fit) -> Fit:
     data, that is the test of the estimate by SE² = SE₁² + SE₂² with the degrees of freedom of Welch
     and Satterthwaite, and the interval is this test's inversion.
     """
+    from scipy.special import fdtrc, stdtrit
+
     squared = np.square([by_subjects.se, by_items.se])
     variance, dfs = squared.sum(axis=0), np.array([by_subjects.df, by_items.df])
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -6,7 +6,6 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtr, stdtrit
 
 from rmsweep.data.dataset import Array
 
@@ -58,6 +57,8 @@ def infer(
     -------
     Coefficients
     """
+    from scipy.special import ndtri, stdtr, stdtrit
+
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = estimate / se
         distance = np.abs(estimate - truth) / se

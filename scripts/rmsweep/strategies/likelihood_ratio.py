@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.special import chdtrc
 
 from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.strategies import Fit, FitError, OwnTests, Preset, mixed
@@ -169,6 +168,8 @@ def reduced_model(data: Dataset, options: Options) -> mixed.Options:
 
 def tested(whole: Fit, deviances: Array, messages: Sequence[str]) -> Fit:
     """The fit with its tests, from the deviances of the models without each of its terms."""
+    from scipy.special import chdtrc
+
     # two searches end within their tolerance of one optimum, where a term explains nothing
     statistic = np.maximum(deviances - whole.criterion, 0.0)
     missing = np.full(len(statistic), np.nan)

@@ -364,10 +364,10 @@ def refuses(data: Dataset, options: Options) -> str:
 
 def refuses_natively(data: Dataset, options: Options) -> str:
     """Why the native engine can't fit a model that lme4 can; empty if it can."""
-    from rmsweep import lmm
-
     if not is_crossed(data, options):
         return ""
+    from rmsweep import lmm
+
     if options.penalty:
         return "the native engine has the penalty for one random-effects term of the groups alone"
     known = [(data.factors[it.factor or data.group], it) for it in options.random]

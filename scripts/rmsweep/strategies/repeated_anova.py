@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import fdtrc, stdtrit
 
 from rmsweep.data.dataset import Array, Dataset
 from rmsweep.strategies import Fit, FitError, NoOptions, OwnTests, Preset
@@ -54,6 +53,8 @@ def fit(data: Dataset, options: NoOptions) -> Fit:
     FitError
         If the predictors' levels or their combinations are not the same in every group.
     """
+    from scipy.special import stdtrit
+
     slopes = [place for place, term in enumerate(data.terms) if term != "Intercept"]
     levels = [np.unique(data.X[:, place], return_inverse=True) for place in slopes]
     y = cells(data, [codes for _, codes in levels], [len(values) for values, _ in levels])
@@ -106,6 +107,8 @@ def main_effect(means: Array, values: Array) -> tuple[float, float, float, float
     values : (L,) array
         The levels' values of the predictor.
     """
+    from scipy.special import fdtrc
+
     n_groups, n_levels = means.shape
     centred = means - means.mean(axis=1, keepdims=True)
     effect = centred.mean(axis=0)

@@ -9,10 +9,13 @@ import itertools
 import json
 import platform
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +33,10 @@ BESIDE = re.compile(r"""["']([\w./]+\.(?:R|css|html\.j2|js|txt))["']""")
 """How code names files beside it that are a part of it."""
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 META = re.compile(r'<meta name="rmsweep" content="(.*?)">', re.DOTALL)
+REMEMBERED = "__pycache__/digests.json"
+"""Digests of code as it was, for the next process: to read all of it takes most of a second."""
+SECOND = 10**9
+"""In the nanoseconds of file systems, some of which count no less than seconds."""
 HEAD = 2**20
 """Bytes at the beginning of an SVG or a page that are sure to hold its description."""
 
@@ -224,10 +231,51 @@ def code_digest(*starts: str) -> str:
     StrategyError
         If a file of the user's own can't be read.
     """
-    digest = hashlib.sha256()
-    for name, file in sorted(sources(starts).items()):
+    ours, key = not any(map(strategies.is_file, starts)), " ".join(starts)
+    known = remembered() if ours else {}
+    with suppress(KeyError, TypeError, AttributeError, OSError):  # there is none, or no longer
+        if known[key]["editions"] == editions(known[key]["editions"]):
+            return str(known[key]["digest"])
+    now = time.time_ns()
+    digest, found = hashlib.sha256(), sources(starts)
+    for name, file in sorted(found.items()):
         digest.update(name.encode() + b"\0" + meaning(file).encode() + b"\0")
-    return digest.hexdigest()[:16]
+    text = digest.hexdigest()[:16]
+    if ours:
+        with suppress(OSError):  # now, for it changes the folder that it is in
+            (SOURCE_ROOT / REMEMBERED).parent.mkdir(exist_ok=True)
+        # folders, too: a new file in one may be what some code imports
+        read = editions({str(place) for file in found.values() for place in (file, file.parent)})
+        # what was changed meanwhile may have been read before
+        if max(map(max, read.values())) < now - SECOND:
+            remember(known | {key: {"digest": text, "editions": read}})
+    return text
+
+
+def editions(paths: Iterable[str]) -> dict[str, list[int]]:
+    """What shows that files or folders have changed, also where size and time were restored."""
+    found = {}
+    for path in sorted(paths):
+        it = Path(path).stat()
+        found[path] = [it.st_ino, it.st_mtime_ns, it.st_ctime_ns, it.st_size]
+    return found
+
+
+def remembered() -> dict[str, Any]:
+    """What is known of digests that were made earlier; nothing where that can't be read."""
+    with suppress(OSError, ValueError):
+        found = json.loads((SOURCE_ROOT / REMEMBERED).read_text())
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def remember(known: Mapping[str, Any]) -> None:
+    """Keep digests for the next process, where that is possible."""
+    path = SOURCE_ROOT / REMEMBERED
+    with suppress(OSError):
+        temporary = tables.unfinished(path)
+        temporary.write_text(json.dumps(known))
+        temporary.replace(path)
 
 
 def sources(starts: Iterable[str]) -> dict[str, Path]:
@@ -357,6 +405,7 @@ def dumped(node: object) -> str:
     return f"{type(node).__name__}({','.join(parts)})"
 
 
+@cache
 def version_of(package: str) -> str:
     """Version of a Python package; ``none`` if it isn't there."""
     try:

@@ -109,6 +109,8 @@ def datasets_at_once(condition: Condition) -> int:
 
 def warm_up(study: Study, chosen: Sequence[Strategy] | None = None) -> None:
     """Load all that the fits of the study, or of some of its strategies, need."""
+    import scipy.special  # noqa: F401
+
     for strategy in study.strategies if chosen is None else chosen:
         if strategy.engine == "native":
             from rmsweep import lmm

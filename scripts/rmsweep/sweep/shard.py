@@ -22,6 +22,7 @@ from rmsweep.sweep.content import DamagedError, check
 from rmsweep.sweep.provenance import installed_r_versions, shard_identity, study_versions
 
 Identity = Mapping[str, Any]
+FEW_ROWS = 10
 T = TypeVar("T")
 
 
@@ -278,7 +279,9 @@ def write(table: pa.Table, path: Path, identity: Mapping[str, str]) -> None:
             table.replace_schema_metadata(dict(identity)),
             temporary,
             write_page_checksum=True,
-            **tables.parquet_options(table.schema),
+            # few rows are no smaller for it, and take twice as long
+            compression="zstd" if len(table) > FEW_ROWS else "none",
+            use_dictionary=False,
         )
     second = kept(path)
     if second is None:
