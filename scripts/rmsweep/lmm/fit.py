@@ -128,7 +128,7 @@ class LmmFit(Estimates):
         Newton decrement at the end: twice the decrease of the criterion still promised.
     curvature : (R,) array
         Smallest eigenvalue, relative to the largest, of the Hessian in the optimiser's
-        parameters; 0 where its Cholesky factor was enough to tell that all are positive. Only a
+        parameters; 0 where its pivots were enough to tell that all are positive. Only a
         saddle, such as a variance wrongly held at zero, has a negative one.
     n_evaluations : (R,) array of int
         Evaluations of the criterion with its derivatives.

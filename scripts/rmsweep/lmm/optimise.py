@@ -62,7 +62,7 @@ _DISPROVEN = 1e-6
 _FLATTEST = 1e-9
 
 # First radius of the trust region, as a fraction of the norm of the root that a search starts from.
-# From one to a fifth of it, it makes a tenth of a step in the mean.
+# A further search of small data takes 3.2 steps at 2, 2.9 at 0.5 or 0.35 and 3.1 at 0.15.
 _FIRST_RADIUS = 0.35
 
 # By how much steps may be longer than the radius.
@@ -85,7 +85,7 @@ class Optimum:
         Newton decrement: twice the decrease of the criterion that its quadratic model promises.
     curvature : (R,) array
         Smallest eigenvalue of the Hessian relative to the largest, negative at a saddle; 0 where
-        its Cholesky factor was enough to tell that all are positive.
+        its pivots were enough to tell that all are positive.
     converged : (R,) array of bool
     n_evaluations : (R,) array of int
         Evaluations of the criterion with derivatives.
