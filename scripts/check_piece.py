@@ -1,6 +1,7 @@
-"""Check a piece of a scenario of your own, a Python file, against the contract for pieces.
+"""Check a piece of a scenario, a file of yours or one of ours, against the contract for pieces.
 
 python scripts/check_piece.py config/data/laplace.py
+python scripts/check_piece.py lognormal
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from rmsweep.data.contract import checked
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line; check, and say what does not hold."""
     parser = cli.parser(__doc__)
-    parser.add_argument("piece", help="a .py file with a function draw, sizes or observed")
+    parser.add_argument("piece", help="a .py file with a function draw, sizes or observed; a name")
     options = parser.parse_args(argv)
 
     found = checked(options.piece)

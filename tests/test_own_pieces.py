@@ -15,6 +15,8 @@ import yaml
 
 import check_piece
 from rmsweep.config import load_study, one_line, read_study
+from rmsweep.data import contract
+from rmsweep.data.pieces import KINDS
 from rmsweep.data.scenario import Simulated, simulate, smallest_group
 from rmsweep.design import Block, Study
 from rmsweep.errors import ConfigError
@@ -345,6 +347,16 @@ def test_the_check_of_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -
     empty = folder / "data" / "empty.py"
     empty.write_text("")
     assert check_piece.main([str(empty)]) == 2
+
+
+@pytest.mark.parametrize("name", [it for key in contract.OURS for it in KINDS[key].known])
+def test_our_pieces_keep_the_contract_too(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_piece.main([name]) == 0, capsys.readouterr().out
+
+
+def test_a_piece_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_piece.main(["nope"]) == 2
+    assert capsys.readouterr().err.startswith("error: 'nope' is not allowed; allowed: a .py file, ")
 
 
 def test_the_example_of_the_documentation(tmp_path: Path) -> None:

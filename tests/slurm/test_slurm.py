@@ -90,7 +90,8 @@ def test_lost_jobs_are_done_again(submitter: Submitter, reference: Digests):
         load = Counter(job.node for job in first.values())
         # a node with one job, so that its end is that job's alone
         dark, cancelled, late, _ = sorted(first, key=lambda job: load[first[job].node])
-        cluster.run("scontrol", "update", f"jobid={late}", "TimeLimit=1")
+        # a limit of a minute, the shortest there is, would take that long
+        cluster.run("scontrol", "update", f"jobid={late}", "EndTime=now+2")
         cluster.cut_power(first[dark].node)
         cluster.run("scancel", cancelled)
         ends = {dark: "NODE_FAIL", cancelled: "CANCELLED", late: "TIMEOUT"}
