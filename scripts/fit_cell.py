@@ -29,9 +29,11 @@ def warm_up() -> None:
     study = configuration.read_study(os.environ["RMSWEEP_STUDY"])
     # R compiles and loads much of itself at its first fit, and lme4.R knows a formula from its
     # second dataset on
-    terms = {key: study.conditions[0][key] for key in ("n_predictors", "predictor_level")}
+    keys = ("n_predictors", "predictor_level", "n_sites")
+    terms = {key: study.conditions[0][key] for key in keys}
     size = 2 * (terms["n_predictors"] + 1)
-    small = configuration.condition(n_groups=size, n_obs=size, sigma=1.0, **terms)
+    n_groups = max(size, 2 * terms["n_sites"])
+    small = configuration.condition(n_groups=n_groups, n_obs=size, sigma=1.0, **terms)
     table = replication.run_block(study, Block(small, range(2)))
     identity = provenance.shard_identity(study, small, provenance.study_versions(study, r.versions))
     with tempfile.TemporaryDirectory() as folder:

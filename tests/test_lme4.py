@@ -14,7 +14,7 @@ import pytest
 
 import fit_cell
 from rmsweep import lme4, r, strategies
-from rmsweep.config import condition, load_study, read_study
+from rmsweep.config import ROOT, condition, load_study, read_study
 from rmsweep.data.cells import FACTOR
 from rmsweep.data.dataset import Batch, Dataset
 from rmsweep.data.scenario import simulate
@@ -207,6 +207,14 @@ def test_a_worker_knows_the_formulas_before_its_first_job(
     assert kinds() == ["list", "list"]
     run_block(read_study(str(study)), Block(read_study(str(study)).conditions[0], range(1)))
     assert kinds() == ["list", "list"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "config").rglob("*.yaml")), ids=lambda path: path.stem
+)
+def test_a_worker_can_get_ready_for_each_study(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RMSWEEP_STUDY", str(path))
+    fit_cell.warm_up()
 
 
 def a_study(**keys: Any) -> Study:
