@@ -1,12 +1,13 @@
 """Programs that fit the full mixed model, on the same datasets: time, agreement, failures.
 
-    python benchmarks/engines.py [--sims 2] [--blocks 50 1000] [--alone]
+    python benchmarks/engines.py [--sims 2] [--blocks 50 1000] [--sigma 0.1 1] [--programs mixedlm]
 
 Fits DV ~ IV1 + IV2 + IV3 + (IV1 + IV2 + IV3 | Group) to datasets of every condition of the default
 grid, all programs in one process, one after the other on each dataset, and prints a Markdown
 table. CPU time of this process, start-up apart; the native engine's is that of a block of datasets,
 divided by their number, for each size of `--blocks`. Programs that are not installed are left out,
-and said so. With `--alone` only lmerTest is run beside the native engine.
+and said so. `--sigma` and `--programs` (parts of names, beside lmerTest) take some conditions and
+programs alone.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ def main() -> None:
     parser.add_argument(
         "--blocks", type=int, nargs="+", default=[50, 1000], help="datasets of a native block"
     )
-    parser.add_argument("--alone", action="store_true", help="no program but lmerTest beside it")
+    parser.add_argument("--sigma", type=float, nargs="+", help="conditions with these alone")
+    parser.add_argument("--programs", nargs="+", default=[""], help="parts of names")
     options = parser.parse_args()
     options.blocks.sort()
     if options.sims > options.blocks[-1]:
@@ -177,8 +179,15 @@ def main() -> None:
         if importlib.util.find_spec(name):
             programs[f"{name.replace('_', '-')} {importlib.metadata.version(name)} (PyPI)"] = fit
 
-    if options.alone:
-        programs = {REFERENCE: programs[REFERENCE]}
+    programs = {
+        name: fit
+        for name, fit in programs.items()
+        if name == REFERENCE or any(part in name for part in options.programs)
+    }
+    conditions = [
+        one for one in study.conditions if options.sigma is None or one.sigma in options.sigma
+    ]
+
     # the first fit of each loads and compiles
     trial = [simulate(study.seed, study.conditions[7], 999).data] * options.blocks[-1]
     for fit in programs.values():
@@ -186,7 +195,7 @@ def main() -> None:
     by_native_engine(trial)
     records = []
     natives = {size: f"this project, engine native, blocks of {size:,}" for size in options.blocks}
-    for condition in study.conditions:
+    for condition in conditions:
         data = [simulate(study.seed, condition, sim).data for sim in range(options.blocks[-1])]
         for size, name in natives.items():
             start = time.process_time()
@@ -210,7 +219,7 @@ def main() -> None:
     columns = ["condition", "sim", "program", "seconds", "off", "gap", "df_off"]
     table = pd.DataFrame(records, columns=columns)
     mean = table.pivot_table(index="condition", columns="program", values="seconds", sort=False)
-    print(f"{len(study.conditions) * options.sims} datasets\n")
+    print(f"{len(conditions) * options.sims} datasets\n")
     print(
         "| program | ms per dataset | times faster than lmerTest, overall (least, most of the "
         "conditions) | estimates off by, median and 95% (in SE) | criterion above native by more "
