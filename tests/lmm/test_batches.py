@@ -20,7 +20,7 @@ def same_bytes(whole, part, index) -> None:
         one, other = getattr(whole, field.name), getattr(part, field.name)
         if isinstance(one, np.ndarray):
             assert one[index].tobytes() == other.tobytes(), field.name
-        elif isinstance(one, tuple):
+        elif isinstance(one, tuple) and field.name != "terms":
             assert [one[i] for i in index] == list(other), field.name
         else:
             assert one == other, field.name
