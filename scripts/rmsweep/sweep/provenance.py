@@ -247,7 +247,7 @@ def code_digest(*starts: str) -> str:
         # folders, too: a new file in one may be what some code imports
         read = editions({str(place) for file in found.values() for place in (file, file.parent)})
         # what was changed meanwhile may have been read before
-        if max(map(max, read.values())) < now - SECOND:
+        if max(when for _, _, *times in read.values() for when in times) < now - SECOND:
             remember(known | {key: {"digest": text, "editions": read}})
     return text
 
@@ -257,7 +257,7 @@ def editions(paths: Iterable[str]) -> dict[str, list[int]]:
     found = {}
     for path in sorted(paths):
         it = Path(path).stat()
-        found[path] = [it.st_ino, it.st_mtime_ns, it.st_ctime_ns, it.st_size]
+        found[path] = [it.st_ino, it.st_size, it.st_mtime_ns, it.st_ctime_ns]
     return found
 
 
