@@ -535,6 +535,12 @@ class TestCode:
         (package / "more.py").write_text("")
         third = digest()
         assert third not in (first, second)
+        copy = tmp_path / "copy"
+        shutil.copytree(tmp_path, copy)
+        (copy / "helpers" / "__init__.py").write_text("half = 4")
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(provenance, "SOURCE_ROOT", copy)
+            assert digest() not in (first, second, third)
         (tmp_path / provenance.REMEMBERED).write_text('{"mine": {"editions": 0}}')
         assert digest() == third
 

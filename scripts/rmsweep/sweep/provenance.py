@@ -245,19 +245,20 @@ def code_digest(*starts: str) -> str:
         with suppress(OSError):  # now, for it changes the folder that it is in
             (SOURCE_ROOT / REMEMBERED).parent.mkdir(exist_ok=True)
         # folders, too: a new file in one may be what some code imports
-        read = editions({str(place) for file in found.values() for place in (file, file.parent)})
+        places = {place for file in found.values() for place in (file, file.parent)}
+        read = editions(place.relative_to(SOURCE_ROOT).as_posix() for place in places)
         # what was changed meanwhile may have been read before
-        if max(map(max, read.values())) < now - SECOND:
+        if max(when for _, _, *times in read.values() for when in times) < now - SECOND:
             remember(known | {key: {"digest": text, "editions": read}})
     return text
 
 
 def editions(paths: Iterable[str]) -> dict[str, list[int]]:
-    """What shows that files or folders have changed, also where size and time were restored."""
+    """What shows that files or folders of ours have changed, also with size and time restored."""
     found = {}
     for path in sorted(paths):
-        it = Path(path).stat()
-        found[path] = [it.st_ino, it.st_mtime_ns, it.st_ctime_ns, it.st_size]
+        it = (SOURCE_ROOT / path).stat()
+        found[path] = [it.st_ino, it.st_size, it.st_mtime_ns, it.st_ctime_ns]
     return found
 
 
