@@ -38,7 +38,8 @@ def study_of(folder: Path) -> Study:
             return read_study(tables.made_with(fits, "fits", ["fit_success"])["study"])
     except (ConfigError, UnicodeDecodeError) as error:
         raise UsageError(f"{folder}: its settings can't be read: {error}") from None
-    there = sorted(str(path.parent) for path in folder.parent.glob(f"*/{SETTINGS}"))
+    files = (path for it in (settings, fits) for path in folder.parent.glob(f"*/{it.name}"))
+    there = sorted({str(path.parent) for path in files})
     raise UsageError(
         f"{folder}: no results of a run; "
         f"allowed: {', '.join(there) or 'a folder that a run made, such as results/config'}"
