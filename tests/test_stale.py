@@ -543,6 +543,14 @@ class TestCode:
             assert digest() not in (first, second, third)
         (tmp_path / provenance.REMEMBERED).write_text('{"mine": {"editions": 0}}')
         assert digest() == third
+        # another way to make digests is as good as other code
+        (tmp_path / "rules.py").write_text("")
+        monkeypatch.setattr(provenance, "__file__", str(tmp_path / "rules.py"))
+        assert digest() == third
+        (tmp_path / "rules.py").write_text("different = True")
+        with monkeypatch.context() as rules, pytest.raises(TypeError):
+            rules.setattr(provenance, "sources", None)
+            digest()
 
     def test_follows_a_helper_that_a_strategy_imports(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -130,12 +130,13 @@ def data(study: Study) -> Section:
     if any(one["n_items"] for one in study.conditions):
         model += (
             " Where groups meet items, row i is also of an item h, and Σ_k x_gik v_hk is added: "
-            "the v_hk of an item are normal with mean 0 and the between-item SD."
+            "the v_hk of an item are normal with mean 0 and the between-item SD, 1 by default."
         )
     if any(one["n_sites"] for one in study.conditions):
         model += (
-            " Where groups are nested in sites, group g is also of a site s, and Σ_k x_gik t_sk is "
-            "added: the t_sk of a site are normal with mean 0 and the between-site SD."
+            " Where groups are nested in sites, group g is also of a site s, and Σ_k x_gik t_sk "
+            "is added: the t_sk of a site are normal with mean 0 and the between-site SD, 1 by "
+            "default."
         )
     text = f"The design has {design} {words.listed(grid)}."
     if fixed:

@@ -42,6 +42,7 @@ UNLIKE_LIFE = {
     "noise_autocorrelation": "errors that depend on earlier ones",
     "confounding": "groups whose predictors go along with their level (Simpson’s paradox)",
     "n_items": "items that differ",
+    "n_sites": "groups that are nested in sites",
 }
 """What data may have; of a study with these keys at their defaults, none do."""
 

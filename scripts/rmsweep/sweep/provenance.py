@@ -244,9 +244,9 @@ def code_digest(*starts: str) -> str:
     if ours:
         with suppress(OSError):  # now, for it changes the folder that it is in
             (SOURCE_ROOT / REMEMBERED).parent.mkdir(exist_ok=True)
-        # folders, too: a new file in one may be what some code imports
+        # folders, too: a new file in one may be what some code imports; and what makes digests
         places = {place for file in found.values() for place in (file, file.parent)}
-        read = editions(place.relative_to(SOURCE_ROOT).as_posix() for place in places)
+        read = editions([__file__, *(it.relative_to(SOURCE_ROOT).as_posix() for it in places)])
         # what was changed meanwhile may have been read before
         if max(when for _, _, *times in read.values() for when in times) < now - SECOND:
             remember(known | {key: {"digest": text, "editions": read}})
