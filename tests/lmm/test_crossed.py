@@ -492,6 +492,38 @@ def test_few_levels_are_searched_for_other_minima(monkeypatch):
     assert (fit_crossed(data).criterion > lowest.criterion + 1e-5).all()
 
 
+@pytest.mark.parametrize(("n_sites", "n_starts"), [(11, 20), (20, 20), (10, 0)])
+def test_hardly_more_groups_than_sites_are_searched_from_random_starts(n_sites, n_starts):
+    groups = np.repeat(np.arange({11: 12, 20: 24, 10: 24}[n_sites]), 6)
+    sites = groups % n_sites
+    X = np.ones((1, len(groups), 2))
+    X[:, :, 1] = np.tile([-0.5, 0.5], len(groups) // 2)
+    y = responses(np.random.default_rng(0), X[0], [groups, sites], 1)
+    for terms in ([Term(groups, X), Term(sites, X)], [Term(sites, X), Term(groups, X)]):
+        assert len(crossedfit._further_roots(crossings(y, X, terms))) == n_starts
+    # not nested: the levels of both count alone
+    crossing = np.tile(np.arange(12), len(groups) // 12)
+    both = [Term(groups, X), Term(crossing, X)]
+    assert len(crossedfit._further_roots(crossings(y, X, both))) == 0
+
+
+def test_one_group_in_most_sites_hides_no_lower_minimum(monkeypatch):
+    """Slopes of sites on a predictor of groups, whose own slopes are on another."""
+    rng = np.random.default_rng(2)
+    groups = np.repeat(np.arange(12), 6)
+    sites = groups % 11
+    X = np.ones((100, 72, 3))
+    X[:, :, 1] = rng.normal(size=(100, 72))
+    X[:, :, 2] = rng.normal(size=(100, 12))[:, groups]
+    y = np.concatenate([responses(rng, x, [groups, sites]) for x in X])
+    data = crossings(y, X, [Term(groups, X[:, :, :2]), Term(sites, X)])
+    lowest = fit_crossed(data, on_error="report").criterion
+    monkeypatch.setattr(crossedfit, "RANDOM_STARTS", 0)
+    one = fit_crossed(data, on_error="report").criterion
+    assert np.nanmax(one - lowest) > 0.1
+    assert np.nanmin(one - lowest) > -1e-6
+
+
 def test_what_the_data_cannot_tell_apart_is_refused():
     subjects, items = subjects_and_items(12, 8)
     between = np.where(items < 4, 0.5, -0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -47,6 +48,7 @@ from rmsweep.lmm.start import (
     random_roots,
     well_inside,
 )
+from rmsweep.lmm.units import is_nested
 
 Index = NDArray[np.intp]
 
@@ -55,7 +57,8 @@ Index = NDArray[np.intp]
 _FEW_DIGITS = 1e-8
 
 # Terms with up to so many levels per random effect call for further searches: of 1,000 datasets of
-# 8 × 6 levels the criterion had several minima in 5, of 12 × 8 and more in none.
+# 8 × 6 levels the criterion had several minima in 5, of 12 × 8 and more in none. Where a factor is
+# nested in another, what tells the terms apart is the levels that it has beyond those of the other.
 _FEW_LEVELS = 3.5
 
 # Scaled to a diagonal of ones, an expected Hessian has eigenvalues below this where changes of the
@@ -144,8 +147,9 @@ def _places(layout: Layout) -> list[slice]:
 def fit_crossed(data: Crossings, *, reml: bool = True, on_error: OnError = "raise") -> CrossedFit:
     """Fit y ~ X + (Z_1 | factor 1) + ... to each dataset, by REML or maximum likelihood.
 
-    One search from one start, and where a term has few levels further ones from random starts: with
-    more, the criterion all but never has a second minimum (benchmarks/minima.py).
+    One search from one start, and further ones from random starts where a term has few levels, or a
+    nested factor few more than the one it is nested in: else the criterion seldom has a second
+    minimum (docs/engine.md).
 
     Parameters
     ----------
@@ -358,8 +362,7 @@ def _started(
 def _further_roots(data: Crossings) -> Array:
     """Roots from which to look for other minima, the same for all datasets, (starts, Q, Q)."""
     size = sum(data.layout.sizes)
-    levels = zip(data.layout.levels, data.layout.sizes, strict=True)
-    n_starts = RANDOM_STARTS if any(n <= _FEW_LEVELS * q for n, q in levels) else 0
+    n_starts = RANDOM_STARTS if _has_few_levels(data) else 0
     found = np.zeros((n_starts, size, size))
     rng = np.random.default_rng(n_starts)
     for own, (q, covariance) in zip(_places(data.layout), data.terms, strict=True):
@@ -367,6 +370,18 @@ def _further_roots(data: Crossings) -> Array:
         roots = random_roots(n_starts, q, rng)
         found[:, own, own] = form.matrices(form.parameters(roots))
     return found
+
+
+def _has_few_levels(data: Crossings) -> bool:
+    """Whether a second minimum is to be expected at times."""
+    levels, sizes, codes = data.layout.levels, data.layout.sizes, data.rows.codes
+    if any(n <= _FEW_LEVELS * q for n, q in zip(levels, sizes, strict=True)):
+        return True
+    return any(
+        0 < levels[a] - levels[b] <= _FEW_LEVELS * max(sizes[a], sizes[b])
+        and is_nested(codes[a], codes[b])
+        for a, b in itertools.permutations(range(len(levels)), 2)
+    )
 
 
 def _scored(

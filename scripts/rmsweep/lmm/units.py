@@ -71,12 +71,13 @@ def by_units(rows: Rows) -> tuple[Rows, int]:
 def _top(codes: tuple[Index, ...]) -> Index | None:
     """The levels of the factor that all others are nested in; None if there is none."""
     for top in codes if len(codes) > 1 else ():
-        if top.any() and all(_is_nested(own, top) for own in codes):
+        if top.any() and all(is_nested(own, top) for own in codes):
             return top
     return None
 
 
-def _is_nested(own: Index, top: Index) -> bool:
+def is_nested(own: Index, top: Index) -> bool:
+    """Whether each level of a factor is in one level of another, of (n,) codes of rows."""
     of_levels = np.zeros(int(own.max()) + 1, dtype=np.intp)
     of_levels[own] = top
     return bool((of_levels[own] == top).all())

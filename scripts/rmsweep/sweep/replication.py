@@ -102,7 +102,7 @@ def datasets_at_once(condition: Condition) -> int:
     n_terms = int(condition["n_predictors"]) + 1
     n_rows = condition.n_groups * condition.n_obs
     # fits of several terms have all rows of all datasets once more
-    copies = 2 if condition["n_items"] else 1
+    copies = 2 if condition["n_items"] or condition["n_sites"] else 1
     # y and X; second derivatives by pairs of covariances of the terms, from several starts
     return max(1, VALUES_AT_ONCE // (copies * n_rows * (n_terms + 1) + 16 * n_terms**4))
 
