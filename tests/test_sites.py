@@ -375,6 +375,22 @@ def test_tails_of_the_regressions_of_sites() -> None:
     assert tails(n_groups=180, predictor_level=[1, 2, 3]) == 6 - 1
 
 
+@pytest.mark.parametrize("name", ["lm_cr1", "lm_sites", "lm_sites_cr2", "lmer_sites"])
+def test_tails_of_strategies_with_one_regression(name: str) -> None:
+    """They are those of few sites, whatever groups there are, and whoever fits."""
+
+    def tails(**keys: Any) -> float:
+        values = {"n_groups": 24, "n_obs": 8, "sigma": 0.5, "n_sites": 12}
+        return strategies.tail_df(named(name), condition(**(values | keys)))
+
+    assert tails(predictor_level=[1, 1, 2]) == np.inf
+    assert tails(predictor_level=[1, 2, 3]) == 12 - 1
+    assert tails(predictor_level=3) == 12 - 3
+    assert tails(predictor_level=[1, 1, 3], n_sites=3) == 3 - 1
+    assert tails(predictor_level=[1, 3, 3], n_sites=2) == 1
+    assert tails(predictor_level=[1, 1, 3], noise_distribution="t") == 5
+
+
 class TestSamplesOfItems:
     """A study is refused if no sample of the items could be fitted, whatever the first one is."""
 

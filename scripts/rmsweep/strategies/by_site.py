@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from rmsweep.data.dataset import Batch, Dataset
 from rmsweep.data.scenario import smallest_group
 from rmsweep.data.sites import FACTOR
@@ -70,21 +72,22 @@ def refuses(data: Dataset, options: Options) -> str:
     return said_of(FACTOR, data, reason)
 
 
-def tail_df(condition: Condition) -> float:
-    """Tails of the estimates: as `two_stage`, of the sites' regressions and of the second stage.
+def tail_df(condition: Condition, options: Options) -> float:
+    """Tails of the estimates: of two stages as `two_stage`, those of the sites' regressions.
 
-    Predictors of level 2 have as many values in a site as it has groups, those of level 3 have one.
-    Least squares on all rows has lighter tails.
+    Predictors of level 2 have as many values in a site as it has groups, those of level 3 are no
+    part of these regressions. Least squares on all rows has no such tails.
     """
+    if options.analysis == "CR1":
+        return np.inf
     n_sites = int(condition["n_sites"])
     if not n_sites:
         return 1.0
     level = vector(condition["predictor_level"], int(condition["n_predictors"]))
     n_groups = condition.n_groups // n_sites
     df = [n_groups * smallest_group(condition) - (level < 3).sum()]
-    for own, n_levels in ((2, n_groups), (3, n_sites)):
-        if (level == own).any():
-            df.append(n_levels - (level == own).sum())
+    if (level == 2).any():
+        df.append(n_groups - (level == 2).sum())
     return max(float(min(df)), 1.0)
 
 
