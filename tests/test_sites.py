@@ -21,7 +21,7 @@ from rmsweep.data.dataset import Dataset, batches
 from rmsweep.data.scenario import Simulated, simulate
 from rmsweep.design import Strategy
 from rmsweep.errors import ConfigError
-from rmsweep.strategies import Fit, mixed
+from rmsweep.strategies import Fit, mixed, mundlak
 from rmsweep.strategies.mixed import Options, RandomTerm
 from rmsweep.sweep.contract import CHECKS
 from rmsweep.sweep.replication import Outcome, fit_datasets
@@ -389,6 +389,41 @@ def test_tails_of_strategies_with_one_regression(name: str) -> None:
     assert tails(predictor_level=[1, 1, 3], n_sites=3) == 3 - 1
     assert tails(predictor_level=[1, 3, 3], n_sites=2) == 1
     assert tails(predictor_level=[1, 1, 3], noise_distribution="t") == 5
+
+
+class TestMeansBySite:
+    """Mundlak's model of groups and sites."""
+
+    def model(self, engine: str = "native") -> Strategy:
+        random = [{"columns": "all"}, {"columns": "all", "factor": "Site"}]
+        own = {"name": "own", "from": "lmer_mundlak", "df": "between_within"}
+        entry = own | {"random": random}
+        keys = GRID | {"n_groups": [24], "n_sites": 8, "engine": engine, "strategies": [entry]}
+        return load_study(keys, "s").strategies[0]
+
+    def data(self, n_groups: int = 24) -> Dataset:
+        return draw(n_groups, 8, sigma=0.5, n_sites=8, predictor_level=[1, 2, 3]).data
+
+    def test_are_predictors_of_the_groups(self) -> None:
+        whole, _ = mundlak.whole_of(self.data(), self.model().options)
+        means = ("mean of IV1 by Site", "mean of IV2 by Site", "IV2", "IV3", "mean of IV1")
+        assert whole.terms == ("Intercept", "IV1", *means)
+        assert whole.group_level == means
+        for term in whole.terms:
+            column = whole.column(term)
+            same = all(np.ptp(column[whole.groups == g]) == 0 for g in range(24))
+            assert same == (term in (*means, "Intercept"))
+
+    @pytest.mark.parametrize("engine", ["native", "lme4"])
+    def test_take_degrees_of_freedom_between_groups(self, engine: str) -> None:
+        # all terms have random slopes by group, or are constant within groups
+        fit = fitted(self.model(engine), self.data())
+        assert fit.df.tolist() == [24 - 1 - 5] * 4
+
+    def test_need_groups(self) -> None:
+        (found,) = outcomes(self.model(), [draw(7, n_sites=5, predictor_level=[1, 1, 2]).data])
+        assert found.error == "7 groups for 7 coefficients between groups"
+        assert not strategies.refuses(draw(8, n_sites=5).data, self.model())
 
 
 class TestSamplesOfItems:
