@@ -225,6 +225,27 @@ def test_few_sites_are_refused_in_one_line() -> None:
     assert found.error == "3 sites for 3 coefficients leave no degree of freedom"
 
 
+@pytest.mark.parametrize(
+    ("n_groups", "n_sites", "level", "reason"),
+    [
+        (12, 6, [2, 2], "too few groups in site 1: 2 for 3 coefficients between groups"),
+        (12, 11, [1, 2], "too few groups in site 2: 1 for 2 coefficients between groups"),
+        (12, 6, [1, 2], ""),
+        (18, 6, [2, 2], ""),
+        (12, 11, [1, 3], ""),
+    ],
+)
+def test_sites_need_groups_for_their_predictors(
+    n_groups: int, n_sites: int, level: list[int], reason: str
+) -> None:
+    keys = {"n_predictors": 2, "n_sites": n_sites, "predictor_level": level}
+    one = condition(n_groups=n_groups, n_obs=6, sigma=0.5, **keys)
+    assert strategies.refuses_layout(one, named("lm2_sites")) == reason
+    assert not strategies.refuses_layout(one, named("lm_sites"))
+    (found,) = outcomes(named("lm2_sites"), [simulate(1, one, 0).data])
+    assert found.error == reason
+
+
 # datasets of 18 groups of 6 rows in 6 sites: with a predictor of sites, or items and missing rows
 DATASETS: dict[str, dict[str, Any]] = {
     "level 3": {

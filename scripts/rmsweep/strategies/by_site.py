@@ -69,7 +69,29 @@ def refuses(data: Dataset, options: Options) -> str:
         return reason
     (family, inference), seen = options.of_groups, seen_from(data, FACTOR)
     reason = family.refuses(seen, NoOptions()) or family.refuses_to_infer(seen, inference)
-    return said_of(FACTOR, data, reason)
+    if reason or options.analysis == "CR1":
+        return said_of(FACTOR, data, reason)
+    return lacks_groups(data)
+
+
+def lacks_groups(data: Dataset) -> str:
+    """That a site has too few groups for its regression; empty if none has.
+
+    Terms that are constant within groups, but not within sites, have as many values in a site as it
+    has groups.
+    """
+    if FACTOR not in data.above:
+        return ""
+    same = {"Intercept", *data.group_level} - {*data.constant.get(FACTOR, ())}
+    needed = len(same & {*data.terms})
+    n_groups = np.bincount(data.above[FACTOR])
+    smallest = int(n_groups.argmin())
+    if n_groups[smallest] < needed:
+        return (
+            f"too few groups in site {smallest + 1}: {n_groups[smallest]} for {needed} "
+            "coefficients between groups"
+        )
+    return ""
 
 
 def tail_df(condition: Condition, options: Options) -> float:
