@@ -329,6 +329,32 @@ def test_native_values_are_r_s(name: str, which: str) -> None:
     assert_by_r(name, which, "native", (1e-5, 1e-4))
 
 
+@pytest.mark.parametrize("engine", ["native", "lme4"])
+@pytest.mark.parametrize(
+    ("name", "variant", "conventions"),
+    [
+        ("lm_sites", {}, ("cluster S/(S-1) (N-1)/(N-K)", "S-1")),
+        ("lm2_sites", {}, ("SD of site coefficients / sqrt(S)", "S-1")),
+        ("lm_sites_cr2", {}, ("CR2", "Satterthwaite")),
+        ("lm_sites_cr2", {"errors": "CR3"}, ("CR3 (S-1)/S", "S-1")),
+    ],
+)
+def test_conventions_are_about_sites(
+    name: str, variant: dict[str, Any], conventions: tuple[str, str], engine: str
+) -> None:
+    data = draw().data
+    fit = fitted(named(name, engine, **variant), data)
+    assert (fit.se_type, fit.df_type) == conventions
+    # where the sites are the groups, it is the strategy of groups
+    alone = replace(data, factors={"Site": data.groups}, constant={})
+    assert "S-1" not in fitted(named(name, engine, **variant), alone).df_type
+
+
+def test_conventions_of_predictors_of_sites() -> None:
+    fit = fitted(named("lm2_sites"), draw(predictor_level=[1, 1, 3]).data)
+    assert (fit.se_type, fit.df_type) == ("OLS of site coefficients", "S-1-q, S-1")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "which"), BY_R)
 def test_values_by_r_and_statsmodels_are_r_s(name: str, which: str) -> None:

@@ -129,7 +129,7 @@ def fit(data: Dataset, options: NoOptions) -> Both:
             one = two_stage.infer(seen, two_stage.fit(seen, options), REGRESSION)
         except FitError as error:
             raise FitError(said_of(factor, data, str(error))) from None
-        found.append(in_order(one, seen, data.terms))
+        found.append(in_order(one, seen, data))
     return Both(*found)
 
 
