@@ -21,7 +21,7 @@ from rmsweep.data.dataset import Dataset, batches
 from rmsweep.data.scenario import Simulated, simulate
 from rmsweep.design import Strategy
 from rmsweep.errors import ConfigError
-from rmsweep.strategies import Fit, mixed
+from rmsweep.strategies import Fit, mixed, mundlak
 from rmsweep.strategies.mixed import Options, RandomTerm
 from rmsweep.sweep.contract import CHECKS
 from rmsweep.sweep.replication import Outcome, fit_datasets
@@ -225,6 +225,27 @@ def test_few_sites_are_refused_in_one_line() -> None:
     assert found.error == "3 sites for 3 coefficients leave no degree of freedom"
 
 
+@pytest.mark.parametrize(
+    ("n_groups", "n_sites", "level", "reason"),
+    [
+        (12, 6, [2, 2], "too few groups in site 1: 2 for 3 coefficients between groups"),
+        (12, 11, [1, 2], "too few groups in site 2: 1 for 2 coefficients between groups"),
+        (12, 6, [1, 2], ""),
+        (18, 6, [2, 2], ""),
+        (12, 11, [1, 3], ""),
+    ],
+)
+def test_sites_need_groups_for_their_predictors(
+    n_groups: int, n_sites: int, level: list[int], reason: str
+) -> None:
+    keys = {"n_predictors": 2, "n_sites": n_sites, "predictor_level": level}
+    one = condition(n_groups=n_groups, n_obs=6, sigma=0.5, **keys)
+    assert strategies.refuses_layout(one, named("lm2_sites")) == reason
+    assert not strategies.refuses_layout(one, named("lm_sites"))
+    (found,) = outcomes(named("lm2_sites"), [simulate(1, one, 0).data])
+    assert found.error == reason
+
+
 # datasets of 18 groups of 6 rows in 6 sites: with a predictor of sites, or items and missing rows
 DATASETS: dict[str, dict[str, Any]] = {
     "level 3": {
@@ -308,6 +329,32 @@ def test_native_values_are_r_s(name: str, which: str) -> None:
     assert_by_r(name, which, "native", (1e-5, 1e-4))
 
 
+@pytest.mark.parametrize("engine", ["native", "lme4"])
+@pytest.mark.parametrize(
+    ("name", "variant", "conventions"),
+    [
+        ("lm_sites", {}, ("cluster S/(S-1) (N-1)/(N-K)", "S-1")),
+        ("lm2_sites", {}, ("SD of site coefficients / sqrt(S)", "S-1")),
+        ("lm_sites_cr2", {}, ("CR2", "Satterthwaite")),
+        ("lm_sites_cr2", {"errors": "CR3"}, ("CR3 (S-1)/S", "S-1")),
+    ],
+)
+def test_conventions_are_about_sites(
+    name: str, variant: dict[str, Any], conventions: tuple[str, str], engine: str
+) -> None:
+    data = draw().data
+    fit = fitted(named(name, engine, **variant), data)
+    assert (fit.se_type, fit.df_type) == conventions
+    # where the sites are the groups, it is the strategy of groups
+    alone = replace(data, factors={"Site": data.groups}, constant={})
+    assert "S-1" not in fitted(named(name, engine, **variant), alone).df_type
+
+
+def test_conventions_of_predictors_of_sites() -> None:
+    fit = fitted(named("lm2_sites"), draw(predictor_level=[1, 1, 3]).data)
+    assert (fit.se_type, fit.df_type) == ("OLS of site coefficients", "S-1-q, S-1")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "which"), BY_R)
 def test_values_by_r_and_statsmodels_are_r_s(name: str, which: str) -> None:
@@ -373,6 +420,57 @@ def test_tails_of_the_regressions_of_sites() -> None:
     assert tails(predictor_level=[1, 1, 2]) == 3 - 1
     assert tails(predictor_level=[1, 1, 3]) == 6 - 1
     assert tails(n_groups=180, predictor_level=[1, 2, 3]) == 6 - 1
+
+
+@pytest.mark.parametrize("name", ["lm_cr1", "lm_sites", "lm_sites_cr2", "lmer_sites"])
+def test_tails_of_strategies_with_one_regression(name: str) -> None:
+    """They are those of few sites, whatever groups there are, and whoever fits."""
+
+    def tails(**keys: Any) -> float:
+        values = {"n_groups": 24, "n_obs": 8, "sigma": 0.5, "n_sites": 12}
+        return strategies.tail_df(named(name), condition(**(values | keys)))
+
+    assert tails(predictor_level=[1, 1, 2]) == np.inf
+    assert tails(predictor_level=[1, 2, 3]) == 12 - 1
+    assert tails(predictor_level=3) == 12 - 3
+    assert tails(predictor_level=[1, 1, 3], n_sites=3) == 3 - 1
+    assert tails(predictor_level=[1, 3, 3], n_sites=2) == 1
+    assert tails(predictor_level=[1, 1, 3], noise_distribution="t") == 5
+
+
+class TestMeansBySite:
+    """Mundlak's model of groups and sites."""
+
+    def model(self, engine: str = "native") -> Strategy:
+        random = [{"columns": "all"}, {"columns": "all", "factor": "Site"}]
+        own = {"name": "own", "from": "lmer_mundlak", "df": "between_within"}
+        entry = own | {"random": random}
+        keys = GRID | {"n_groups": [24], "n_sites": 8, "engine": engine, "strategies": [entry]}
+        return load_study(keys, "s").strategies[0]
+
+    def data(self, n_groups: int = 24) -> Dataset:
+        return draw(n_groups, 8, sigma=0.5, n_sites=8, predictor_level=[1, 2, 3]).data
+
+    def test_are_predictors_of_the_groups(self) -> None:
+        whole, _ = mundlak.whole_of(self.data(), self.model().options)
+        means = ("mean of IV1 by Site", "mean of IV2 by Site", "IV2", "IV3", "mean of IV1")
+        assert whole.terms == ("Intercept", "IV1", *means)
+        assert whole.group_level == means
+        for term in whole.terms:
+            column = whole.column(term)
+            same = all(np.ptp(column[whole.groups == g]) == 0 for g in range(24))
+            assert same == (term in (*means, "Intercept"))
+
+    @pytest.mark.parametrize("engine", ["native", "lme4"])
+    def test_take_degrees_of_freedom_between_groups(self, engine: str) -> None:
+        # all terms have random slopes by group, or are constant within groups
+        fit = fitted(self.model(engine), self.data())
+        assert fit.df.tolist() == [24 - 1 - 5] * 4
+
+    def test_need_groups(self) -> None:
+        (found,) = outcomes(self.model(), [draw(7, n_sites=5, predictor_level=[1, 1, 2]).data])
+        assert found.error == "7 groups for 7 coefficients between groups"
+        assert not strategies.refuses(draw(8, n_sites=5).data, self.model())
 
 
 class TestSamplesOfItems:

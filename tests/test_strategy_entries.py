@@ -360,6 +360,18 @@ class TestOwnFiles:
         said = capsys.readouterr().out
         assert "  leaves the data alone: assignment destination is read-only\n" in said
 
+    def test_the_contract_has_data_with_items_and_sites(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        needed = """
+def refuses(data, options):
+    return "" if {"Item", "Site"} <= {*data.factors} else "no items, or no sites"
+"""
+        path = folder / "strategies" / "mine.py"
+        path.write_text(PYTHON.format("pass") + needed)
+        strategies.load.cache_clear()
+        assert check_strategy.main([str(path)]) == 0, capsys.readouterr().out
+
     def test_packages_are_recorded(self, folder: Path) -> None:
         text = 'PACKAGES = ("pandas", "no-such")\n' + PYTHON.format("pass")
         (folder / "strategies" / "mine.py").write_text(text)

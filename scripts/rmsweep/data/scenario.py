@@ -206,12 +206,18 @@ def layout(
 
 
 def tail_df(condition: Condition) -> float:
-    """Degrees of freedom of the t distribution whose tails noise or effects have.
+    """Degrees of freedom of the t distribution whose tails estimates have, whatever makes them.
 
-    Estimates are weighted sums of them and have these tails, too. Infinite for lighter ones.
+    Estimates are weighted sums of noise and effects and have their tails. The variance of the slope
+    of a predictor of level 3 has the sites' sum of squares in its denominator: with S sites and q
+    such predictors, normal ones, chi-squared with S - q degrees of freedom. Infinite for lighter
+    tails.
     """
     keys = ("noise_distribution", "effect_distribution")
-    return min(pieces.tail_df(key, condition[key]) for key in keys)
+    found = min(pieces.tail_df(key, condition[key]) for key in keys)
+    if q := int(between_sites(condition).sum()):
+        found = min(found, max(float(int(condition["n_sites"]) - q), 1.0))
+    return found
 
 
 # smaller groups than this are as good as impossible

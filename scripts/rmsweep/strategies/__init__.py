@@ -12,8 +12,9 @@ A family is a module of this package, or a Python or R file of the user's own. I
   text. It may look at the numbers of rows, groups and terms, not at the values; and
   ``refuses_to_infer(data, inference)``, the same for what is made of a fit;
 - optionally ``as_formula(data, options)``: the model, if it has more than fixed effects;
-- optionally ``tail_df(condition)``: the degrees of freedom of the t distribution that has the tails
-  of its estimates in such data, where these are heavier than a normal distribution's;
+- optionally ``tail_df(condition, options)``: the degrees of freedom of the t distribution that
+  has the tails of its estimates in such data, where these are heavier than a normal
+  distribution's;
 - optionally ``ENGINE``, the program that does the computing, ``PACKAGES``, the names of the Python
   packages beyond numpy and scipy whose versions the rows depend on, and ``R_PACKAGES``, those of R;
   ``r_packages(options, inference)`` gives all of R's where options decide which they are;
@@ -340,10 +341,11 @@ def tail_df(strategy: Strategy, condition: Condition) -> float:
     """Degrees of freedom of the t distribution whose tails a strategy's estimates have.
 
     It decides which moments there are, whatever a sample says: those below it. Infinite for the
-    normal distribution's. Heavy tails of noise or effects are those of all estimates.
+    normal distribution's. Some tails are those of any strategy's estimates
+    (`rmsweep.data.scenario.tail_df`).
     """
     tails = getattr(load(strategy.family), "tail_df", None)
-    own = float(tails(condition)) if tails else np.inf
+    own = float(tails(condition, strategy.options)) if tails else np.inf
     return min(own, scenario.tail_df(condition))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from rmsweep.data.dataset import Batch, Dataset
 from rmsweep.data.scenario import smallest_group
 from rmsweep.data.sites import FACTOR
@@ -67,24 +69,47 @@ def refuses(data: Dataset, options: Options) -> str:
         return reason
     (family, inference), seen = options.of_groups, seen_from(data, FACTOR)
     reason = family.refuses(seen, NoOptions()) or family.refuses_to_infer(seen, inference)
-    return said_of(FACTOR, data, reason)
+    if reason or options.analysis == "CR1":
+        return said_of(FACTOR, data, reason)
+    return lacks_groups(data)
 
 
-def tail_df(condition: Condition) -> float:
-    """Tails of the estimates: as `two_stage`, of the sites' regressions and of the second stage.
+def lacks_groups(data: Dataset) -> str:
+    """That a site has too few groups for its regression; empty if none has.
 
-    Predictors of level 2 have as many values in a site as it has groups, those of level 3 have one.
-    Least squares on all rows has lighter tails.
+    Terms that are constant within groups, but not within sites, have as many values in a site as it
+    has groups.
     """
+    if FACTOR not in data.above:
+        return ""
+    same = {"Intercept", *data.group_level} - {*data.constant.get(FACTOR, ())}
+    needed = len(same & {*data.terms})
+    n_groups = np.bincount(data.above[FACTOR])
+    smallest = int(n_groups.argmin())
+    if n_groups[smallest] < needed:
+        return (
+            f"too few groups in site {smallest + 1}: {n_groups[smallest]} for {needed} "
+            "coefficients between groups"
+        )
+    return ""
+
+
+def tail_df(condition: Condition, options: Options) -> float:
+    """Tails of the estimates: of two stages as `two_stage`, those of the sites' regressions.
+
+    Predictors of level 2 have as many values in a site as it has groups, those of level 3 are no
+    part of these regressions. Least squares on all rows has no such tails.
+    """
+    if options.analysis == "CR1":
+        return np.inf
     n_sites = int(condition["n_sites"])
     if not n_sites:
         return 1.0
     level = vector(condition["predictor_level"], int(condition["n_predictors"]))
     n_groups = condition.n_groups // n_sites
     df = [n_groups * smallest_group(condition) - (level < 3).sum()]
-    for own, n_levels in ((2, n_groups), (3, n_sites)):
-        if (level == own).any():
-            df.append(n_levels - (level == own).sum())
+    if (level == 2).any():
+        df.append(n_groups - (level == 2).sum())
     return max(float(min(df)), 1.0)
 
 
@@ -95,7 +120,7 @@ def fit(data: Dataset, options: Options) -> Fit:
         found = family.infer(seen, family.fit(seen, NoOptions()), inference)
     except FitError as error:
         raise FitError(said_of(FACTOR, data, str(error))) from None
-    return in_order(found, seen, data.terms)
+    return in_order(found, seen, data)
 
 
 def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:

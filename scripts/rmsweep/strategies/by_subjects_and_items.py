@@ -95,7 +95,7 @@ def refuses(data: Dataset, options: NoOptions) -> str:
     return ""
 
 
-def tail_df(condition: Condition) -> float:
+def tail_df(condition: Condition, options: NoOptions) -> float:
     """Tails of the estimates: as `two_stage`, by subjects and by items.
 
     Predictors with fixed values, such as conditions, leave the estimates normal; so do those of a
@@ -113,7 +113,7 @@ def tail_df(condition: Condition) -> float:
     across = int(between_items(condition).sum())
     within = int(condition["n_predictors"]) - across
     of_items = [n_rows // n_items - within, *([n_items - across] if across else [])]
-    return max(float(min(two_stage.tail_df(condition), *of_items)), 1.0)
+    return max(float(min(two_stage.tail_df(condition, options), *of_items)), 1.0)
 
 
 def fit(data: Dataset, options: NoOptions) -> Both:
@@ -129,7 +129,7 @@ def fit(data: Dataset, options: NoOptions) -> Both:
             one = two_stage.infer(seen, two_stage.fit(seen, options), REGRESSION)
         except FitError as error:
             raise FitError(said_of(factor, data, str(error))) from None
-        found.append(in_order(one, seen, data.terms))
+        found.append(in_order(one, seen, data))
     return Both(*found)
 
 

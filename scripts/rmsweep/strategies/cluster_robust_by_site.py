@@ -40,7 +40,7 @@ def fit(data: Dataset, options: Options) -> Fit:
         found = cluster_robust.fit(seen, options)
     except FitError as error:
         raise FitError(said_of(FACTOR, data, str(error))) from None
-    return in_order(found, seen, data.terms)
+    return in_order(found, seen, data)
 
 
 def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:

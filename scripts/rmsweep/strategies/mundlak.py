@@ -34,9 +34,12 @@ r_packages, warm_up = mixed.r_packages, mixed.warm_up
 
 
 def refuses(data: Dataset, options: Options) -> str:
-    """The means need levels of their own."""
-    n_between = 1 + len(data.terms) - ("Intercept" in data.terms)
-    for factor in (data.group, *others(data, options)):
+    """The means need levels of their own; those by what groups are nested in, groups as well."""
+    n_slopes = len(data.terms) - ("Intercept" in data.terms)
+    factors = others(data, options)
+    of_above = [n_slopes - len(data.constant.get(it, ())) for it in factors if it in data.above]
+    for factor in (data.group, *factors):
+        n_between = 1 + n_slopes + (sum(of_above) if factor == data.group else 0)
         n_levels = int(data.factors.get(factor, data.groups).max()) + 1
         if n_levels <= n_between:
             whose = "groups" if factor == data.group else f"levels of {factor}"
@@ -66,27 +69,35 @@ def with_group_means(data: Dataset, others: Sequence[str] = ()) -> Dataset:
     data : Dataset
     others : sequence of str
         Further factors, such as the items', whose levels' means are added likewise: slopes are then
-        those within both.
+        those within both. Means by a factor that groups are nested in are predictors of the groups.
     """
     found = means(data, data.groups, data.group_level, data.cross_level)
     of_groups = {f"mean of {term}": column for term, column in found}
-    constant, of_others = dict(data.constant), dict[str, Array]()
+    constant, above = dict(data.constant), data.above
+    of_crossed, of_above = dict[str, Array](), dict[str, Array]()
     for factor in others:
         same, crossed = data.constant.get(factor, ()), data.determined.get(factor, ())
         found = means(data, data.factors[factor], same, crossed)
         own = {f"mean of {term} by {factor}": column for term, column in found}
         constant[factor] = (*same, *own)
-        of_others |= own
+        (of_above if factor in above else of_crossed).update(own)
     n_within = len(data.terms) - len(data.group_level)
     within, between = data.X[:, :n_within], data.X[:, n_within:]
-    by_level, by_group = (
-        np.array([*it.values()]).reshape(-1, len(data.y)).T for it in (of_others, of_groups)
+    by_level, by_site, by_group = (
+        np.array([*it.values()]).reshape(-1, len(data.y)).T
+        for it in (of_crossed, of_above, of_groups)
     )
     return replace(
         data,
-        X=np.hstack([within, by_level, between, by_group]),
-        terms=(*data.terms[:n_within], *of_others, *data.terms[n_within:], *of_groups),
-        group_level=(*data.group_level, *of_groups),
+        X=np.hstack([within, by_level, by_site, between, by_group]),
+        terms=(
+            *data.terms[:n_within],
+            *of_crossed,
+            *of_above,
+            *data.terms[n_within:],
+            *of_groups,
+        ),
+        group_level=(*of_above, *data.group_level, *of_groups),
         constant=constant,
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from rmsweep.data.dataset import Batch, Dataset, batches
+from rmsweep.data.sites import FACTOR as SITE
 from rmsweep.strategies import Fit, FitError
 
 
@@ -29,10 +31,17 @@ def seen_from(data: Dataset, factor: str) -> Dataset:
     )
 
 
-def in_order(found: Fit, seen: Dataset, terms: Sequence[str]) -> Fit:
-    """A fit with its terms in the order of the data's own."""
-    places = [seen.terms.index(term) for term in terms]
-    return replace(found, estimate=found.estimate[places], se=found.se[places], df=found.df[places])
+def in_order(found: Fit, seen: Dataset, data: Dataset) -> Fit:
+    """A fit with its terms in the order of the data's own, and conventions about the factor."""
+    places = [seen.terms.index(term) for term in data.terms]
+    return replace(
+        found,
+        estimate=found.estimate[places],
+        se=found.se[places],
+        df=found.df[places],
+        se_type=convention_of(seen.group, data, found.se_type),
+        df_type=convention_of(seen.group, data, found.df_type),
+    )
 
 
 def all_seen_from(
@@ -61,10 +70,17 @@ def all_seen_from(
     for places, seen in parts:
         for place, one in zip(places, fit(seen), strict=True):
             if isinstance(one, Fit):
-                found[place] = in_order(one, seen.datasets[0], first.terms)
+                found[place] = in_order(one, seen.datasets[0], first)
             else:
                 found[place] = FitError(said_of(factor, first, str(one)))
     return found
+
+
+def convention_of(factor: str, data: Dataset, convention: str) -> str:
+    """What is said of G groups, of S sites; F2 has the words that published rows have."""
+    if factor != SITE or factor == data.group:
+        return convention
+    return said_of(factor, data, re.sub(r"\bG\b", "S", convention))
 
 
 def said_of(factor: str, data: Dataset, reason: str) -> str:

@@ -130,7 +130,7 @@ def warm_up() -> None:
     import statsmodels.regression.linear_model  # noqa: F401
 
 
-def tail_df(condition: Condition) -> float:
+def tail_df(condition: Condition, options: NoOptions) -> float:
     """Tails of the estimates.
 
     In a group of n rows the inverse cross-products of p normal predictors are those of an inverse

@@ -43,15 +43,14 @@ def fitted(strategy: Strategy, data: Dataset) -> Fit:
 def some_data(
     strategy: Strategy, n_groups: int = 10, n_obs: int = 8, sigma: float = 1.0
 ) -> Simulated:
-    """A dataset with three predictors; with items or sites, if the strategy refuses it without."""
+    """A dataset with three predictors; with items, sites or both, if it is refused without."""
     keys = {"n_groups": n_groups, "n_obs": n_obs, "sigma": sigma}
     without = simulate(0, condition(**keys), 0)
     if not strategies.refuses(without.data, strategy):
         return without
-    for more in (
-        {"n_items": "all", "item_sigma": sigma},
-        {"n_sites": n_groups // 2, "site_sigma": sigma},
-    ):
+    items = {"n_items": "all", "item_sigma": sigma}
+    sites = {"n_sites": n_groups // 2, "site_sigma": sigma}
+    for more in (items, sites, items | sites):
         found = simulate(0, condition(**keys, **more), 0)
         if not strategies.refuses(found.data, strategy):
             return found
