@@ -291,9 +291,7 @@ class TestChange:
 
     def test_of_the_librarys_code(self, finished: Study, fresh: Study) -> None:
         for study in (finished, fresh):
-            study.edit(
-                "data/scenario.py", "rng.uniform(size=n_terms)", "1 + rng.uniform(size=n_terms)"
-            )
+            study.edit("data/scenario.py", "rng.random(n_terms)", "1 + rng.random(n_terms)")
         assert finished.run() == CELLS
         fresh.run()
         assert finished.results() == fresh.results()

@@ -4,14 +4,12 @@ Needs the configuration files; makes `STUDY`, `NAME`, `RESULTS`, `JUDGE` and the
 """
 
 import hashlib
-import io
 import itertools
 import json
 import os
 import shlex
 import subprocess
 import sys
-import tarfile
 import tempfile
 from contextlib import contextmanager, redirect_stderr, suppress
 from functools import cache
@@ -37,11 +35,8 @@ def folder_of_project(rules):
     folder = clone.repo_clone.with_name(f"{clone.repo_clone.name}@{commit.hexsha}")
     if not folder.exists():
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-            files = io.BytesIO()
-            clone.repo.archive(files, commit.hexsha)
-            files.seek(0)
-            with tarfile.open(fileobj=files) as archive:
-                archive.extractall(f"{temporary}/project", filter="data")
+            copy = clone.repo.clone(f"{temporary}/project", no_checkout=True)
+            copy.git.checkout(commit.hexsha)
             with suppress(OSError):  # another process was faster
                 Path(temporary, "project").rename(folder)
     return folder
