@@ -752,6 +752,11 @@ def test_numbers_have_a_minus() -> None:
     assert points.spelled_value(row, points.SPECS["bias"]) == ("−0.5", "1e−07")
 
 
+def test_large_numbers_have_no_exponent() -> None:
+    row = pd.Series({"value": -1613.0, "mcse": 128.0})
+    assert points.spelled_value(row, points.SPECS["bias"]) == ("−1,600", "100")
+
+
 def test_names_are_known_without_what_draws() -> None:
     assert set(draw.FIGURES) == {*names.NAMES}
     code = "import sys, rmsweep.figures.names; print('matplotlib' in sys.modules)"

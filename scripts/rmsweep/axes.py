@@ -163,6 +163,12 @@ def minus(number: str) -> str:
     return number.replace("-", "\N{MINUS SIGN}")
 
 
+def significant(value: float, digits: int) -> str:
+    """A number of so many significant digits; large ones without an exponent: ``1,200``."""
+    text = f"{value:.{digits}g}"
+    return minus(f"{float(text):,.0f}" if "e+" in text else text)
+
+
 def of_level(axis: str, level: Level) -> str:
     """A level in words: ``10 groups``."""
     if isinstance(level, str):

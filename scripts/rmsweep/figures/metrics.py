@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from rmsweep.axes import minus
+from rmsweep.axes import minus, significant
 from rmsweep.figures import style
 from rmsweep.figures.facets import KEYS, Panel, Rows, facet_grid, spelled
 from rmsweep.figures.points import MEANINGFUL, NO_RESULT, counted, say_empty
@@ -102,7 +102,7 @@ def farthest(boxes: pd.DataFrame, rows: Rows) -> str:
     place = f" with {', '.join(at)}" if at else ""
     return (
         f"Farthest from {view.reference.name}: {strategy}{place}, whose median is "
-        f"{minus(f'{ratios.loc[(*levels, strategy)]:.2g}')} times as large. "
+        f"{significant(ratios.loc[(*levels, strategy)], 2)} times as large. "
     )
 
 

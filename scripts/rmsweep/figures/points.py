@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-from rmsweep.axes import minus
+from rmsweep.axes import minus, significant
 from rmsweep.data.dataset import Array
 from rmsweep.figures import style
 from rmsweep.figures.facets import CROWDED, Panel, Rows, View, facet_grid, legend, sizes, where
@@ -311,7 +311,7 @@ def spelled_value(row: pd.Series, spec: Spec) -> tuple[str, str]:
     if spec.scale in ("rate", "rate from the top", "share"):
         return f"{row['value']:.1%}", f"{100 * row['mcse']:.1f}"
     mcse = row["mcse"] / 100 if spec.measure == "relative_error_of_model_se" else row["mcse"]
-    return minus(f"{row['value']:.2g}"), minus(f"{mcse:.1g}")
+    return significant(row["value"], 2), significant(mcse, 1)
 
 
 def absent(inside: pd.DataFrame, rows: Rows) -> str:

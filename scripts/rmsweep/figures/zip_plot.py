@@ -54,7 +54,7 @@ def draw(measured: Rows, coefs: Path) -> Figure:
     term = next((term for term in found if term != "Intercept"), next(iter(found), "Intercept"))
     cells = [intervals(coefs, view, condition, term) for condition in conditions]
     n = max((len(cell) for cell in cells), default=0) // max(1, len(view.shown))
-    thinned = f"; every {-(-n // MOST_INTERVALS)}th is drawn" if n > MOST_INTERVALS else ""
+    thinned = f"; one in {-(-n // MOST_INTERVALS)} is drawn" if n > MOST_INTERVALS else ""
     subtitle = (
         f"The 95% intervals of the coefficient {term}, minus the truth, ranked from the estimate "
         "that is nearest to the truth in standard errors, at the bottom, to the farthest. Dark "

@@ -115,6 +115,12 @@ class Finding:
             if counts[name]
         ]
         n = len(self.comparisons)
+        if counts["does not hold"] == n:
+            return (
+                "neither of its comparisons holds"
+                if n == 2
+                else f"none of its {n} comparisons holds"
+            )
         if len(counts) == 1:
             whole = "both of its" if n == 2 else f"all of its {n}"
             return f"{whole} comparisons {SAID[self.comparisons[0].verdict][1]}"

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
+from rmsweep.axes import minus, significant
 from rmsweep.claims.cases import Case, Number, Scale
 from rmsweep.claims.claim import Region
 from rmsweep.claims.post import LIBERAL, LIBERAL_COVERAGE
@@ -346,7 +347,7 @@ def compared(ratios: pd.DataFrame, name: str, base: str) -> pd.DataFrame:
 def relative(ratio: float, mcse: float) -> str:
     """``6% larger (MCSE 0.1%)``, ``3.3 times as large (MCSE 0.4)``, or ``as large``."""
     if ratio >= 2:
-        return f"{ratio:.{places(mcse)}f} times as large (MCSE {mcse:.2g})"
+        return f"{ratio:.{places(mcse)}f} times as large (MCSE {significant(mcse, 2)})"
     error = f"MCSE {amount(mcse, 'rate', 2)}" if np.isfinite(mcse) else "MCSE unknown"
     change = f"{100 * abs(ratio - 1):.{places(100 * mcse)}f}"
     if not float(change):
@@ -375,7 +376,7 @@ def of_bias(measured: Measured) -> str:
         case = max((one.case for one in far), key=lambda it: abs(it.number.value))
         value, mcse, _ = case.number
         where = measured.share(len(conditions), len(own[measured.keys].drop_duplicates()))
-        size = f"{value:.{places(mcse)}f} (MCSE {mcse:.2g})".replace("-", "−")
+        size = f"{minus(f'{value:.{places(mcse)}f}')} (MCSE {significant(mcse, 2)})"
         text = f"`{name}`{where}, by up to {size}{measured.condition(case.at)}"
         found[str(name)] = len(conditions), text
     ordered = sorted(found, key=lambda name: -found[name][0])

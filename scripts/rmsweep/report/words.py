@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from rmsweep.axes import of_axis as of_axis
 from rmsweep.axes import of_level as of_level
+from rmsweep.axes import significant
 from rmsweep.measures.performance import ALPHA
 
 NOMINAL = 1.0 - ALPHA
@@ -216,7 +217,7 @@ def counted(number: int, noun: str) -> str:
 def amount(value: float, unit: str, digits: int = 3) -> str:
     """A number with its unit."""
     if unit == "rate":
-        return f"{100 * value:.{digits}g}%"
+        return f"{significant(100 * value, digits)}%"
     if unit == "difference of rates":
-        return f"{100 * value:.{digits}g} points".replace("-", "−")
-    return f"{value:.{digits}g}".replace("-", "−")
+        return f"{significant(100 * value, digits)} points"
+    return significant(value, digits)
