@@ -230,6 +230,12 @@ def test_the_overall_error_is_that_of_independent_conditions() -> None:
     # two numbers of one condition are of the same data
     same = [replace(one, case=replace(one.case, at={})) for one in judged]
     assert overall(same) == pytest.approx((2.5, 0.01, 1000))
+    # and so are, in part, those of conditions that differ in another key alone
+    shared = [
+        replace(one, case=replace(one.case, at={"sigma": 1, "beta": float(place)}))
+        for place, one in enumerate(judged)
+    ]
+    assert overall(shared) == pytest.approx((2.5, 0.01, 4000))
     ratios = [replace(one, case=replace(one.case, scale="ratio")) for one in judged[1:]]
     expected = np.exp(np.mean(np.log([2, 3, 4])))
     assert overall(ratios)[0] == pytest.approx(expected)

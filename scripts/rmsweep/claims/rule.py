@@ -27,6 +27,7 @@ from scipy.special import ndtri
 
 from rmsweep.claims.cases import Case
 from rmsweep.claims.claim import Region, Test
+from rmsweep.design import MAIN
 
 CONFIDENCE = 0.95
 """That all intervals of a test hold, together."""
@@ -127,9 +128,10 @@ def combined(verdicts: Sequence[Final]) -> Final:
 def overall(judged: Sequence[Judged]) -> tuple[float, float, int]:
     """Mean of a test's numbers, a geometric one of ratios, and its standard error.
 
-    Numbers of different conditions are independent. Those of one condition are of the same data, or
-    share a level: they count as if they were correlated perfectly, so that the error is an upper
-    bound. Numbers of less than `MIN_DATASETS` datasets are left out where there are others.
+    Conditions that differ in a main axis have other random numbers, and are independent. All others
+    share theirs, as numbers of one condition share its data: they count as if they were correlated
+    perfectly, so that the error is an upper bound. Numbers of less than `MIN_DATASETS` datasets are
+    left out where there are others.
 
     Returns
     -------
@@ -148,9 +150,10 @@ def overall(judged: Sequence[Judged]) -> tuple[float, float, int]:
         with np.errstate(divide="ignore", invalid="ignore"):
             values, errors = np.log(values), errors / values
     conditions = [tuple(sorted(case.at.items())) for case in cases]
-    within: dict[tuple[tuple[str, float], ...], float] = {}
-    for condition, error in zip(conditions, errors, strict=True):
-        within[condition] = within.get(condition, 0.0) + error
+    within: dict[tuple[float | None, ...], float] = {}
+    for case, error in zip(cases, errors, strict=True):
+        seeds = tuple(case.at.get(key) for key in MAIN)
+        within[seeds] = within.get(seeds, 0.0) + error
     datasets = {
         condition: case.number.n_used for condition, case in zip(conditions, cases, strict=True)
     }
