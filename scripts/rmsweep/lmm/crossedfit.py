@@ -382,7 +382,7 @@ def _has_few_levels(data: Crossings) -> bool:
     if any(n <= _FEW_LEVELS * q for n, q in zip(levels, sizes, strict=True)):
         return True
     return any(
-        0 < levels[a] - levels[b]
+        levels[a] > levels[b]
         and (
             levels[a] - levels[b] <= _FEW_LEVELS * max(sizes[a], sizes[b])
             or levels[a] < _MANY_WITHIN * levels[b]
