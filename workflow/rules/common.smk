@@ -4,6 +4,7 @@ Needs the configuration files; makes `STUDY`, `NAME`, `RESULTS`, `JUDGE` and the
 """
 
 import hashlib
+import io
 import itertools
 import json
 import os
