@@ -42,13 +42,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from rmsweep.data.cells import Codes
 from rmsweep.data.dataset import Array
 from rmsweep.data.draws import Draws, Purpose
 from rmsweep.data.effects import of_levels
 from rmsweep.data.template import template_of
 from rmsweep.design import Condition, Value
 
-Codes = NDArray[np.int64]
 DESIGNS = ("within", "between", "latin_square")
 ALL = "all"
 """The number of items that stands for as many as a group meets."""

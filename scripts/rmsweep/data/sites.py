@@ -31,6 +31,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from rmsweep.data.cells import Codes
 from rmsweep.data.dataset import Array
 from rmsweep.data.draws import Draws, Purpose
 from rmsweep.data.effects import of_levels
@@ -38,7 +39,6 @@ from rmsweep.data.rows import Rows
 from rmsweep.data.vectors import vector
 from rmsweep.design import Condition
 
-Codes = NDArray[np.int64]
 FACTOR = "Site"
 """The factor's name in the data."""
 

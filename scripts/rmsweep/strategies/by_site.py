@@ -13,7 +13,7 @@ from rmsweep.data.sites import FACTOR
 from rmsweep.data.vectors import vector
 from rmsweep.design import Condition
 from rmsweep.strategies import Fit, FitError, NoOptions, Preset, lacks, least_squares, two_stage
-from rmsweep.strategies.seen_from import all_seen_from, in_order, said_of, seen_from
+from rmsweep.strategies.seen_from import all_seen_from, said_of, seen_and_fitted, seen_from
 
 ENGINE, PACKAGES = least_squares.ENGINE, least_squares.PACKAGES
 
@@ -115,12 +115,13 @@ def tail_df(condition: Condition, options: Options) -> float:
 
 def fit(data: Dataset, options: Options) -> Fit:
     """Fit by statsmodels, as the strategy of groups."""
-    (family, inference), seen = options.of_groups, seen_from(data, FACTOR)
-    try:
-        found = family.infer(seen, family.fit(seen, NoOptions()), inference)
-    except FitError as error:
-        raise FitError(said_of(FACTOR, data, str(error))) from None
-    return in_order(found, seen, data)
+    family, inference = options.of_groups
+
+    def of(seen: Dataset) -> Fit:
+        found: Fit = family.infer(seen, family.fit(seen, NoOptions()), inference)
+        return found
+
+    return seen_and_fitted(data, FACTOR, of)
 
 
 def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:

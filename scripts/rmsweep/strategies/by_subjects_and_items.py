@@ -19,7 +19,7 @@ from rmsweep.data.template import template_of
 from rmsweep.design import Condition
 from rmsweep.strategies import Fit, FitError, NoOptions, OwnTests, Preset, lacks, two_stage
 from rmsweep.strategies.inference import LEVEL
-from rmsweep.strategies.seen_from import all_seen_from, in_order, said_of, seen_from
+from rmsweep.strategies.seen_from import all_seen_from, said_of, seen_and_fitted, seen_from
 
 ENGINE, PACKAGES = two_stage.ENGINE, two_stage.PACKAGES
 
@@ -122,15 +122,11 @@ def fit(data: Dataset, options: NoOptions) -> Both:
     With one response to each item in each condition the regressions give differences between means
     of conditions, and their tests are those of the analysis of variance of these means.
     """
-    found = []
-    for factor in (data.group, FACTOR):
-        seen = seen_from(data, factor)
-        try:
-            one = two_stage.infer(seen, two_stage.fit(seen, options), REGRESSION)
-        except FitError as error:
-            raise FitError(said_of(factor, data, str(error))) from None
-        found.append(in_order(one, seen, data))
-    return Both(*found)
+
+    def of(seen: Dataset) -> Fit:
+        return two_stage.infer(seen, two_stage.fit(seen, options), REGRESSION)
+
+    return Both(*(seen_and_fitted(data, factor, of) for factor in (data.group, FACTOR)))
 
 
 def infer(data: Dataset, fitted: Both, inference: Inference) -> Fit:

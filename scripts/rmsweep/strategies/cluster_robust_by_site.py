@@ -5,7 +5,7 @@ from __future__ import annotations
 from rmsweep.data.dataset import Batch, Dataset
 from rmsweep.data.sites import FACTOR
 from rmsweep.strategies import Fit, FitError, Preset, cluster_robust, lacks
-from rmsweep.strategies.seen_from import all_seen_from, in_order, said_of, seen_from
+from rmsweep.strategies.seen_from import all_seen_from, said_of, seen_and_fitted, seen_from
 
 ENGINE, R_PACKAGES = cluster_robust.ENGINE, cluster_robust.R_PACKAGES
 Options = cluster_robust.Options
@@ -35,12 +35,7 @@ def refuses(data: Dataset, options: Options) -> str:
 
 def fit(data: Dataset, options: Options) -> Fit:
     """Fit by clubSandwich, as the strategy of groups."""
-    seen = seen_from(data, FACTOR)
-    try:
-        found = cluster_robust.fit(seen, options)
-    except FitError as error:
-        raise FitError(said_of(FACTOR, data, str(error))) from None
-    return in_order(found, seen, data)
+    return seen_and_fitted(data, FACTOR, lambda seen: cluster_robust.fit(seen, options))
 
 
 def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:

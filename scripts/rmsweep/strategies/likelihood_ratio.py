@@ -12,7 +12,7 @@ from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.strategies import Fit, FitError, OwnTests, Preset, mixed
 
 if TYPE_CHECKING:
-    from rmsweep.lmm import CrossedFit, LmmFit
+    from rmsweep.lmm import LmmFit
 
 ENGINE, R_PACKAGES = mixed.ENGINE, mixed.R_PACKAGES
 MEANINGLESS_NATIVELY = ("optimizer",)
@@ -141,7 +141,7 @@ def fit_batch(batch: Batch, options: Options) -> list[Fit | FitError]:
     return found
 
 
-def reduced_fits(batch: Batch, options: Options, term: str) -> LmmFit | CrossedFit:
+def reduced_fits(batch: Batch, options: Options, term: str) -> LmmFit:
     """The native engine's fits without one of the fixed effects, whose random slopes stay."""
     column = batch.datasets[0].terms.index(term)
     return mixed.fitted_natively(mixed.known(batch, options.model, column), options.model)

@@ -18,7 +18,7 @@ from rmsweep.data.dataset import Array, Batch, Dataset
 from rmsweep.strategies import CIType, Convergence, Fit, FitError, Preset, lacks
 
 if TYPE_CHECKING:
-    from rmsweep.lmm import Covariance, CrossedFit, Crossings, CrossProducts, LmmFit
+    from rmsweep.lmm import Covariance, Crossings, CrossProducts, LmmFit
 
 ENGINE = "lme4"
 R_PACKAGES = ("lme4", "lmerTest")
@@ -456,14 +456,14 @@ class Natively:
 
     Attributes
     ----------
-    fitted : LmmFit or CrossedFit
+    fitted : LmmFit
     products : CrossProducts or Crossings
         What it needed to know of the data.
     convergence : list of R Convergence
     options : Options
     """
 
-    fitted: LmmFit | CrossedFit
+    fitted: LmmFit
     products: CrossProducts | Crossings
     convergence: list[Convergence]
     options: Options
@@ -485,7 +485,7 @@ class Optimum:
 
     Attributes
     ----------
-    fits : LmmFit or CrossedFit
+    fits : LmmFit
         Those of a batch.
     of_batch : CrossProducts or Crossings
         What the engine needed to know of its datasets.
@@ -493,7 +493,7 @@ class Optimum:
         The dataset's place in it.
     """
 
-    fits: LmmFit | CrossedFit
+    fits: LmmFit
     of_batch: CrossProducts | Crossings
     row: int = 0
 
@@ -823,7 +823,7 @@ def one_term(options: Options) -> OneTerm:
     return OneTerm(reml=options.reml, covariance=term.covariance, penalty=options.penalty)
 
 
-def fitted_natively(products: CrossProducts | Crossings, options: Options) -> LmmFit | CrossedFit:
+def fitted_natively(products: CrossProducts | Crossings, options: Options) -> LmmFit:
     """The fits of all datasets; those that can't be fitted have a message."""
     from rmsweep import lmm
 

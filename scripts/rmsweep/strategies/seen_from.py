@@ -44,6 +44,22 @@ def in_order(found: Fit, seen: Dataset, data: Dataset) -> Fit:
     )
 
 
+def seen_and_fitted(data: Dataset, factor: str, fit: Callable[[Dataset], Fit]) -> Fit:
+    """The fit of a dataset, so seen; an error is about the factor.
+
+    Raises
+    ------
+    FitError
+        As ``fit`` does.
+    """
+    seen = seen_from(data, factor)
+    try:
+        found = fit(seen)
+    except FitError as error:
+        raise FitError(said_of(factor, data, str(error))) from None
+    return in_order(found, seen, data)
+
+
 def all_seen_from(
     batch: Batch, factor: str, fit: Callable[[Batch], Sequence[Fit | FitError]]
 ) -> list[Fit | FitError]:
