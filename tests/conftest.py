@@ -25,6 +25,12 @@ def make_checkout(workers: Path) -> Callable[[Path], Checkout]:
 
 
 @pytest.fixture
+def to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have native searches go on for all digits that reference values have."""
+    monkeypatch.setattr("rmsweep.lmm.optimise.DECREMENT", 1e-16)
+
+
+@pytest.fixture
 def checkout(tmp_path: Path, make_checkout: Callable[[Path], Checkout]) -> Iterator[Checkout]:
     """Give a fresh checkout; no process of it outlives the test."""
     checkout = make_checkout(tmp_path)

@@ -256,14 +256,6 @@ def _solve(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> _Solved:
     return _Solved(value, rho, nu, beta, inverse, K, D, d, DD, DD_sums)
 
 
-def criterion_value(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> Array:
-    """Value of the criterion alone, for about a third of the work.
-
-    Parameters and units are those of `criterion`.
-    """
-    return _solve(blocks, G, reml, work).value
-
-
 def criterion(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> Criterion:
     """Criterion with its derivatives with respect to the entries of G.
 

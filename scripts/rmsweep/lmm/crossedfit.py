@@ -41,16 +41,13 @@ from rmsweep.lmm.optimise import (
     search,
 )
 from rmsweep.lmm.smallmatrix import Array, all_finite, keep_memory, solve_each
-from rmsweep.lmm.start import (
-    FIRST_GUESSES,
-    RANDOM_STARTS,
-    SCORING_STEPS,
-    random_roots,
-    well_inside,
-)
+from rmsweep.lmm.start import RANDOM_STARTS, SCORING_STEPS, random_roots, well_inside
 from rmsweep.lmm.units import is_nested
 
 Index = NDArray[np.intp]
+
+# Standard deviations of the random effects, relative to σ: the first search takes the best.
+_FIRST_GUESSES = (0.1, 0.4, 1.6)
 
 # No fit when the residuals' sum of squares is no more than this fraction of that of OLS: random
 # effects ten thousand times as large leave the criterion six decimals.
@@ -352,9 +349,9 @@ def _started(
         index = np.arange(start, min(start + blocks.layout.at_once, n_datasets))
         some, own = blocks.take(index), nu[index]
         eye = np.broadcast_to(np.eye(size), (len(index), size, size))
-        values = [criterion_value(some, tau * tau * eye, own, reml) for tau in FIRST_GUESSES]
+        values = [criterion_value(some, tau * tau * eye, own, reml) for tau in _FIRST_GUESSES]
         best = np.where(np.isnan(values), np.inf, values).argmin(axis=0)
-        root = np.array(FIRST_GUESSES)[best][:, None, None] * eye
+        root = np.array(_FIRST_GUESSES)[best][:, None, None] * eye
         for step in range(SCORING_STEPS):
             root, least = _scored(some, form, root, own, reml)
             if step == 0:

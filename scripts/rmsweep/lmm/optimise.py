@@ -39,7 +39,7 @@ from rmsweep.lmm.start import (
 
 # Converged: the quadratic model promises less than this, half of which is the decrease of the
 # criterion that is left. A Newton step squares it, so it is mostly far below.
-DECREMENT = 1e-11
+DECREMENT = 1e-12
 
 # Converged: no eigenvalue of the Hessian is below minus this fraction of the largest. Smaller
 # ones are rounding; the decrease that one of this size could promise is of the order of 1e-12.
@@ -141,7 +141,7 @@ def minimise(blocks: Blocks, model: Model, unit: Array, lme4_start: Array | None
     lme4_start : (R, q, q) array, optional
         Roots of the covariances that lme4 starts from, to search from there as well.
     """
-    start = scored(blocks, model, unit, first_roots(blocks, model, unit))
+    start = scored(blocks, model, unit, first_roots(blocks, unit))
     best = search(OneFactor(blocks, model, unit), start)
     if not several_minima(blocks, model):
         return best

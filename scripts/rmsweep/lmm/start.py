@@ -8,12 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmsweep.lmm.covariance import Model, symmetric_root
-from rmsweep.lmm.criterion import criterion_value, datasets_at_once, expected_hessian
+from rmsweep.lmm.criterion import datasets_at_once, expected_hessian
 from rmsweep.lmm.crossproducts import Blocks, triangle
-from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite, from_eigen, solve_each
+from rmsweep.lmm.smallmatrix import (
+    Array,
+    Workspace,
+    all_finite,
+    datasets_first,
+    from_eigen,
+    solve_each,
+)
 
-# Standard deviations of the random effects, relative to σ: the first search takes the best.
-FIRST_GUESSES = (0.1, 0.4, 1.6)
+# Least and largest standard deviation, relative to σ, that the first search sets out from.
+FIRST_SDS = (0.1, 100.0)
 
 # Steps of Fisher scoring that a search begins with. Each costs about half as much as a Newton step.
 SCORING_STEPS = 2
@@ -41,24 +48,24 @@ _LESSER, _SHRUNK = 0.5, 0.02
 _FLOOR = (0.01, 1e-5)
 
 
-@np.errstate(all="ignore")
-def first_roots(blocks: Blocks, model: Model, unit: Array) -> Array:
-    """Symmetric roots Y of G from which to search first, (R, q, q).
+@np.errstate(all="ignore")  # a dataset may have no residuals within its groups
+def first_roots(blocks: Blocks, unit: Array) -> Array:
+    """Symmetric roots Y of G from which to search first, (R, q, q): one variance for all effects.
+
+    Moments tell it: with v_i = T_i⁻¹Z_i'r_i, Σ v_i'v_i is near σ² Σ (rank Z_i + tr T_i'GT_i).
 
     Parameters are those of `optimise.minimise`.
     """
-    work = Workspace()
-    n_datasets, q = unit.shape
-    runs = np.tile(np.arange(n_datasets), len(FIRST_GUESSES))
-    variances = np.square(np.repeat(FIRST_GUESSES, n_datasets))
-    values = np.empty(len(runs))
-    for index in _portions(blocks, len(runs)):
-        own = unit[runs[index]]
-        G = own[:, :, None] * own[:, None, :] * (variances[index, None, None] * np.eye(q))
-        values[index] = criterion_value(blocks.take(runs[index]), G, model.reml, work)
-    values[np.isnan(values)] = np.inf
-    best = values.reshape(len(FIRST_GUESSES), n_datasets).argmin(axis=0)
-    return np.array(FIRST_GUESSES)[best, None, None] * np.eye(q)
+    q = len(blocks.r)
+    rows, _, _ = triangle(q)
+    n_determined = blocks.determined.sum(axis=(0, 2))
+    within = blocks.rr_rest / np.maximum(1, blocks.n_obs - n_determined)
+    explained = datasets_first(np.square(blocks.r).sum(axis=-1)).sum(axis=-1)
+    squares = datasets_first(np.square(blocks.z).sum(axis=-1))
+    traces = (np.square(unit[:, rows]) * squares).sum(axis=-1)
+    sds = np.sqrt(np.maximum((explained / within - n_determined) / traces, 0.0))
+    sds = np.clip(np.where(np.isnan(sds), 1.0, sds), *FIRST_SDS)
+    return sds[:, None, None] * np.eye(q)
 
 
 def several_minima(blocks: Blocks, model: Model) -> bool:

@@ -64,7 +64,9 @@ def infer(
         distance = np.abs(estimate - truth) / se
     p_value, p_truth = 2 * stdtr(df, -np.abs(statistic)), 2 * stdtr(df, -distance)
     upper = (1 + LEVEL) / 2
-    half = se * np.where(normal, ndtri(upper), stdtrit(df, upper))
+    # Student's quantile is the dearest of all: none where the normal one is taken
+    quantile = np.where(normal, ndtri(upper), stdtrit(np.where(normal, np.nan, df), upper))
+    half = se * quantile
     ends = estimate - half, estimate + half
     return Coefficients(estimate, se, df, statistic, p_value, *ends, p_truth)
 
