@@ -573,3 +573,29 @@ class TestBlocks:
             assert ended == "by an error"
         assert seen == [False]
         assert gc.isenabled()
+
+    @pytest.mark.parametrize("level", [1, [1, 1, 2]])
+    def test_native_fits_leave_no_datasets_for_it(self, level: object) -> None:
+        """They would all stay in memory until it goes on."""
+        keys = {"n_groups": [8], "n_obs": [6], "sigma": [1], "n_sims": 3, "engine": "native"}
+        names = ["lm", "lm2" if level == 1 else "lm2_level2", "fe", "lmer", "lmer_mis", "lm_cr2"]
+        study = load_study(keys | {"predictor_level": level, "strategies": names}, "s")
+
+        def run() -> None:
+            replication.run_batch(
+                study, study.strategies, study.conditions[0], range(3), {"host": "", "worker": ""}
+            )
+
+        run()
+        gc.collect()
+        gc.disable()
+        try:
+            run()
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            left = [one for one in gc.garbage if isinstance(one, Dataset | Batch)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+        assert not left

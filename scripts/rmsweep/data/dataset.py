@@ -259,11 +259,14 @@ class Batch:
         part._products = {key: own.take(index) for key, own in self._products.items()}
         return part
 
-    @cached_property
+    @property
     def within(self) -> Batch:
         """The same datasets without the predictors of the groups themselves."""
-        if not self.datasets[0].group_level:
-            return self
+        return self._within if self.datasets[0].group_level else self
+
+    @cached_property
+    def _within(self) -> Batch:
+        # never the batch itself: a cycle would keep all its datasets in memory
         return Batch([data.within() for data in self.datasets])
 
 

@@ -410,7 +410,7 @@ class CrossProducts:
 def centred(X: Array) -> tuple[Array, Array]:
     """Columns (n, p), those far from zero as deviations from centre · first; and the centres."""
     columns = np.moveaxis(X[None], 2, 0).copy()
-    centre = _centre(columns)
+    centre, _ = _centre(columns)
     return columns[:, 0].T.copy(), centre[:, 0]
 
 
@@ -419,7 +419,8 @@ def units(X: Array) -> Array:
 
     Else ones: programs that solve by singular values lose columns that are small beside others.
     """
-    unit: Array = _unit(np.moveaxis(X[None], 2, 0))[:, 0]
+    columns = np.moveaxis(X[None], 2, 0)
+    unit = _unit(columns, np.vecdot(columns, columns) / len(X))[:, 0]
     return unit if unit.max() >= APART * unit.min() else np.ones(len(unit))
 
 
@@ -517,37 +518,40 @@ def _columns(A: Array, order: NDArray[np.intp] | None) -> Array:
     return columns
 
 
-def _centre(columns: Array) -> Array:
+def _centre(columns: Array) -> tuple[Array, Array]:
     """Subtract from (k, R, n) columns, in place, what is far from zero; give it as (k, R).
 
-    It is a multiple of the first column, which must be constant, and is given as such.
+    It is a multiple of the first column, which must be constant, and is given as such. Also give
+    the mean squares that are left, (k, R).
     """
-    centre = np.zeros(columns.shape[:2])
+    n = columns.shape[-1]
+    centre, mean_square = np.zeros(columns.shape[:2]), np.empty(columns.shape[:2])
     first = columns[0, :, 0]
     constant = (columns[0] == first[:, None]).all(axis=1) & (first != 0.0)
-    for column, out in zip(columns[1:], centre[1:], strict=True):
+    for place, (column, out) in enumerate(zip(columns, centre, strict=True)):
+        mean_square[place] = np.vecdot(column, column) / n
+        if place == 0:
+            continue
         mean = column.mean(axis=1)
         square = mean * mean
         # also where the variance is lost in rounding
-        far = FAR**2 * (np.vecdot(column, column) / column.shape[1] - square) < square
-        index = np.flatnonzero(constant & far)
-        column[index] -= mean[index, None]
-        out[index] = mean[index] / first[index]
-    return centre
+        index = np.flatnonzero(constant & (FAR**2 * (mean_square[place] - square) < square))
+        if len(index):
+            column[index] -= mean[index, None]
+            out[index] = mean[index] / first[index]
+            mean_square[place] = np.vecdot(column, column) / n
+    return centre, mean_square
 
 
-def _unit(columns: Array) -> Array:
+def _unit(columns: Array, mean_square: Array) -> Array:
     """Powers of two near the root mean square of (k, R, n) columns, as (k, R)."""
-    unit = np.empty(columns.shape[:2])
-    for column, out in zip(columns, unit, strict=True):
-        mean_square = np.vecdot(column, column) / column.shape[-1]
-        size = np.sqrt(mean_square)
-        # Squares of very large or small units overflow or vanish: take the largest value there.
-        extreme = ~((mean_square > 1e-200) & (mean_square < 1e200))
-        if extreme.any():
-            size[extreme] = np.abs(column[extreme]).max(axis=-1)
-        size[~np.isfinite(size) | (size == 0.0)] = 1.0
-        out[...] = np.ldexp(1.0, np.frexp(size)[1] - 1)
+    size = np.sqrt(mean_square)
+    # Squares of very large or small units overflow or vanish: take the largest value there.
+    extreme = ~((mean_square > 1e-200) & (mean_square < 1e200))
+    if extreme.any():
+        size[extreme] = np.abs(columns[extreme]).max(axis=-1)
+    size[~np.isfinite(size) | (size == 0.0)] = 1.0
+    unit: Array = np.ldexp(1.0, np.frexp(size)[1] - 1)
     return unit
 
 
@@ -572,8 +576,9 @@ def _reduce(
         return np.add.reduceat(np.multiply(a, b, out=scratch), starts, axis=-1)
 
     with np.errstate(all="ignore"):
-        (x_centre, x_unit), y_unit = _standardise(X), _unit(y_column)[0]
-        y /= y_unit[:, None]
+        x_centre, x_unit = _standardise(X)
+        y_unit = _unit(y, np.vecdot(y, y) / n)
+        _divide(y, y_unit)
         z_centre, z_unit = (x_centre, x_unit) if Z is None else _standardise(Z)
         W = X if Z is None else Z
         p, q = len(X), len(W)
@@ -649,10 +654,19 @@ def _reduce(
 
 def _standardise(columns: Array) -> tuple[Array, Array]:
     """Bring (k, R, n) columns to working units, in place; give their centres and units, (k, R)."""
-    centre = _centre(columns)
-    unit = _unit(columns)
-    columns /= unit[..., None]
+    centre, mean_square = _centre(columns)
+    unit = _unit(columns, mean_square)
+    _divide(columns, unit)
     return centre * unit[0] / unit, unit
+
+
+def _divide(columns: Array, unit: Array) -> None:
+    """Divide columns (..., n), in place, by powers of two (...)."""
+    reciprocals = 1.0 / unit
+    if np.isfinite(reciprocals).all():
+        columns *= reciprocals[..., None]  # the same to the bit, and faster
+    else:
+        columns /= unit[..., None]
 
 
 def _rank_tolerance(centre: Array) -> Array:
