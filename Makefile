@@ -56,9 +56,10 @@ lint: setup-dev
 check: lint
 	python -m pytest -m "not slow"
 
-# two files of tests at a time: most tests wait for one process that they start
+# two files of tests at a time: most tests wait for one process that they start; in the order of
+# tests/conftest.py, which has the longest ones first
 test: lint
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 format: setup-dev
 	python -m ruff check --fix .

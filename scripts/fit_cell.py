@@ -16,14 +16,21 @@ from rmsweep import cli
 cli.begin(__name__)
 
 from rmsweep import config as configuration
-from rmsweep import r, worker
+from rmsweep import r, strategies, worker
+from rmsweep.data import pieces
 from rmsweep.design import Block, parse_sims
 from rmsweep.sweep import provenance, replication
 from rmsweep.sweep.shard import Shards, reusable, write
 
 
-def warm_up() -> None:
-    """Load what every job of the study needs, in a worker that will fork a child for each."""
+def warm_up() -> bool:
+    """Load what every job of the study needs, in a worker that will fork children for them.
+
+    Returns
+    -------
+    bool
+        Whether one process may do one job after the other: not with code of the user's own.
+    """
     import jsonschema  # noqa: F401
 
     study = configuration.read_study(os.environ["RMSWEEP_STUDY"])
@@ -40,6 +47,8 @@ def warm_up() -> None:
         write(table, Path(folder, "shard.parquet"), identity)
     if "R" in provenance.needed_programs(study):
         r.collect_garbage()
+    own_pieces = any(pieces.files(condition.values) for condition in study.conditions)
+    return not (own_pieces or any(strategies.is_file(one.family) for one in study.strategies))
 
 
 def sims(text: str) -> range:

@@ -10,6 +10,18 @@ import pytest
 
 from checkout import FOLDER, Checkout
 
+LONGEST = (
+    *("test_stale", "test_slurm", "test_workflow", "test_resume", "test_chaos", "test_elsewhere"),
+    *("test_axes", "test_page", "test_precision"),
+)
+"""The files that take longest, in that order: one that comes last leaves a core without work."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the longest files first."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
 
 @pytest.fixture(scope="session")
 def workers() -> Iterator[Path]:

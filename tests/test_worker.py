@@ -67,6 +67,7 @@ def main():
             wait()
         size = len("".join([*arguments, *os.environ.values()]))
         answer = {"warm": worker.warm, "parent": os.getppid(), "value": library.VALUE}
+        answer["pid"] = os.getpid()
         print(json.dumps(answer | {"size": size}))
 
 if __name__ == "__main__":
@@ -475,6 +476,88 @@ def test_worker_leaks_neither_descriptors_nor_processes(checkout: Checkout) -> N
     # The last client may be ahead of the worker's housekeeping, as the first one may have been.
     until(lambda: descriptors() <= before)
     assert Path(f"/proc/{worker}/task/{worker}/children").read_text() == ""
+
+
+@pytest.fixture
+def repeating(checkout: Checkout) -> Checkout:
+    """Give a checkout whose script has jobs follow one another in one process."""
+    job = checkout.scripts / "job.py"
+    job.write_text(job.read_text().replace("time.sleep(0.1)", "return True"))
+    return checkout
+
+
+def test_a_process_that_takes_another_job_is_wholly_the_next_callers(repeating: Checkout) -> None:
+    pids = [repeating.ask()["pid"]]
+    for text in ("input\n", "other input\n"):
+        repeating.env["ONLY_NOW"] = text
+        options = {"text": text, "umask": 0o27 + len(text)}
+        results = [repeating.run("report", text, warm=w, **options) for w in (True, False)]
+        assert results[0] == results[1]
+        del repeating.env["ONLY_NOW"]
+        pids.append(repeating.ask()["pid"])
+    assert len(set(pids)) == 1
+
+
+def test_jobs_at_once_are_in_processes_of_their_own(repeating: Checkout) -> None:
+    for _ in range(3):
+        clients = [repeating.start("wait") for _ in range(3)]
+        until(lambda: len(repeating.jobs()) == 3)
+        (repeating.scripts / "go").touch()
+        answers = [json.loads(client.communicate(timeout=DEADLINE)[0]) for client in clients]
+        assert {answer["pid"] for answer in answers} == set(repeating.jobs())
+        assert len({answer["parent"] for answer in answers}) == 1
+        (repeating.scripts / "go").unlink()
+        for file in repeating.scripts.glob("running-*"):
+            file.unlink()
+    assert len(repeating.processes()) == 4
+
+
+@pytest.mark.parametrize(
+    "end", [("raise", "why"), ("exit", "3"), ("exit", "'a message'"), ("signal", "9")]
+)
+def test_a_process_whose_job_failed_takes_no_other(
+    repeating: Checkout, end: tuple[str, str]
+) -> None:
+    first = repeating.ask()
+    assert repeating.run(*end)[0] != 0
+    second = repeating.ask()
+    assert second["warm"]
+    assert second["pid"] != first["pid"]
+    assert second["parent"] == first["parent"]
+
+
+def test_a_process_that_was_killed_while_it_waited_is_no_loss(repeating: Checkout) -> None:
+    first = repeating.ask()
+    os.kill(first["pid"], signal.SIGKILL)
+    until(lambda: not running(first["pid"]))
+    second = repeating.ask()
+    assert second["warm"]
+    assert second["parent"] == first["parent"]
+
+
+def test_killed_caller_takes_a_repeated_job_with_it(repeating: Checkout) -> None:
+    first = repeating.ask()
+    client = repeating.start("wait")
+    until(repeating.jobs)
+    ((job, grandchild),) = repeating.jobs().items()
+    assert job == first["pid"]
+    client.kill()
+    client.communicate()
+    until(lambda: not running(job) and not running(grandchild))
+    assert repeating.ask()["parent"] == first["parent"]
+
+
+def test_a_process_has_its_time(repeating: Checkout) -> None:
+    file = repeating.scripts / "rmsweep" / "worker.py"
+    file.write_text(file.read_text().replace("LIFE_SECONDS = ", "LIFE_SECONDS = 0 * "))
+    assert len({repeating.ask()["pid"] for _ in range(3)}) == 3
+
+
+def test_waiting_processes_end_with_their_worker(repeating: Checkout) -> None:
+    repeating.env["RMSWEEP_WORKER_IDLE"] = "0.2"
+    job = repeating.ask()["pid"]
+    until(lambda: not repeating.processes() and not running(job))
+    assert inside(repeating.folder) == []
 
 
 R_SCRIPT = """

@@ -2,7 +2,9 @@
 
 A worker loads what one script needs, once, and forks a child for every caller, which runs the
 script as ``__main__`` in the caller's place. A script that wants more loaded in advance than its
-own import does has a function ``warm_up()``.
+own import does has a function ``warm_up()``. If that returns True, jobs leave nothing behind that
+the next one would notice, and a child whose job went well waits for another: most of what a job
+costs beside its fits are the pages that a new process has to copy.
 
 A worker ends when it has had nothing to do for `IDLE_SECONDS`. A killed caller takes its child
 with it, and so does a killed worker; its callers then do the work themselves.
@@ -29,6 +31,10 @@ from typing import NoReturn
 
 IDLE_SECONDS = 30.0
 """Longer than Snakemake's pauses between jobs; ``RMSWEEP_WORKER_IDLE`` overrides it."""
+
+LIFE_SECONDS = 10.0
+"""CPU time after which a child takes no further job: what a fork costs is little beside it, and
+a process that lives for ever would hold ever more memory."""
 
 SINGLE_THREADED = {
     **{f"{name}_NUM_THREADS": "1" for name in ("MKL", "OMP", "OPENBLAS")},
@@ -57,37 +63,31 @@ class Script:
         The compiled source.
     variables : dict of bytes to bytes
         Environment variables that loading it has set.
+    repeatable : bool
+        Whether one process may do one job after the other.
     """
 
     path: str
     code: CodeType
     variables: dict[bytes, bytes]
+    repeatable: bool
 
     @classmethod
     def load(cls, path: str) -> Script:
         """Compile a script and load all that it needs."""
         os.environ.update(SINGLE_THREADED)
         before = dict(os.environb)
-        script = cls(path, compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), {})
-        module = script.execute("__warm_up__")
-        if hasattr(module, "warm_up"):
-            module.warm_up()
-        script.variables.update(os.environb.items() - before.items())
-        return script
-
-    def execute(self, name: str) -> ModuleType:
-        """Execute the script as a fresh module of that name."""
-        module = ModuleType(name)
-        module.__file__ = self.path
-        sys.modules[name] = module
-        exec(self.code, module.__dict__)
-        return module
+        code = compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+        module = execute(code, path, "__warm_up__")
+        repeatable = hasattr(module, "warm_up") and module.warm_up() is True
+        variables = dict(os.environb.items() - before.items())
+        return cls(path, code, variables, repeatable)
 
     def run(self) -> int:
         """Run the script as the main program and return its exit code."""
         result: object = None
         try:
-            self.execute("__main__")
+            execute(self.code, self.path, "__main__")
         except SystemExit as stop:
             result = stop.code
         except BaseException as error:
@@ -100,12 +100,22 @@ class Script:
             print(result, file=sys.stderr)
             result = 1
         try:
+            sys.stderr.flush()
             sys.stdout.flush()
         except (OSError, ValueError) as error:
             sys.excepthook(type(error), error, None)
             result = _EXIT_FLUSH_FAILED
         _LIBC.fflush(None)
         return (result or 0) & 0xFF
+
+
+def execute(code: CodeType, path: str, name: str) -> ModuleType:
+    """Execute a script as a fresh module of that name."""
+    module = ModuleType(name)
+    module.__file__ = path
+    sys.modules[name] = module
+    exec(code, module.__dict__)
+    return module
 
 
 class Worker:
@@ -124,6 +134,9 @@ class Worker:
         self.listener = listener
         self.listener.setblocking(False)
         self.jobs: dict[int, socket.socket] = {}
+        self.children: set[int] = set()
+        # to those that may do several jobs, at work or not
+        self.lines: dict[int, socket.socket] = {}
         self.heard = time.monotonic()
         self.ended, wake_up = socket.socketpair()
         self.ended.setblocking(False)
@@ -154,6 +167,10 @@ class Worker:
             for pid, caller in self.jobs.items():
                 if caller.fileno() in ready:
                     os.killpg(pid, signal.SIGKILL)
+                    self.forget(pid)
+            for pid, line in list(self.lines.items()):
+                if line.fileno() in ready:
+                    self.hear(pid, line)
             if self.ended.fileno() in ready:
                 self.reap()
             if self.listener.fileno() in ready:
@@ -161,35 +178,79 @@ class Worker:
                 with contextlib.suppress(OSError):
                     self.start_job(self.listener.accept()[0])
 
+    def hear(self, pid: int, line: socket.socket) -> None:
+        """Hear that a child's job went well; or that it has ended, of which `reap` knows more."""
+        heard = b""
+        with contextlib.suppress(OSError):
+            heard = line.recv(1)
+        if heard:
+            self.answer(pid, 0)
+        else:
+            self.forget(pid)
+
+    def forget(self, pid: int) -> None:
+        """Give no further job to a child."""
+        if line := self.lines.pop(pid, None):
+            self.events.unregister(line)
+            line.close()
+
     def reap(self) -> None:
         """Tell the callers of ended jobs how these ended."""
         self.ended.recv(4096)
-        for pid in list(self.jobs):
+        for pid in list(self.children):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                caller = self.jobs.pop(pid)
-                self.events.unregister(caller)
-                with caller, contextlib.suppress(OSError):
-                    caller.sendall(b"=" + status.to_bytes(2, "big"))
+                self.children.remove(pid)
+                self.forget(pid)
+                self.answer(pid, status)
+
+    def answer(self, pid: int, status: int) -> None:
+        """Tell a child's caller how the job ended, if it has one."""
+        if caller := self.jobs.pop(pid, None):
+            self.events.unregister(caller)
+            with caller, contextlib.suppress(OSError):
+                caller.sendall(b"=" + status.to_bytes(2, "big"))
 
     def start_job(self, caller: socket.socket) -> None:
-        """Fork a child for a caller of the same user."""
+        """Give a caller of the same user a child that waits, or a new one."""
         credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         if struct.unpack("3i", credentials)[1] != os.getuid():
             caller.close()
             return
         caller.send(b".")
-        parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            self.be_job(caller, parent)
-        os.setpgid(pid, pid)
+        pid = self.hand_over(caller) or self.fork(caller)
         self.jobs[pid] = caller
         # A hang-up is reported even if no event is asked for; once is enough.
         self.events.register(caller, select.EPOLLONESHOT)
 
-    def be_job(self, caller: socket.socket, parent: int) -> NoReturn:
-        """Run the script as the caller would.
+    def hand_over(self, caller: socket.socket) -> int | None:
+        """Give a caller to a child that waits; None if there is none."""
+        for pid, line in self.lines.items():
+            if pid not in self.jobs:
+                with contextlib.suppress(OSError):  # it has just ended
+                    socket.send_fds(line, [b"."], [caller.fileno()])
+                    return pid
+        return None
+
+    def fork(self, caller: socket.socket) -> int:
+        """Fork a child for a caller."""
+        parent = os.getpid()
+        line, childs_end = socket.socketpair() if self.script.repeatable else (None, None)
+        pid = os.fork()
+        if pid == 0:
+            if line:
+                line.close()
+            self.be_child(caller, parent, childs_end)
+        os.setpgid(pid, pid)
+        self.children.add(pid)
+        if line and childs_end:
+            childs_end.close()
+            self.lines[pid] = line
+            self.events.register(line, select.EPOLLIN)
+        return pid
+
+    def be_child(self, caller: socket.socket, parent: int, line: socket.socket | None) -> NoReturn:
+        """Run the script as the caller would, and as further callers would.
 
         The caller's connection stays open: the end of it, without a status, must not be seen
         before this process has ended as well.
@@ -205,16 +266,35 @@ class Worker:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             self.events.close()
-            for unused in (*self.own, *self.jobs.values()):
+            for unused in (*self.own, *self.jobs.values(), *self.lines.values()):
                 unused.close()
             warm = True
-            take_place_of(caller, self.script.variables)
-            exit_code = self.script.run()
+            while True:
+                exit_code = 1
+                take_place_of(caller, self.script.variables)
+                exit_code = self.script.run()
+                if exit_code or not line or time.process_time() > LIFE_SECONDS:
+                    break
+                caller = next_caller(line, caller)
         except BaseException as error:
             sys.excepthook(type(error), error, error.__traceback__)
         finally:
             # Without Python's and R's exit handlers: R would delete its parent's folder.
             os._exit(exit_code)
+
+
+def next_caller(line: socket.socket, caller: socket.socket) -> socket.socket:
+    """Let a caller go whose job went well, and wait for another."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):  # they must see their end
+        os.dup2(null, stream)
+    os.close(null)
+    line.send(b"=")
+    caller.close()
+    _, descriptors, _, _ = socket.recv_fds(line, 1, 1)
+    if not descriptors:  # there is no worker any more
+        os._exit(0)
+    return socket.socket(fileno=descriptors[0])
 
 
 def take_place_of(caller: socket.socket, variables: dict[bytes, bytes]) -> None:

@@ -322,7 +322,12 @@ def check_programs():
     if other_programs() or not (to_check and to_fit):
         return
     command = script("fit_cell.py", warm=True)(None, None)
-    if subprocess.run([*command, "--check"], stdout=subprocess.DEVNULL).returncode:
+    # those that Snakemake gives a job: the worker that starts now is then the jobs', too
+    of_jobs = {f"{name}_NUM_THREADS": "1" for name in ("MKL", "OMP", "OPENBLAS")}
+    of_jobs["TMPDIR"] = tempfile.gettempdir()
+    if subprocess.run(
+        [*command, "--check"], env=os.environ | of_jobs, stdout=subprocess.DEVNULL
+    ).returncode:
         sys.exit(1)
 
 
