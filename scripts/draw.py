@@ -44,11 +44,15 @@ Drawn = Iterator[tuple[str, Figure]]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be drawn: from which table, what of the study, on what scale."""
+    """What is to be drawn: from which table, what of the study, on what scale.
+
+    Unless the layout is somebody's own, some figures have another one (`names.layout`).
+    """
 
     table: Path
     view: View
     scale: metrics.Scale = "log"
+    own_layout: bool = False
 
     @property
     def measures(self) -> Path:
@@ -71,21 +75,14 @@ def draw_convergence(wish: Wish, name: str) -> Drawn:
 
 def draw_points(wish: Wish, name: str) -> Drawn:
     """Points of a performance measure, slice by slice."""
-    measure = points.spec_of(name, wish.view).measure
-    rows = read_measures(wish.measures, [measure], wish.view)
+    view = wish.view
+    if not wish.own_layout:
+        view = replace(view, layout=names.layout(view.study, name))
+    if name == "power" and view.study.power:
+        view = replace(view, terms=view.terms or (view.study.power.effect,))
+    rows = read_measures(wish.measures, [points.spec_of(name, view).measure], view)
     for part, own in rows.slices().items():
         yield part, points.draw(own, name)
-
-
-def draw_power(wish: Wish, name: str) -> Drawn:
-    """Power; in a study that asks for one, against the number of groups; slice by slice."""
-    view = wish.view
-    if not view.study.power:
-        return draw_points(wish, name)
-    if view.layout == names.Layout.of(view.study):
-        view = replace(view, layout=names.layout(view.study, name))
-    view = replace(view, terms=view.terms or (view.study.power.effect,))
-    return draw_points(replace(wish, view=view), name)
 
 
 def draw_zip(wish: Wish, name: str) -> Drawn:
@@ -129,7 +126,6 @@ def draw_claims(wish: Wish, name: str) -> Drawn:
 FIGURES: dict[str, Callable[[Wish, str], Drawn]] = {
     **dict.fromkeys(tables.METRICS, draw_metric),
     **dict.fromkeys(points.SPECS, draw_points),
-    "power": draw_power,
     "convergence": draw_convergence,
     "zip": draw_zip,
     "cost": draw_cost,
@@ -205,7 +201,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     fits = read_fits(table, "fit_success")
     layout = names.Layout.of(fits.study, options.rows, options.columns, options.x)
     chosen = options.strategies, options.reference, layout, options.terms, options.at, post
-    wish = Wish(table, View.of(fits.study, *chosen), options.scale or ("linear" if post else "log"))
+    scale = options.scale or ("linear" if post else "log")
+    own_layout = any((options.rows, options.columns, options.x))
+    wish = Wish(table, View.of(fits.study, *chosen), scale, own_layout)
     # a study's own figures are those without wishes: the next run draws them anew
     wishes = vars(options).keys() - {"fits", "output", "only", "pdf", "jobs"}
     asked = [name for name in sorted(wishes) if getattr(options, name) != parser.get_default(name)]

@@ -15,11 +15,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 import draw
@@ -71,12 +73,14 @@ def write_fits(
     values: pd.Series | None = None,
     failed: bool = False,
     references: list[str] = [],  # noqa: B006
+    scenarios: dict[str, object] = {},  # noqa: B006
 ) -> Path:
     """The tables of made-up fits; `values` replaces the metrics, and all fits may have failed."""
     config = {"n_groups": n_groups, "n_obs": n_obs, "sigma": sigma, "n_sims": n_sims}
     config |= {"strategies": strategies, "engine": engine, "verdict": verdict}
     config |= {"references": references}
-    study = load_study(config | {"grid": grid or {"noise_sd": [1]}}, "made-up")
+    config |= scenarios or {"grid": grid or {"noise_sd": [1]}}
+    study = load_study(config, "made-up")
     axes = [axis.name for axis in study.axes]
     rows = [
         [*tables.levels(study.axes, one).values(), sim, strategy.name]
@@ -150,7 +154,8 @@ def marks(figure: Figure) -> list[float]:
 def drawn(path: Path, name: str, **view: object) -> list[Figure]:
     """A figure of the study whose table is at `path`, slice by slice."""
     study = read_fits(path, "fit_success").study
-    wish = draw.Wish(path, View.of(study, **view))  # type: ignore[arg-type]
+    own_layout = "layout" in view
+    wish = draw.Wish(path, View.of(study, **view), own_layout=own_layout)  # type: ignore[arg-type]
     return [figure for _, figure in draw.FIGURES[name](wish, name)]
 
 
@@ -197,7 +202,7 @@ def test_each_point_and_failed_fit_that_is_not_to_be_seen_is_counted(
     path = write_fits(tmp_path / "fits.parquet", values=values)
     figure = metrics.draw(read_fits(path, "se_sum"), "se_sum", scale)
     below = "1 point below (smallest 1e−09), " if scale == "log" else ""
-    expected = f"2 points above (largest 1e+06), {below}1 failed fit not shown"
+    expected = f"2 points above (largest 1,000,000), {below}1 failed fit not shown"
     assert expected in texts(figure)
 
 
@@ -320,6 +325,14 @@ def test_of_many_strategies_some_of_each_family_are_shown() -> None:
     assert View.of(study, ["lm"]).looks["lm"] == view.looks["lm"]
 
 
+def test_of_strategies_that_share_a_fit_one_comes_before_others_with_a_fit_of_their_own() -> None:
+    again = [{"name": f"lmer_{k}", "from": "lmer", "interval": "t"} for k in range(6)]
+    study = a_study(strategies=[*again, *POST, "lmer_kr", "lmer_zcp", "lmer_mundlak"])
+    view = View.of(study)
+    assert {*POST, "lmer_zcp", "lmer_mundlak"} < set(view.names)
+    assert len(view.names) == colours.MOST
+
+
 def test_legend_follows_the_study(tmp_path: Path) -> None:
     path = write_fits(tmp_path / "fits.parquet", strategies=["lmer", MINE, "lm"])
     (legend,) = metrics.draw(read_fits(path, "se_sum"), "se_sum").legends
@@ -350,6 +363,125 @@ def test_panels_of_a_grid(tmp_path: Path) -> None:
     said = texts(figure)
     assert said.index("5 groups") < said.index("30 groups")
     assert said.count("no fits") == 1
+
+
+SCENARIOS = {
+    "scenarios": {
+        "ideal": {},
+        "clustered-x": {"predictor_icc": 0.5},
+        "skewed-noise": {"noise_distribution": "lognormal"},
+        "informative-sizes": {"group_sizes": {"from": "informative", "gamma": 2}},
+        "scales": {"predictor_sd": [1, 1000, 0.001]},
+    }
+}
+
+
+def spread_out(path: Path) -> Path:
+    """A study of scenarios one of which is far from the others, by its errors and its sums."""
+    far = np.repeat([1.0, 1, 1, 1, 500], 20 * 4)
+    rng = np.random.default_rng(1)
+    values = pd.Series(far * rng.uniform(1, 2, len(far)))
+    return write_fits(path, n_obs=[25], sigma=[1], values=values, scenarios=SCENARIOS)
+
+
+def test_what_is_far_from_all_else_has_an_axis_of_its_own(tmp_path: Path) -> None:
+    path = spread_out(tmp_path / "fits.parquet")
+    (figure,) = drawn(path, "se_sum")
+    usual, apart = figure.axes
+    assert [text.get_text() for text in apart.get_xticklabels()] == ["scales"]
+    assert len(usual.get_xticklabels()) == 4
+    assert usual.get_ylim()[1] < 5 < 400 < apart.get_ylim()[0]
+    assert "“scales” has an axis of its own" in texts(figure)
+    (rates,) = drawn(path, "size")
+    assert len(rates.axes) == 1
+
+
+def test_lines_join_only_what_has_an_order(tmp_path: Path) -> None:
+    def lines(figure: Figure) -> int:
+        found = [line for axes in figure.axes for line in axes.lines]
+        # a reference line has no x of its own
+        return sum(line.get_marker() == "None" and len(line.get_xdata()) > 2 for line in found)
+
+    effects = {"none": [0] * 4, "small": [0, 0.1, 0.1, 0.1], "large": [0, -0.5, 0.5, 0.5]}
+    kinds = {"n_obs": [25], "sigma": [1], "n_sims": 4}
+    path = write_fits(tmp_path / "fits.parquet", grid={"beta": effects}, **kinds)  # type: ignore[arg-type]
+    (figure,) = drawn(path, "power")
+    assert lines(figure) == 4
+    assert [it.get_text() for it in figure.axes[0].get_xticklabels()] == ["none", "small", "large"]
+    mixed = {"large": effects["large"], "none": effects["none"], "small": effects["small"]}
+    for grid_of in ({"beta": mixed}, {"noise_distribution": ["normal", "t", "lognormal"]}):
+        path = write_fits(tmp_path / "fits.parquet", grid=grid_of, **kinds)  # type: ignore[arg-type]
+        (figure,) = drawn(path, "power")
+        assert lines(figure) == 0
+        assert marks(figure)
+
+
+def boxes(figure: Figure) -> list[tuple[str, Bbox]]:
+    """The texts that a figure shows, and where."""
+    figure.canvas.draw()
+    ticks = {
+        label
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in (*axis.majorTicks, *axis.minorTicks)
+        for label in (tick.label1, tick.label2)
+    }
+    shown = {
+        label
+        for axes in figure.axes
+        if axes.axison
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in axis._update_ticks()  # type: ignore[attr-defined]
+        for label in (tick.label1, tick.label2)
+    }
+    found = [
+        text
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and (text not in ticks or text in shown)
+    ]
+    return [(text.get_text(), text.get_window_extent()) for text in found]
+
+
+def collisions(figure: Figure) -> list[tuple[str, str]]:
+    """The pairs of texts of which one is over the other, by more than a pixel."""
+    found = [(text, box.padded(-0.7)) for text, box in boxes(figure)]
+    return [
+        (text, other)
+        for place, (text, box) in enumerate(found)
+        for other, its in found[place + 1 :]
+        if box.overlaps(its)
+    ]
+
+
+def test_texts_can_collide() -> None:
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    for x in (0.5, 0.51):
+        figure.text(x, 0.5, "a text")
+    assert collisions(figure) == [("a text", "a text")]
+
+
+@pytest.mark.parametrize("kind", ["scenarios", "small panels"])
+def test_no_text_is_over_another_or_off_the_page(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "fits.parquet"
+    if kind == "scenarios":
+        spread_out(path)
+    else:
+        fe = ["fe", "lmer_mundlak", *({"name": f"lmer_t_{k}", "from": "lmer"} for k in "ab")]
+        sizes = {"n_groups": [10, 30], "n_obs": [5, 25, 50, 100], "sigma": [0.25, 1]}
+        write_fits(path, **sizes, n_sims=4, strategies=[*POST, *fe])  # type: ignore[arg-type]
+    for name in names.NAMES:
+        for figure in drawn(path, name)[:1]:
+            FigureCanvasAgg(figure)
+            assert collisions(figure) == [], name
+            page = figure.bbox.padded(1)
+            outside = [
+                text
+                for text, box in boxes(figure)
+                if not (page.x0 <= box.x0 and box.x1 <= page.x1)
+                or not (page.y0 <= box.y0 and box.y1 <= page.y1)
+            ]
+            assert outside == [], name
 
 
 def test_coefficients_widen_around_one_truth() -> None:
@@ -401,8 +533,10 @@ def test_points_are_those_of_the_performance_table(tmp_path: Path, name: str) ->
     (figure,) = drawn(path, name)
     spec = points.SPECS[name]
     expected = spec.in_view(measured(path, spec.measure)["value"])
+    of_one = spec.scale == "share"
+    expected = expected[measured(path, spec.measure)["term"] == "IV1"] if of_one else expected
     assert marks(figure) == pytest.approx(sorted(expected))
-    assert len(expected) == 2 * 2 * 4 * 4
+    assert len(expected) == 2 * 2 * 4 * (1 if of_one else 4)
     assert "20 fits per point" in texts(figure)
 
 
@@ -411,13 +545,19 @@ def test_power_is_of_the_terms_that_have_an_effect(tmp_path: Path) -> None:
     path = write_fits(tmp_path / "fits.parquet", n_obs=[25], n_sims=40, grid={"beta": effects})
     (figure,) = drawn(path, "size_adjusted_power")
     table = measured(path, "size_adjusted_power").query("beta == 'some'")
-    expected = table[table["term"].isin(["IV1", "IV2"])]["value"]
-    assert marks(figure) == pytest.approx(sorted(expected))
-    assert texts(figure).count("not defined") == texts(figure).count("not defined here") == 1
+    assert marks(figure) == pytest.approx(sorted(table[table["term"] == "IV1"]["value"]))
+    said = texts(figure)
+    assert "Not defined at times: the true coefficient is zero." in said
+    # it is drawn against the effects: two panels of SDs
+    assert [axes.get_xlim() for axes in figure.axes] == [(-0.5, 1.5)] * 2
+    assert "not defined" not in said
+    (figure,) = drawn(path, "size_adjusted_power", terms=["IV3"])
+    assert "Not defined in this study: the true coefficient is zero." in texts(figure)
+    assert not figure.axes
     (figure,) = drawn(path, "power", terms=["IV1"])
     rates = measured(path, "rejection").query("term == 'IV1'")
     assert marks(figure) == pytest.approx(sorted(rates["value"]))
-    assert len(drawn(path, "nested_loop")[0].axes) == 4
+    assert "Rejections of zero" in texts(*drawn(path, "nested_loop"))
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -479,17 +619,14 @@ def test_names_that_are_too_long_are_broken_where_they_have_parts() -> None:
     assert zip_plot.in_lines("extraordinarily_new", 9) == "extraord…\nnew"
 
 
-def test_of_many_lines_there_are_those_of_one_slope(tmp_path: Path) -> None:
-    variants = [{"name": f"lm_{k}", "from": "lm"} for k in range(4)]
-    kinds = {"n_obs": [25], "n_sims": 2, "strategies": [*POST, *variants]}
-    path = write_fits(tmp_path / "fits.parquet", grid={"beta": {"some": [0, 1, 1, 1]}}, **kinds)
+def test_lines_are_of_one_slope(tmp_path: Path) -> None:
+    path = write_fits(tmp_path / "fits.parquet", n_obs=[25], n_sims=2)
     study = read_fits(path, "fit_success").study
     rows = read_measures(path.with_name("performance.parquet"), ["rejection"], View.of(study))
-    terms_ = ["IV1", "IV2", "IV3"]
+    terms_ = ["Intercept", "IV1", "IV2", "IV3"]
     assert points.chosen_terms(rows, terms_, joined=True) == ["IV1"]
-    assert points.chosen_terms(rows, ["Intercept", *terms_], joined=True) == ["Intercept", "IV1"]
-    few = read_measures(path.with_name("performance.parquet"), ["rejection"], View.of(study, POST))
-    assert points.chosen_terms(few, terms_, joined=True) == terms_
+    assert points.chosen_terms(rows, ["Intercept"], joined=True) == ["Intercept"]
+    assert points.chosen_terms(rows, terms_) == terms_
 
 
 def test_nested_loops_have_every_condition(tmp_path: Path) -> None:
@@ -506,7 +643,7 @@ def test_nested_loops_have_every_condition(tmp_path: Path) -> None:
     # the axes that change slowest come first
     first = table[table["strategy"] == "lm"].sort_values(["n_groups", "noise_sd", "sigma"])
     assert steps[0][0] == pytest.approx(first["value"].to_numpy())
-    assert len(steps[2]) == 3
+    assert [len(of_axis) for of_axis in steps[2:]] == [1, 1, 1]
 
 
 def test_cost_is_the_median_time_and_the_ratio(tmp_path: Path) -> None:

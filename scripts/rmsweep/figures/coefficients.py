@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from rmsweep.axes import minus
+from rmsweep.axes import minus, of_level
 from rmsweep.config import axis_defaults
 from rmsweep.data.scenario import RANDOM, Simulated, simulate, term_names
 from rmsweep.data.template import template_of
@@ -59,6 +59,13 @@ def draw(view: View, name: str) -> Figure:
     truths = " and ".join(
         f"{term} = {minus(f'{beta:.2f}')}" for term, beta in zip(names, first.betas, strict=True)
     )
+    varied = [
+        axis.name
+        for axis in study.further_axes
+        if len({condition.levels[axis.name] for condition in conditions}) > 1
+    ]
+    at = ", ".join(of_level(axis, conditions[0].levels[axis]) for axis in varied)
+    whose = f" Shown: {at}." if at else ""
     width, left, right, foot = 7.5, 1.0, 0.3, 0.5
     body = ROW * len(levels) + foot
     figure, top = style.page(
@@ -67,7 +74,8 @@ def draw(view: View, name: str) -> Figure:
         "Coefficients of individual groups",
         (DENSITIES if view.post else RANGES).format(
             n=N_GROUPS, study=study.name, truths=truths, dots=MOST_DOTS
-        ),
+        )
+        + whose,
         entries=dict(zip(names, COLOURS, strict=True)),
         slice_name=name,
     )

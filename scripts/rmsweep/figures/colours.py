@@ -45,6 +45,8 @@ FAMILIES = {
 }
 OF_MODULES = {"least_squares": "lm", "two_stage": "lm2", "mixed": "lmer", "gee_bias_reduced": "gee"}
 """The families of strategies whose names don't say it."""
+MOST = 8
+"""How many strategies are shown where nobody has chosen any."""
 SPARE = (
     Family("#6A3D9A", "#A97FD1", "P"),
     Family("#0B7285", "#22A3BB", "X"),
@@ -120,3 +122,23 @@ def families(strategies: Sequence[Strategy]) -> dict[str, list[Strategy]]:
     for strategy in strategies:
         found.setdefault(family_of(strategy), []).append(strategy)
     return found
+
+
+def sensible(strategies: Sequence[Strategy]) -> list[str]:
+    """At most `MOST` strategies, in their order: those that differ most come before others.
+
+    Of each family the one that gave it its name comes first, or else its first one; then family by
+    family those with a fit of their own, before those that make something else of the same fit.
+    """
+    places = {one.name: place for place, one in enumerate(strategies)}
+    ranks = []
+    for name, own in families(strategies).items():
+        fits: list[object] = []
+        shared = 0
+        for one in sorted(own, key=lambda one: one.name != name):
+            again = one.fit_key in fits
+            ranks.append((again, shared if again else len(fits), places[one.name], one.name))
+            shared += again
+            fits += [] if again else [one.fit_key]
+    chosen = {name for *_, name in sorted(ranks)[:MOST]}
+    return [one.name for one in strategies if one.name in chosen]

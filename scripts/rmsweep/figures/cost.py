@@ -9,11 +9,20 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from rmsweep.axes import of_axis
+from rmsweep.axes import of_axis, significant
 from rmsweep.design import Study
 from rmsweep.figures import style
 from rmsweep.figures.facets import Panel, Rows, View, facet_grid, read_measures
-from rmsweep.figures.points import LIMITS, SPECS, absent, chosen_terms, counted, scale_ratios
+from rmsweep.figures.points import (
+    LIMITS,
+    SPECS,
+    absent,
+    chosen_terms,
+    counted,
+    reach,
+    scale_ratios,
+    undefined,
+)
 from rmsweep.sweep import tables
 
 
@@ -93,6 +102,15 @@ def draw(rows: Rows) -> Figure:
         (rows.frame["measure"] == "convergence_rate") & (rows.frame["strategy"] == reference)
     ]
     own = pd.concat([own, itself.assign(value=1.0, low=np.nan, high=np.nan)])
+    far = rows.far_apart(reach(own, spec))
+    beyond = own[own["x"].isin(far)]
+    own = own[~own["x"].isin(far)]
+    left_out = (
+        f" Left out, for ratios of up to {significant(beyond['value'].max(), 2)}: {', '.join(far)}."
+        if far
+        else ""
+    )
+    larger = ", larger ones for higher levels" if rows.ordered else ""
     by_engine: dict[str, list[str]] = {}
     for one in view.shown:
         by_engine.setdefault(one.engine, []).append(one.name)
@@ -100,19 +118,27 @@ def draw(rows: Rows) -> Figure:
     subtitle = (
         f"Median processor time of a fit against RMSE over that of {reference}, for the "
         f"coefficient {term}. Best is the lower left: fast and accurate. "
-        f"One mark per level of {of_axis(view.layout.x).noun}, larger ones for higher levels; "
+        f"One mark per level of {of_axis(view.layout.x).noun}{larger}; "
         f"lines are 95% intervals. {counted(own['n_used'], 'fit')} per mark. Programs: {engines}. "
-        "A fit that strategies share counts for each of them."
+        f"A fit that strategies share counts for each of them.{left_out}{undefined(own)}"
     )
     xlabel = "Processor time per fit (milliseconds)"
     title = "Cost against accuracy"
     label = spec.label.format(reference=reference)
-    figure, panels = facet_grid(rows, title, subtitle, label, notes=True, xlabel=xlabel)
+
+    def inside_of(frame: pd.DataFrame) -> pd.DataFrame:
+        key = frame[["row", "column"]].iloc[0]
+        return own[(own["row"] == key["row"]) & (own["column"] == key["column"])]
+
+    def notes(frame: pd.DataFrame) -> str:
+        return absent(inside_of(frame), rows)
+
+    figure, panels = facet_grid(rows, title, subtitle, label, notes=notes, xlabel=xlabel)
     limits = LIMITS["ratio"](own, 1.0)
     times = 1e3 * own["cpu"][own["cpu"] > 0]
     ends = (times.min() / 1.5, 1.5 * times.max()) if len(times) else (0.1, 10.0)
     for panel in panels:
-        inside = own[(own["row"] == panel.key[0]) & (own["column"] == panel.key[1])]
+        inside = inside_of(panel.frame)
         panel.axes.grid(axis="x")
         if panel.first:
             scale_ratios(panel.axes, limits)
@@ -122,18 +148,18 @@ def draw(rows: Rows) -> Figure:
             panel.axes.xaxis.set_minor_locator(NullLocator())
         panel.axes.axhline(1.0, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)))
         draw_marks(panel, inside, rows)
-        panel.say(absent(inside, rows))
     return figure
 
 
 def draw_marks(panel: Panel, inside: pd.DataFrame, rows: Rows) -> None:
-    """Draw the marks of one panel, those of a strategy joined."""
+    """Draw the marks of one panel, those of a strategy joined along an x axis with an order."""
     n_levels = len(rows.labels)
     for name, look in rows.view.looks.items():
         own = inside[(inside["strategy"] == name) & (inside["value"] > 0)].sort_values("x")
         x = 1e3 * own["cpu"]
-        size = 3.0 + 4.0 * (own["x"].cat.codes + 1) / n_levels
-        panel.axes.plot(x, own["value"], color=look.colour, linewidth=0.6)
+        size = 3.0 + 4.0 * (own["x"].cat.codes + 1) / n_levels if rows.ordered else 5.0
+        if rows.ordered:
+            panel.axes.plot(x, own["value"], color=look.colour, linewidth=0.6)
         bounded = own["low"].notna()
         panel.axes.vlines(
             x[bounded], own["low"][bounded], own["high"][bounded], color=look.colour, linewidth=0.7

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from rmsweep.axes import minus, of_axis, of_level
 from rmsweep.config import read_study
 from rmsweep.data.scenario import terms_of
+from rmsweep.data.vectors import vector
 from rmsweep.design import Axis, Level, Strategy, Study, plain
 from rmsweep.errors import UsageError
 from rmsweep.figures import colours, style
@@ -22,10 +23,10 @@ from rmsweep.measures.table import MEASURED
 from rmsweep.sweep import tables
 
 KEYS = ["row", "column", "x", "strategy"]
-MOST = 8
-"""How many strategies a figure shows where nobody has chosen any."""
 CROWDED = 0.035
 """Inches from one mark to the next below which marks can't be told apart."""
+FAR = 10.0
+"""How many times as far as others a level reaches that gets an axis of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class View:
         check("--strategies", strategies, by_name)
         check("--reference", [reference] if reference else [], by_name)
         check("--terms", terms, terms_of(study.conditions))
-        chosen = strategies or sensible(study.strategies)
+        chosen = strategies or colours.sensible(study.strategies)
         return cls(
             study,
             layout or Layout.of(study),
@@ -128,18 +129,6 @@ def check(option: str, wanted: Sequence[str], allowed: Collection[str]) -> None:
             raise UsageError(f"{option}: {name!r}; allowed: {', '.join(allowed)}")
 
 
-def sensible(strategies: Sequence[Strategy]) -> list[str]:
-    """At most `MOST` strategies: the first of each family, then the others in their order."""
-    if len(strategies) <= MOST:
-        return [strategy.name for strategy in strategies]
-    firsts = [
-        next((one for one in own if one.name == name), own[0]).name
-        for name, own in colours.families(strategies).items()
-    ]
-    others = [strategy.name for strategy in strategies if strategy.name not in firsts]
-    return [*firsts, *others][:MOST]
-
-
 def level_of(study: Study, text: str) -> tuple[str, Level]:
     """The axis and the level that ``n_groups=10`` names.
 
@@ -171,12 +160,15 @@ class Rows:
         where there are none.
     made_with : mapping of str to str
         What the table says of itself.
+    apart : tuple of str
+        The last of the levels along x, which have panels and a y axis of their own.
     """
 
     frame: pd.DataFrame
     view: View
     slice: str
     made_with: Mapping[str, str]
+    apart: tuple[str, ...] = ()
 
     @property
     def study(self) -> Study:
@@ -201,6 +193,44 @@ class Rows:
     def position(self, x: pd.Series, strategy: pd.Series | int) -> pd.Series:
         """Place on the x axis, from the categories' codes: strategies side by side."""
         return x + self.step * (strategy - (len(self.view.shown) - 1) / 2)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the levels along x go from less to more, so that lines may join them."""
+        return is_ordered(self.study, self.view.layout.x)
+
+    def far_apart(self, reach: pd.Series) -> tuple[str, ...]:
+        """The levels along x that would flatten all others.
+
+        Parameters
+        ----------
+        reach : pandas.Series
+            How far each value is from what most are at, by its level along x; positive.
+
+        Returns
+        -------
+        tuple of str
+            Those that reach `FAR` times as far as the level in the middle; none where x has an
+            order, whose steps are what the figure is to show, and none where they are many.
+        """
+        farthest = reach.groupby(level=0, observed=True).max()
+        far = farthest.index[farthest > FAR * farthest.median()]
+        single = len(self.frame["column"].unique()) == 1
+        few = single and not self.ordered and len(far) <= len(farthest) / 4
+        return tuple(far) if few else ()
+
+    def set_apart(self, labels: Sequence[str]) -> Rows:
+        """The same with some levels of x in panels of their own, behind the others."""
+        order = [label for label in self.labels if label not in labels]
+        x = self.frame["x"].cat.reorder_categories([*order, *labels])
+        return replace(self, frame=self.frame.assign(x=x), apart=tuple(labels))
+
+    @property
+    def apartness(self) -> str:
+        """That some levels have an axis of their own, as a sentence; empty if none has."""
+        words = "has an axis of its own" if len(self.apart) == 1 else "have an axis of their own"
+        quoted = [f"“{label}”" for label in self.apart]
+        return f" {' and '.join(quoted)} {words}." if self.apart else ""
 
     def without(self, left_out: Collection[Strategy]) -> Rows:
         """The same without some strategies, whose places are closed."""
@@ -313,6 +343,22 @@ def in_order(frame: pd.DataFrame, view: View) -> pd.DataFrame:
     )
 
 
+def is_ordered(study: Study, name: str) -> bool:
+    """Whether the levels of an axis go from less to more, as numbers do.
+
+    So do lists of numbers none of which ever comes closer to zero: effects from none to large.
+    """
+    if axis_of(study, name).kind != "text":
+        return True
+    try:
+        found = {one.levels[name]: one[name] for one in study.conditions}
+        lists = [value for value in found.values() if isinstance(value, tuple)]
+        sizes = np.abs([vector(it, max(map(len, lists), default=1)) for it in found.values()])
+    except (KeyError, TypeError, ValueError):  # a scenario, a name, or lists of several lengths
+        return False
+    return bool(np.isfinite(sizes).all() and (np.diff(sizes, axis=0) >= 0).all())
+
+
 def axis_of(study: Study, name: str) -> Axis:
     """An axis by its name."""
     return next(axis for axis in study.axes if axis.name == name)
@@ -344,15 +390,19 @@ def shared(view: View) -> str:
     study, placed = view.study, view.layout.axes
     names = [axis.name for axis in study.axes if axis.name not in placed]
     single = [name for name in names if len(study.levels(name)) == 1]
-    words = ", ".join(spelled(name, study.levels(name)[0]) for name in single)
-    return f" All datasets: {words}." if words else ""
+    texts = {name: spelled(name, study.levels(name)[0]) for name in single}
+    ratios = (vector(it["sigma_ratio"], int(it["n_predictors"]) + 1) for it in study.conditions)
+    if "sigma" in texts and any((ratio != 1).any() for ratio in ratios):
+        texts["sigma"] += " times the ratio of each coefficient"
+    return f" All datasets: {', '.join(texts.values())}." if texts else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
     """One panel: its levels, its rows, its width and the place of a strategy there, in inches.
 
-    Scale, limits and ticks are those of all panels: they are for the ``first`` one to set.
+    Scale, limits and ticks are those of all panels, and others in all of levels that are set
+    ``apart``: they are for the ``first`` panel of either kind to set.
     """
 
     axes: Axes
@@ -361,15 +411,12 @@ class Panel:
     width: float
     step: float
     first: bool
+    apart: bool = False
 
     @property
     def crowded(self) -> bool:
-        """Whether marks side by side can't be told apart, so that lines have to join them."""
+        """Whether marks side by side can't be told apart."""
         return self.step < CROWDED
-
-    def say(self, text: str) -> None:
-        """Write a note above the panel."""
-        self.axes.set_title(style.wrap(text, self.width), loc="right", pad=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +428,8 @@ class Sizes:
     step: float
 
 
-LEFT, RIGHT, GAP = 0.8, 0.35, 0.15
+BAND = "#F5F5F8"
+LEFT, RIGHT, GAP, SPLIT = 0.8, 0.35, 0.15, 0.55
 
 
 def sizes(rows: Rows, marks: int = 1) -> Sizes:
@@ -392,7 +440,8 @@ def sizes(rows: Rows, marks: int = 1) -> Sizes:
     widest = max(style.MAX_WIDTH, LEFT + RIGHT + 1.35 * n_columns)
     width = min(max(width, style.MIN_WIDTH), widest)
     panel_width = (width - LEFT - RIGHT - GAP * (n_columns - 1)) / n_columns
-    return Sizes(width, panel_width, 0.84 * panel_width / n_marks / marks)
+    for_marks = panel_width - SPLIT * bool(rows.apart)
+    return Sizes(width, panel_width, 0.84 * for_marks / n_marks / marks)
 
 
 def facet_grid(
@@ -400,7 +449,7 @@ def facet_grid(
     title: str,
     subtitle: str,
     ylabel: str,
-    notes: bool = False,
+    notes: Callable[[pd.DataFrame], str] = lambda frame: "",
     xlabel: str = "",
     entries: Mapping[str, str | colours.Look] | None = None,
 ) -> tuple[Figure, Iterator[Panel]]:
@@ -412,8 +461,8 @@ def facet_grid(
         The table.
     title, subtitle, ylabel : str
         The figure's texts.
-    notes : bool
-        Whether to leave room above each panel for a note of its own.
+    notes : callable, optional
+        What is to be said above a panel, from its rows.
     xlabel : str
         What the x axis shows, if not the levels of the layout's x.
     entries : mapping, optional
@@ -424,7 +473,8 @@ def facet_grid(
     -------
     figure : matplotlib.figure.Figure
     panels : iterator of Panel
-        They share x and y; those without rows are labelled as such and left out.
+        They share x and y, but for those of levels that are set apart (`Rows.set_apart`); those
+        without rows are labelled as such and left out.
     """
     view, study = rows.view, rows.study
     layout = view.layout
@@ -437,17 +487,25 @@ def facet_grid(
     width, panel_width = size.width, size.panel_width
     panel_height = max(min(6.6 / len(row_levels), 0.8 * panel_width, 3.2), 1.3)
     wide = panel_width > 2.4
-    row_gap = 0.2 + notes * (0.08 if wide else 0.2)
+    places = range(len(rows.labels))
+    kinds = [places[: len(places) - len(rows.apart)], places[len(places) - len(rows.apart) :]]
+    kinds = [kind for kind in kinds if kind]
+    per_level = (panel_width - SPLIT * bool(rows.apart)) / max(1, len(places))
+    widths = [per_level * len(kind) for kind in kinds]
+    groups = dict(list(rows.frame.groupby(["row", "column"])))
+    said = {key: style.wrap(notes(frame), widths[0]) for key, frame in groups.items()}
+    lines = max((text.count("\n") + 1 for text in said.values() if text), default=0)
+    row_gap = 0.2 + 0.13 * lines
     of_numbers = axis_of(study, layout.x).kind != "text"
     labels = [] if xlabel else [minus(it) if of_numbers else it for it in rows.labels]
-    crowded = sum(len(label) + 1.5 for label in labels) * 0.07 > panel_width
     longest = max(map(len, labels), default=0)
+    crowded = 0.075 * longest + 0.1 > per_level
     heads = [spelled(layout.columns, level, short=not wide) for level in columns]
     head = 0.2
     if not wide:
         heads = [style.wrap(text, panel_width, 1.15 * style.NORMAL) for text in heads]
         head += 0.15 * max(text.count("\n") for text in heads)
-    foot = 0.45 + (max(0.3, 0.075 * longest) if crowded else 0.1)
+    foot = 0.45 + (max(0.3, 0.065 * longest) if crowded else 0.1)
     figure, top = style.page(
         width,
         head + foot + len(row_levels) * (panel_height + row_gap),
@@ -459,25 +517,28 @@ def facet_grid(
     )
     height = figure.get_figheight()
 
-    def add(i: int, j: int, first: Axes | None) -> Axes:
+    def add(i: int, j: int, k: int, first: Axes | None) -> Axes:
         bottom = top - head - (i + 1) * (panel_height + row_gap)
-        box = (LEFT + j * (panel_width + GAP), bottom, panel_width, panel_height)
+        left = LEFT + j * (panel_width + GAP) + k * (SPLIT + widths[0])
+        box = (left, bottom, widths[k], panel_height)
         axes: Axes = figure.add_axes(
             tuple(np.array(box) / [width, height, width, height]), sharex=first, sharey=first
         )
         # else each new mark would look for the limits of all panels
         axes.set_autoscale_on(False)
         axes.grid(axis="y")
-        axes.tick_params(length=2.5, labelbottom=i == len(row_levels) - 1, labelleft=j == 0)
+        axes.tick_params(
+            length=2.5, labelbottom=i == len(row_levels) - 1, labelleft=j == 0 or k > 0
+        )
         return axes
 
-    grid = np.empty((len(row_levels), len(columns)), dtype=object)
-    for i, j in np.ndindex(grid.shape):
-        grid[i, j] = add(i, j, grid[0, 0])
-    for axes, text in zip(grid[0], heads, strict=True):
-        x = axes.get_position().x0 + axes.get_position().width / 2
+    grid = np.empty((len(row_levels), len(columns), len(kinds)), dtype=object)
+    for i, j, k in np.ndindex(grid.shape):
+        grid[i, j, k] = add(i, j, k, grid[0, 0, k])
+    for j, text in enumerate(heads):
+        x = (LEFT + j * (panel_width + GAP) + panel_width / 2) / width
         figure.text(x, (top - 0.02) / height, text, ha="center", va="top", weight="bold")
-    for axes, level in zip(grid[:, -1], row_levels, strict=True):
+    for axes, level in zip(grid[:, -1, -1], row_levels, strict=True):
         y = axes.get_position().y0 + axes.get_position().height / 2
         x = axes.get_position().x1 + 0.08 / width
         text = style.wrap(spelled(layout.rows, level, short=True), panel_height, style.NORMAL)
@@ -487,23 +548,30 @@ def facet_grid(
     centre = (foot + top - head) / 2 / height
     figure.text(0.12 / width, centre, ylabel, rotation=90, va="center")
 
-    if labels:
-        grid[0, 0].set_xlim(-0.5, len(labels) - 0.5)
-        grid[0, 0].set_xticks(range(len(labels)), labels)
-        for axes in grid[-1]:
-            axes.tick_params(axis="x", rotation=90 if crowded else 0)
+    for kind, axes in zip(kinds if labels else [], grid[0, 0], strict=False):
+        axes.set_xlim(kind[0] - 0.5, kind[-1] + 0.5)
+        axes.set_xticks(kind, [labels[place] for place in kind])
+    for axes in grid[-1].flat:
+        axes.tick_params(axis="x", rotation=90 if crowded else 0)
+
+    # what belongs to a level is side by side
+    banded = bool(labels) and not rows.ordered and len(labels) > 2
 
     def panels() -> Iterator[Panel]:
-        first = True
-        groups = dict(list(rows.frame.groupby(["row", "column"])))
-        for (i, j), axes in np.ndenumerate(grid):
-            frame = groups.get((row_levels[i], columns[j]))
-            if frame is None:
+        begun = set()
+        for (i, j, k), axes in np.ndenumerate(grid):
+            key = row_levels[i], columns[j]
+            if key not in groups:
                 axes.text(0.5, 0.5, "no fits", transform=axes.transAxes, ha="center")
-            else:
-                key = row_levels[i], columns[j]
-                yield Panel(axes, key, frame, panel_width, size.step, first)
-                first = False
+                continue
+            frame = groups[key]
+            axes.set_title("" if k else said[key], loc="right", pad=3)
+            for place in kinds[k][k::2] if banded else ():
+                axes.axvspan(place - 0.5, place + 0.5, color=BAND, linewidth=0, zorder=-1)
+            if rows.apart:
+                frame = frame[frame["x"].isin(rows.apart) == bool(k)]
+            yield Panel(axes, key, frame, panel_width, size.step, k not in begun, bool(k))
+            begun.add(k)
 
     return figure, panels()
 

@@ -10,6 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from rmsweep.axes import of_axis
 from rmsweep.data.dataset import Array
 from rmsweep.design import Condition, Study, plain
 from rmsweep.figures import style
@@ -173,13 +174,19 @@ def describe(study: Study, conditions: Sequence[Condition]) -> str:
     n_datasets = sum(map(study.size, conditions))
     each = count(sizes[-1], "simulated dataset")
     each = f"{sizes[0]:,} to {each}" if len(sizes) > 1 else each
-    factors = (
+    factors = [
         count(len(rows), "number of groups", "numbers of groups"),
         count(len(columns), "number of observations", "numbers of observations"),
         count(len(levels), "between-group SD"),
-    )
+    ]
+    product = len(rows) * len(columns) * len(levels)
+    for axis in study.further_axes:
+        several = len({condition.levels[axis.name] for condition in conditions})
+        if several > 1:
+            factors.append(f"{several} levels of {of_axis(axis.name).noun}")
+            product *= several
     crossed = f"{' × '.join(factors)} = {count(len(conditions), 'condition')}"
-    if len(conditions) < len(rows) * len(columns) * len(levels):
+    if len(conditions) < product:
         crossed = f"{count(len(conditions), 'condition')} of {' × '.join(factors)}"
     return (
         f"{crossed}, each with {each}: {count(n_datasets, 'dataset')}. Analysed by "

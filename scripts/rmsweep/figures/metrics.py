@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from rmsweep.axes import minus, significant
+from rmsweep.axes import significant
 from rmsweep.figures import style
 from rmsweep.figures.facets import KEYS, Panel, Rows, facet_grid, spelled
 from rmsweep.figures.points import MEANINGFUL, NO_RESULT, counted, say_empty
@@ -52,7 +52,19 @@ def draw(rows: Rows, metric: str, scale: Scale = "log") -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    known = np.isfinite(rows.frame["value"]).groupby(rows.frame["strategy"], observed=True).any()
+    silent = [one for one in rows.view.shown if not known.get(one.name, False)]
+    left_out = ""
+    if 0 < len(silent) < len(rows.view.shown):
+        rows = rows.without(silent)
+        names = ", ".join(one.name for one in silent)
+        left_out = f" Left out, for lack of an estimate of each coefficient: {names}."
     boxes = box_statistics(rows.frame, KEYS)
+    if scale == "log":
+        apart = rows.far_apart(boxes["med"].droplevel(["row", "column", "strategy"]))
+        if apart:
+            rows = rows.set_apart(apart)
+            boxes = box_statistics(rows.frame, KEYS)
     thinned = len(boxes) and boxes["n"].max() > MAX_POINTS
     points = f"the first {MAX_POINTS} fits of each box" if thinned else "all fits"
     title, ylabel = TEXTS[metric]
@@ -63,11 +75,18 @@ def draw(rows: Rows, metric: str, scale: Scale = "log") -> Figure:
         "quartiles, with whiskers to the last value within 1.5 interquartile ranges, and the mark "
         f"of the strategy at the median; with fewer than {FEW} values there are points alone. The "
         "axis ends with the longest whisker: triangles mark the boxes that have points beyond, and "
-        "each panel says how many."
+        f"each panel says how many.{rows.apartness}{left_out}"
     )
-    figure, panels = facet_grid(rows, title, subtitle, ylabel, notes=True)
-    limits = y_limits(boxes, scale)
+    is_apart = boxes.index.get_level_values("x").isin(rows.apart)
+    limits_of = [y_limits(boxes[is_apart == kind], scale) for kind in (False, True)]
+
+    def notes(frame: pd.DataFrame) -> str:
+        kinds = frame["x"].isin(rows.apart).map(lambda kind: limits_of[kind])
+        return remarks(frame, (kinds.str[0], kinds.str[1]))
+
+    figure, panels = facet_grid(rows, title, subtitle, ylabel, notes=notes)
     for panel in panels:
+        limits = limits_of[panel.apart]
         if panel.first:
             panel.axes.set(yscale=scale, ylim=limits)
         if panel.first and scale == "log":
@@ -75,7 +94,6 @@ def draw(rows: Rows, metric: str, scale: Scale = "log") -> Figure:
         if not panel.crowded:
             draw_points(panel, rows, limits)
         draw_boxes(panel, rows, boxes)
-        panel.say(remarks(panel.frame, limits))
         if not np.isfinite(panel.frame["value"]).any():
             say_empty(panel.axes, NO_RESULT)
     return figure
@@ -130,7 +148,11 @@ def label_decades(axes: Axes, limits: tuple[float, float]) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def remarks(frame: pd.DataFrame, limits: tuple[float, float]) -> str:
+Limits = tuple[float | pd.Series, float | pd.Series]
+"""Of the y axis: for all values, or for each."""
+
+
+def remarks(frame: pd.DataFrame, limits: Limits) -> str:
     """What a panel doesn't show: points, fits, and strategies for which there is no such sum."""
     known = np.isfinite(frame["value"]).groupby(frame["strategy"], observed=True).any()
     silent = [] if not known.any() else list(known.index[~known])
@@ -138,17 +160,20 @@ def remarks(frame: pd.DataFrame, limits: tuple[float, float]) -> str:
     return ", ".join(filter(None, [text, f"no values: {', '.join(silent)}" if silent else ""]))
 
 
-def note(values: pd.Series, limits: tuple[float, float]) -> str:
+def note(values: pd.Series, limits: Limits) -> str:
     """``12 points above (largest 31), 3 failed fits not shown``; empty if all is to be seen."""
     finite = values[np.isfinite(values)]
-    above, below = finite[finite > limits[1]], finite[finite < limits[0]]
+    least, most = (
+        end[finite.index] if isinstance(end, pd.Series) else pd.Series(end, finite.index)
+        for end in limits
+    )
+    above, below = finite[finite > most], finite[finite < least]
     parts = []
     if len(above):
-        parts.append(f"{plural(len(above), 'point')} above (largest {minus(f'{above.max():.3g}')})")
+        parts.append(f"{plural(len(above), 'point')} above (largest {significant(above.max(), 3)})")
     if len(below):
-        parts.append(
-            f"{plural(len(below), 'point')} below (smallest {minus(f'{below.min():.3g}')})"
-        )
+        least_of_all = significant(below.min(), 3)
+        parts.append(f"{plural(len(below), 'point')} below (smallest {least_of_all})")
     if failed := len(values) - len(finite):
         parts.append(f"{plural(failed, 'failed fit')} not shown")
     return ", ".join(parts)
@@ -202,6 +227,7 @@ def draw_boxes(panel: Panel, rows: Rows, boxes: pd.DataFrame) -> None:
     """Draw the boxes of one panel; where they are too many to be told apart, lines of medians."""
     frame = boxes.reset_index()
     frame = frame[(frame["row"] == panel.key[0]) & (frame["column"] == panel.key[1])]
+    frame = frame[frame["x"].isin(rows.apart) == panel.apart]
     as_pixels = len(boxes) > MAX_VECTOR_BOXES
     for code, (name, look) in enumerate(rows.view.looks.items()):
         own = frame[(frame["strategy"] == name) & ((frame["n"] >= FEW) | panel.crowded)]
@@ -213,7 +239,7 @@ def draw_boxes(panel: Panel, rows: Rows, boxes: pd.DataFrame) -> None:
             panel.axes.plot(
                 *(x, own["med"], look.marker),
                 color=look.colour,
-                linestyle=look.line,
+                linestyle=look.line if rows.ordered else "none",
                 linewidth=0.8,
                 markersize=2.5,
             )

@@ -23,6 +23,9 @@ NAMES = (
 """All figures."""
 WHOLE = ("nested_loop",)
 """Those of a whole study; the others are drawn for each of its slices."""
+OF_EFFECTS = ("power", "size_adjusted_power")
+EFFECTS = "beta"
+"""The axis that these are drawn against."""
 POST = (*METRICS, "convergence", "coefficients", "grid")
 """Those that the post has, too."""
 KINDS = ("png", "svg")
@@ -81,8 +84,15 @@ class Layout:
 
 
 def layout(study: Study, name: str) -> Layout:
-    """How the panels of a figure are laid out, unless somebody wants another way."""
-    return Layout.of(study, x=MAIN[0] if name == "power" and study.power else "")
+    """How the panels of a figure are laid out, unless somebody wants another way.
+
+    Power is drawn against the effects, if there are several, or against the number of groups, if
+    the study asks for that.
+    """
+    if name == "power" and study.power:
+        return Layout.of(study, x=MAIN[0])
+    varied = name in OF_EFFECTS and any(axis.name == EFFECTS for axis in study.axes)
+    return Layout.of(study, x=EFFECTS if varied else "")
 
 
 def slices(study: Study, name: str) -> dict[str, list[Condition]]:

@@ -5,12 +5,15 @@ Rücker & Schwarzer (2014), BMC Medical Research Methodology 14:129.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from rmsweep.axes import of_axis
+from rmsweep.axes import of_axis, significant
 from rmsweep.design import plain
 from rmsweep.figures import style
 from rmsweep.figures.facets import Rows, View, legend, levels_in_tables
@@ -23,6 +26,7 @@ from rmsweep.figures.points import (
     chosen_terms,
     counted,
     farthest,
+    reach,
 )
 
 FIGURES = ("size", "ratios")
@@ -33,8 +37,9 @@ POWER = "Below it: rejections of zero, which are power where there is an effect.
 MEASURES = [SPECS[name].measure for name in OF_EFFECTS]
 STRIP = 0.42
 HEIGHT = 2.4
-LETTERS = 8.6 * 72 / (0.6 * 6.5)
-"""How many letters of the levels' names the figure's width has room for."""
+TINY = 6.5
+LETTER = 0.6 * TINY / 72
+"""The width of a letter of the levels' names, in inches."""
 MARKED = 90
 
 
@@ -60,6 +65,10 @@ def draw(rows: Rows) -> Figure:
     term = next((term for term in terms if term != "Intercept"), next(iter(terms), "none"))
     own = own[own["term"] == term]
     reference = view.reference.name
+    ratios = own[own["measure"] == SPECS["ratios"].measure]
+    far = rows.far_apart(reach(ratios, SPECS["ratios"]))
+    most = ratios.loc[ratios["x"].isin(far), "value"].max()
+    cut = f" (those of {', '.join(far)} are cut: up to {significant(most, 2)})" if far else ""
     size = own[own["measure"] == "size"]
     outside = farthest(size, SPECS["size"], view).replace(
         "Farthest from", "Type I error rate farthest from"
@@ -69,13 +78,15 @@ def draw(rows: Rows) -> Figure:
         f"Coefficient {term}. Above: type I error rate, the "
         "share of false positives, with bands within 2.5 and 0.5 percentage points of 5% "
         "(Bradley 1978). "
-        f"Middle: RMSE over that of {reference}; gaps where it is not defined. "
+        f"Middle: RMSE over that of {reference}{cut}; gaps where it is not defined. "
         f"{POWER * (figures == OF_EFFECTS)}"
         f"{counted(own['n_used'], 'fit')} per step.{outside}"
     )
     width, right, gap = style.MAX_WIDTH, 0.25, 0.18
     left = max(1.15, 0.25 + style.inches(names, style.SMALL))
-    foot = 0.1 + STRIP * len(axes_in_order)
+    inner = width - left - right
+    strips = [strip_of(name, place, view, inner) for name in axes_in_order]
+    foot = 0.1 + sum(strip.height for strip in strips)
     figure, top = style.page(
         width,
         foot + len(figures) * (HEIGHT + gap),
@@ -98,7 +109,8 @@ def draw(rows: Rows) -> Figure:
         spec = SPECS[name]
         axes = add(top - (k + 1) * (HEIGHT + gap) + gap, HEIGHT)
         values = own[own["measure"] == spec.measure]
-        limits = LIMITS[spec.scale](values, spec.target)
+        within = values[~values["x"].isin(far)] if spec is SPECS["ratios"] else values
+        limits = LIMITS[spec.scale](within, spec.target)
         SCALES[spec.scale](axes, limits)
         axes.set_ylim(*limits)
         axes.grid(axis="y")
@@ -109,8 +121,10 @@ def draw(rows: Rows) -> Figure:
             axes.axhspan(spec.target - band, spec.target + band, color=shade, zorder=0)
         axes.axhline(spec.target, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)))
         draw_steps(axes, values, view, n_places)
-    strips = add(0.1, STRIP * len(axes_in_order) - 0.1)
-    draw_strips(strips, place, axes_in_order, view)
+    below = foot
+    for strip in strips:
+        below -= strip.height
+        draw_strip(add(below, strip.height), strip)
     return figure
 
 
@@ -159,30 +173,80 @@ def draw_steps(axes: Axes, values: pd.DataFrame, view: View, n_places: int) -> N
         axes.plot(marked, steps[marked], look.marker, color=look.colour, markersize=3.2)
 
 
-def draw_strips(axes: Axes, places: pd.DataFrame, names: list[str], view: View) -> None:
-    """Draw the levels of each axis as steps, with the levels' names where there is room."""
-    n_places = len(places)
+class Strip(NamedTuple):
+    """The levels of an axis, condition by condition.
+
+    Attributes
+    ----------
+    label : str
+        Of the axis.
+    codes : array of int
+        Place of each condition's level among the levels, (n_conditions,).
+    texts : list of str
+        The levels.
+    height : float
+        In inches.
+    upright : bool
+        Whether the levels' names are: lying there is no room for them.
+    """
+
+    label: str
+    codes: NDArray[np.intp]
+    texts: list[str]
+    height: float
+    upright: bool
+
+    @property
+    def starts(self) -> NDArray[np.intp]:
+        """The places where levels begin."""
+        return np.flatnonzero(np.r_[True, np.diff(self.codes) != 0])
+
+    @property
+    def lengths(self) -> NDArray[np.intp]:
+        """For how many places they last."""
+        lengths: NDArray[np.intp] = np.diff(np.r_[self.starts, len(self.codes)])
+        return lengths
+
+
+def strip_of(name: str, places: pd.DataFrame, view: View, width: float) -> Strip:
+    """The strip of an axis, which is so many inches wide."""
+    texts = [plain(level) for level in levels_in_tables(view.study, name)]
+    strip = Strip(of_axis(name).label, places[name].to_numpy(), texts, STRIP, False)
+    longest = LETTER * max(map(len, texts))
+    room = width * strip.lengths.min() / len(places)
+    # names that come again and again are said once
+    if longest > room and room > 1.6 * TINY / 72 and len(strip.starts) == len(texts):
+        return strip._replace(height=STRIP + longest, upright=True)
+    return strip
+
+
+def draw_strip(axes: Axes, strip: Strip) -> None:
+    """Draw the levels of an axis as steps, with the levels' names where there is room."""
+    n_places = len(strip.codes)
     edges = np.arange(n_places + 1) - 0.5
-    axes.set_ylim(-len(names), 0)
-    axes.set_yticks([-k - 0.5 for k in range(len(names))], [of_axis(name).label for name in names])
+    texts, starts = strip.texts, strip.starts
+    axes.set_ylim(0, strip.height)
+    axes.set_yticks([strip.height / 2], [strip.label])
     axes.tick_params(axis="y", length=0)
     axes.spines[["left", "bottom"]].set_visible(False)
-    for k, name in enumerate(names):
-        codes = places[name].to_numpy()
-        texts = [plain(level) for level in levels_in_tables(view.study, name)]
-        heights = -k - 0.92 + 0.3 * codes / max(1, len(texts) - 1)
-        axes.stairs(heights, edges, baseline=None, color=style.INK, linewidth=0.8)
-        starts = np.flatnonzero(np.r_[True, np.diff(codes) != 0])
-        lengths = np.diff(np.r_[starts, n_places])
-        room = lengths.min() / n_places * LETTERS
-        if max(map(len, texts)) > room:
-            # the first ones say what the levels are
-            starts, lengths = starts[:0], lengths[:0]
-            text = " ".join(texts)
-            if len(text) > LETTERS:
-                text = f"{texts[0]} … {texts[-1]}, {len(texts)} levels"
-            axes.text(n_places - 0.5, -k - 0.3, text, size=6.5, ha="right", va="center")
-        for start, length in zip(starts, lengths, strict=True):
-            middle = start + (length - 1) / 2
-            text = texts[codes[start]]
-            axes.text(middle, heights[start] + 0.08, text, size=6.5, ha="center", va="bottom")
+    heights = 0.03 + 0.126 * strip.codes / max(1, len(texts) - 1)
+    axes.stairs(heights, edges, baseline=None, color=style.INK, linewidth=0.8)
+    box = axes.get_position().width * axes.get_figure().get_figwidth()  # type: ignore[union-attr]
+    room = box * strip.lengths.min() / n_places
+    if not strip.upright and LETTER * max(map(len, texts)) > room:
+        # the first ones say what the levels are
+        starts = starts[:0]
+        text = " ".join(texts)
+        if LETTER * len(text) > box:
+            text = f"{texts[0]} … {texts[-1]}, {len(texts)} levels"
+        axes.text(n_places - 0.5, 0.29, text, size=TINY, ha="right", va="center")
+    for start, length in zip(starts, strip.lengths, strict=False):
+        axes.text(
+            start + (length - 1) / 2,
+            heights[start] + 0.035,
+            texts[strip.codes[start]],
+            size=TINY,
+            ha="center",
+            va="bottom",
+            rotation=90 if strip.upright else 0,
+        )

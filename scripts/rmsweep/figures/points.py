@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -19,12 +20,16 @@ from rmsweep.measures.performance import ALPHA
 from rmsweep.measures.sample_size import GROUPS, Curve
 
 Scale = Literal["rate", "rate from the top", "share", "signed", "ratio"]
-
+RATES = ("rate", "rate from the top", "share")
 
 MEANINGFUL = 20
 """Fits below which no value is singled out."""
-MOST_LINES = 16
-"""Lines of a panel that can be followed."""
+SMALL_STEP = 0.065
+"""Inches from one mark to the next below which marks are small."""
+LONGEST = 2.0
+"""How far beyond all values, as a factor, the interval of a ratio is drawn."""
+ASIDE = 0.6
+"""The part of their usual distance that strategies have whose marks lines join."""
 NOTHING = 1e-9
 """Distance from the target that is rounding error."""
 
@@ -73,6 +78,7 @@ size may be from the nominal one, liberally and strictly."""
 SHADES = ("#EFEFEF", "#DDDDDD")
 IN_BANDS = " Bands: within 2.5 and 0.5 percentage points of it (Bradley 1978)."
 WILSON = "95% Wilson intervals"
+OF_A_RATE = "95% intervals for Monte Carlo error (value ± 1.96 MCSE), as far as a rate can go"
 NO_RESULT = "no strategy\ngave a result here"
 TOO_FEW = "too few datasets\nto tell"
 
@@ -108,6 +114,7 @@ SPECS = {
         "Rejections of zero at 5% false positives",
         ALPHA,
         "share",
+        OF_A_RATE,
     ),
     "coverage": Spec(
         "coverage",
@@ -206,58 +213,138 @@ def draw(rows: Rows, name: str) -> Figure:
         rows = rows.without([view.reference])
     own = rows.frame[rows.frame["measure"] == spec.measure]
     defined = own.groupby("term")["defined"].transform("any")
-    own = own[defined] if defined.any() else own
+    own = own[defined] if defined.any() and not view.terms else own
     every = list(dict.fromkeys(own["term"]))
     terms = chosen_terms(rows, every, joined=spec.scale == "share")
     own = own[own["term"].isin(terms)]
+    reference = view.reference.name
+    title, label = (text.format(reference=reference) for text in (spec.title, spec.label))
+    if not own.empty and not own["defined"].any():
+        return nothing_defined(rows, title, own)
     for column in ("value", "low", "high"):
         own = own.assign(**{column: spec.in_view(own[column])})
-    reference = view.reference.name
+    if spec.scale in RATES:
+        own = own.assign(low=own["low"].clip(lower=0.0), high=own["high"].clip(upper=1.0))
+    else:
+        rows = rows.set_apart(rows.far_apart(reach(own, spec)))
+        own = own.assign(x=rows.frame["x"].reindex(own.index))
     unbounded = (own["value"].notna() & own["low"].isna()).any()
     without = "; a mark without one has no such error" if unbounded else ""
     subtitle = (
         f"{spec.subtitle.format(reference=reference)}{IN_BANDS * spec.bands} "
         f"{counted(own['n_used'][own['value'].notna()], 'fit')} per point; "
-        f"{in_words(terms, len(every))}; lines are {spec.interval}{without}."
-        f"{farthest(own, spec, view)}{view.omission}"
+        f"{in_words(terms, len(every))}; {'vertical ' * (spec.scale == 'share')}lines are "
+        f"{spec.interval}{without}."
+        f"{farthest(own, spec, view)}{rows.apartness}{undefined(own)}{lacking(own)}{view.omission}"
     )
-    title, label = (text.format(reference=reference) for text in (spec.title, spec.label))
     entries = legend(rows.view)
-    figure, panels = facet_grid(rows, title, subtitle, label, notes=True, entries=entries)
-    limits = LIMITS[spec.scale](own, spec.target)
+
+    def notes(frame: pd.DataFrame) -> str:
+        inside = own.loc[own.index.intersection(frame.index)]
+        if inside["value"].isna().all():
+            return ""
+        said = smallest(inside, rows, spec.target) if spec.measure == POWER.measure else ""
+        return said or absent(inside, rows)
+
+    figure, panels = facet_grid(rows, title, subtitle, label, notes=notes, entries=entries)
+    limits = (0.0, 1.0)
     for panel in panels:
         inside = own.loc[own.index.intersection(panel.frame.index)]
         if panel.first:
+            limits = LIMITS[spec.scale](own[own["x"].isin(rows.apart) == panel.apart], spec.target)
             SCALES[spec.scale](panel.axes, limits)
             panel.axes.set_ylim(*limits)
         for width, shade in zip(BANDS if spec.bands else (), SHADES, strict=False):
             panel.axes.axhspan(spec.target - width, spec.target + width, color=shade, zorder=0)
         panel.axes.axhline(spec.target, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)))
         draw_points(panel, inside, rows, terms, spec)
-        undefined = not inside.empty and not inside["defined"].any()
-        said = smallest(inside, rows, spec.target) if spec.measure == POWER.measure else ""
-        empty = inside["value"].isna().all()
-        panel.say(said or ("" if empty else absent(inside, rows)))
-        if empty:
+        if inside["value"].isna().all():
             alone = spec.of_pairs and len(view.shown) == 1
+            nowhere = not inside.empty and not inside["defined"].any()
             text = (
-                "not defined here" if undefined else TOO_FEW if any(inside["n_used"]) else NO_RESULT
+                "not defined here" if nowhere else TOO_FEW if any(inside["n_used"]) else NO_RESULT
             )
             say_empty(panel.axes, "nothing to compare" if alone else text)
     return figure
 
 
+def nothing_defined(rows: Rows, title: str, own: pd.DataFrame) -> Figure:
+    """Say why a measure is not defined anywhere: empty panels would say no more."""
+    figure, top = style.page(
+        style.MIN_WIDTH,
+        0.5,
+        f"{title} – {rows.study.title}",
+        f"Not defined in this study: {reasons(own['reason'])}.",
+        entries={},
+        slice_name=rows.slice,
+        incomplete=rows.incomplete,
+    )
+    figure.text(0.5, top / 2 / figure.get_figheight(), "nothing to show", ha="center")
+    return figure
+
+
+def reach(own: pd.DataFrame, spec: Spec) -> pd.Series:
+    """How far values are from the target, by their level along x: as factors if they are ratios."""
+    if spec.scale == "ratio":
+        values = own["value"].where(own["value"] > 0) / spec.target
+        distance = np.exp(np.log(values).abs())
+    else:
+        distance = own[["value", "low", "high"]].sub(spec.target).abs().max(axis=1)
+    return pd.Series(distance.to_numpy(), index=own["x"]).dropna()
+
+
+HEAVY_TAILS = "estimates have the tails of t"
+"""What the table's reason begins with where a moment is missing."""
+
+
+def reasons(said: pd.Series) -> str:
+    """The table's reasons why something is not defined, without those that say the same."""
+    found = list(dict.fromkeys(said.dropna()))
+    tails = [reason for reason in found if str(reason).startswith(HEAVY_TAILS)]
+    others = [reason for reason in found if reason not in tails]
+    if tails:
+        degrees = " or ".join(sorted(re.findall(r"with ([\d.]+) degree", " ".join(tails))))
+        others.append(
+            "with hardly more observations per group than coefficients, estimates have the tails "
+            f"of a t distribution with {degrees} df, which has no such moment"
+        )
+    return "; ".join(others)
+
+
+def undefined(own: pd.DataFrame) -> str:
+    """For which strategies a measure is not defined at times, and why, as a sentence."""
+    missing = own[~own["defined"].astype(bool)].sort_values("strategy")
+    if missing.empty:
+        return ""
+    names = list(dict.fromkeys(missing["strategy"]))
+    whose = f" for {', '.join(names)}" if len(names) < own["strategy"].nunique() else ""
+    return f" Not defined{whose} at times: {reasons(missing['reason'])}."
+
+
+def lacking(own: pd.DataFrame) -> str:
+    """Which strategies have no value of a coefficient at all, as sentences."""
+    own = own[own["defined"].astype(bool)]
+    with_values = {
+        term: set(rows["strategy"]) for term, rows in own.dropna(subset="value").groupby("term")
+    }
+    everyone = [name for name in own["strategy"].cat.categories if name in set(own["strategy"])]
+    missing = {
+        term: [name for name in everyone if name not in names]
+        for term, names in with_values.items()
+    }
+    return "".join(f" No {term}: {', '.join(names)}." for term, names in missing.items() if names)
+
+
 def chosen_terms(rows: Rows, terms: Sequence[str], joined: bool = False) -> list[str]:
     """The coefficients to show: those that are wanted, else as many as there is room for.
 
-    That is all, or the intercept and the first slope, or the latter alone. Where lines join them,
-    those of all slopes look the same: there are as many as can be followed.
+    That is all, or the intercept and the first slope, or the latter alone. Where lines join them it
+    is the latter: lines of one colour could not be told apart.
     """
     if rows.view.terms:
         return [term for term in terms if term in rows.view.terms]
-    if joined and len(terms) * len(rows.view.shown) > MOST_LINES:
-        slope = next((place for place, term in enumerate(terms) if term != "Intercept"), 0)
-        terms = terms[: slope + 1]
+    if joined:
+        return [term for term in terms if term != "Intercept"][:1] or list(terms)
     for some in (list(terms), list(terms[:2])):
         if sizes(rows, max(1, len(some))).step >= 1.2 * CROWDED:
             return some
@@ -315,24 +402,34 @@ def spelled_value(row: pd.Series, spec: Spec) -> tuple[str, str]:
 
 
 def absent(inside: pd.DataFrame, rows: Rows) -> str:
-    """Which strategies have no value in a panel, and why."""
+    """Which strategies have no value in a panel, or not at each level of x.
+
+    Where a measure is defined for none of them, all are alike, and none is named.
+    """
     parts: dict[str, list[str]] = {}
+    somewhere = inside.groupby(["x", "term"], observed=True)["defined"].transform("any")
+    inside = inside[somewhere.astype(bool)]
     for name in rows.view.names:
         own = inside[inside["strategy"] == name]
         known = own["value"].notna()
+        by_level = known.groupby(own["x"], observed=True).any()
         silent = ~known.groupby(own["term"]).any()
         if known.all():
             continue
-        if not own["defined"].all():
-            what = "not defined"
-        elif silent.all():
-            what = "no result"
-        elif known[~own["term"].map(silent).astype(bool)].all():
-            what = f"no {', '.join(silent.index[silent])}"
+        if not by_level.any():
+            what = "no result" if own["defined"].all() else "not defined"
+        elif not by_level.all():
+            levels = [label for label in rows.labels if not by_level.get(label, True)]
+            what = (
+                f"nothing at {', '.join(levels)}" if len(levels) < 4 else "nothing at some levels"
+            )
+        elif silent.any():
+            # the figure's text says it
+            continue
         else:
-            what = "no result at times"
+            what = "not all coefficients"
         parts.setdefault(what, []).append(name)
-    return "; ".join(f"{text}: {', '.join(names)}" for text, names in parts.items() if names)
+    return "; ".join(f"{text}: {', '.join(names)}" for text, names in parts.items())
 
 
 def smallest(inside: pd.DataFrame, rows: Rows, target: float) -> str:
@@ -367,15 +464,18 @@ def draw_points(
     panel: Panel, inside: pd.DataFrame, rows: Rows, terms: Sequence[str], spec: Spec
 ) -> None:
     """Draw the points of one panel: strategies side by side, their coefficients in order."""
-    # lines join what is at one place: beside each other, equal ones would look apart
-    joined = panel.crowded or spec.scale == "share"
-    offsets = np.linspace(-0.36, 0.36, len(terms)) * rows.step * (len(terms) > 1)
-    small = panel.step / max(1, len(terms)) < 1.4 * CROWDED
+    joined = rows.ordered and (panel.crowded or spec.scale == "share")
+    # lines that are too close to each other for marks beside each other are at one place
+    spread = 1.0 if not joined else 0.0 if panel.crowded else ASIDE
+    # a little closer to each other than to another strategy's
+    offsets = (np.arange(len(terms)) - (len(terms) - 1) / 2) * rows.step / (len(terms) + 0.4)
+    small = panel.step < SMALL_STEP * (1 if len(terms) < 2 else len(terms) + 0.4)
     for code, (name, look) in enumerate(rows.view.looks.items()):
         for term, offset in zip(terms, offsets, strict=True):
             own = inside[(inside["strategy"] == name) & (inside["term"] == term)]
             own = own[own["value"].notna()].sort_values("x")
-            x = own["x"].cat.codes if joined else rows.position(own["x"].cat.codes, code) + offset
+            codes = own["x"].cat.codes
+            x = codes + spread * (rows.position(codes, code) + offset - codes)
             bounded = own["low"].notna()
             if spec.stems:
                 pale = style.tint(look.colour, 0.35)
@@ -388,12 +488,14 @@ def draw_points(
                 linewidth=0.5 if panel.crowded else 0.7,
                 zorder=1.5,
             )
+            if joined:
+                pale = style.tint(look.colour, 0.7)
+                panel.axes.plot(x, own["value"], color=pale, linestyle=look.line, linewidth=0.7)
             panel.axes.plot(
                 x,
                 own["value"],
                 marker=look.marker,
-                linestyle=look.line if joined else "none",
-                linewidth=0.8,
+                linestyle="none",
                 markersize=2.8 if small else 4.0,
                 color=look.colour,
                 markerfacecolor="white" if term == "Intercept" else look.colour,
@@ -424,15 +526,15 @@ def of_ratios(own: pd.DataFrame, target: float) -> tuple[float, float]:
     """Limits around all points; intervals that are far longer are cut."""
     values = own["value"][own["value"] > 0]
     least, most = min([*values, target]), max([*values, target])
-    low = own["low"].clip(lower=least / 1.5).min()
-    high = own["high"].clip(upper=1.5 * most).max()
-    return np.nanmin([least / 1.05, low]), np.nanmax([most * 1.05, high])
+    low = own["low"].clip(lower=least / LONGEST).min()
+    high = own["high"].clip(upper=LONGEST * most).max()
+    return np.nanmin([least, low]) / 1.05, np.nanmax([most, high]) * 1.05
 
 
 LIMITS: dict[Scale, Callable[[pd.DataFrame, float], tuple[float, float]]] = {
     "rate": of_rates,
     "rate from the top": of_rates_from_the_top,
-    "share": lambda own, target: (0.0, 1.02),
+    "share": lambda own, target: (-0.02, 1.02),
     "signed": of_signed,
     "ratio": of_ratios,
 }
@@ -468,8 +570,13 @@ def scale_signed(axes: Axes, limits: tuple[float, float]) -> None:
     axes.set_yscale("function", functions=(signed_root, signed_square))
     largest = 10.0 ** np.floor(np.log10(limits[1]))
     steps = [largest * step for step in (5, 2, 1, 0.3, 0.1) if largest * step <= limits[1]]
-    steps = [steps[0], *(step for step in steps[1:] if step <= 0.45 * steps[0])]
-    axes.set_yticks([*(-step for step in steps), 0.0, *steps])
+    # as far apart, in the lowest panel, as their texts are high
+    apart = 0.22 * np.sqrt(limits[1])
+    kept = steps[:1]
+    for step in steps[1:]:
+        if min(np.sqrt(kept[-1]) - np.sqrt(step), np.sqrt(step)) >= apart:
+            kept.append(step)
+    axes.set_yticks([*(-step for step in kept), 0.0, *kept])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: minus(f"{value:.12g}")))
 
 
@@ -483,6 +590,8 @@ def scale_ratios(axes: Axes, limits: tuple[float, float]) -> None:
         ticks = [tick / 20 for tick in range(1, 61)]
     elif span < 2:
         ticks = [tick / 10 for tick in range(1, 61)]
+    elif span < 3:
+        ticks = [tick / 5 for tick in range(1, 61)]
     else:
         steps = (1, 1.5, 2, 3, 4, 5, 7) if span < 5 else (1, 2, 3, 5, 7) if span < 20 else (1, 2, 5)
         ticks = [10.0**power * step for power in range(-6, 7) for step in steps]

@@ -16,18 +16,25 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from rmsweep.axes import minus
 from rmsweep.design import MAIN, Condition, Level
 from rmsweep.figures import style
 from rmsweep.figures.colours import Look
 from rmsweep.figures.facets import Rows, View, legend, spelled
+from rmsweep.figures.points import signed_root, signed_square
 from rmsweep.measures.performance import ALPHA
 from rmsweep.sweep import tables
 
 MOST_CONDITIONS = 3
 ABREAST = 8
 MOST_INTERVALS = 1000
+UNEQUAL, FARTHEST = 2.5, 100.0
+"""How many times as far as those of half of the strategies intervals reach before the axis is one
+of square roots, and before it ends."""
+TICK = 0.72
+"""How near to its end, as a part of the axis to one side, a tick is at most."""
 COLUMNS = ("strategy", "truth", "estimate", "se", "ci_low", "ci_high")
 
 
@@ -55,13 +62,14 @@ def draw(measured: Rows, coefs: Path) -> Figure:
     cells = [intervals(coefs, view, condition, term) for condition in conditions]
     n = max((len(cell) for cell in cells), default=0) // max(1, len(view.shown))
     thinned = f"; one in {-(-n // MOST_INTERVALS)} is drawn" if n > MOST_INTERVALS else ""
+    roots = " Square-root axis, where strategies differ much." * any(reach(it)[1] for it in cells)
     subtitle = (
         f"The 95% intervals of the coefficient {term}, minus the truth, ranked from the estimate "
         "that is nearest to the truth in standard errors, at the bottom, to the farthest. Dark "
         "intervals miss the truth: of intervals that keep their promise these are the uppermost "
         f"5%, above the dashed line. {n:,} interval{'' if n == 1 else 's'} per panel{thinned}; "
-        "those that are wider than the axis are cut. Above each panel: coverage, with its 95% "
-        "Wilson interval. Other conditions: draw.py --at."
+        f"those that are wider than the axis are cut.{roots} Above each panel: coverage, with its "
+        "95% Wilson interval. Other conditions: draw.py --at."
     )
     titles = [row_title(view, condition, measured.slice) for condition in conditions]
     titles = [style.wrap(text, 2.2, style.NORMAL) for text in titles]
@@ -90,13 +98,16 @@ def draw(measured: Rows, coefs: Path) -> Figure:
     for i, (which, own_looks) in enumerate(lines):
         condition, cell = conditions[which], cells[which]
         bottom = top - head - (i + 1) * (panel_height + row_gap) + row_gap - 0.15
-        limit = reach(cell)
+        limit, root = reach(cell)
         here = at_condition(own[own["term"] == term], view, condition)
         for j, (name, look) in enumerate(own_looks):
             box = np.array([left + j * (panel_width + gap), bottom, panel_width, panel_height])
             axes = figure.add_axes(tuple(box / [width, height, width, height]))
             axes.set(ylim=(0, 1), xlim=(-limit, limit))
-            axes.xaxis.set_major_locator(MaxNLocator(3, symmetric=True))
+            if root:
+                axes.set_xscale("function", functions=(signed_root, signed_square))
+            axes.set_xticks(ticks(limit, root))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: minus(f"{x:.12g}")))
             axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
             axes.tick_params(length=2.5, labelleft=j == 0)
             draw_intervals(axes, cell[cell["strategy"] == name], look)
@@ -169,14 +180,26 @@ def intervals(coefs: Path, view: View, condition: Condition, term: str) -> pd.Da
     return made[made["low"].notna() & made["high"].notna()]
 
 
-def reach(cell: pd.DataFrame) -> float:
-    """How far the x axis goes to either side: to the end of nearly all intervals."""
+def reach(cell: pd.DataFrame) -> tuple[float, bool]:
+    """How far the x axis goes to either side, and whether it is one of square roots.
+
+    It goes to the end of nearly all intervals. Where those of one strategy are far longer, or far
+    away, those of the others would be slivers on a linear axis.
+    """
     if cell.empty:
-        return 1.0
+        return 1.0, False
     ends = np.maximum(cell["low"].abs(), cell["high"].abs())
     quantiles = ends.groupby(cell["strategy"]).quantile(0.98)
-    # one strategy with far wider intervals is cut rather than to flatten the others
-    return 1.05 * float(min(quantiles.max(), 2.5 * quantiles.median())) or 1.0
+    farthest = float(min(quantiles.max(), FARTHEST * quantiles.median()))
+    return 1.05 * farthest or 1.0, farthest > UNEQUAL * quantiles.median()
+
+
+def ticks(limit: float, root: bool) -> list[float]:
+    """Zero, and a round number to either side with room for its text inside the panel."""
+    most = limit * (TICK**2 if root else TICK)
+    power = 10.0 ** np.floor(np.log10(most))
+    tick = max(power * step for step in (1, 2, 3, 5) if power * step <= most * (1 + 1e-9))
+    return [-tick, 0.0, tick]
 
 
 def draw_intervals(axes: Axes, own: pd.DataFrame, look: Look) -> None:
@@ -184,6 +207,9 @@ def draw_intervals(axes: Axes, own: pd.DataFrame, look: Look) -> None:
     if own.empty:
         axes.text(0.5, 0.5, "no intervals", transform=axes.transAxes, ha="center")
         return
+    limit = axes.get_xlim()[1]
+    if ((own["low"] > limit) | (own["high"] < -limit)).all():
+        axes.text(0.5, 0.5, "beyond the axis", transform=axes.transAxes, ha="center")
     own = own.sort_values("t", kind="stable")
     rank = (np.arange(len(own)) + 0.5) / len(own)
     every = -(-len(own) // MOST_INTERVALS)

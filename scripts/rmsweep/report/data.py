@@ -50,7 +50,7 @@ LARGEST_DATASET = 2_000_000
 """Rows up to which a dataset is simulated again to be shown."""
 MOST_COMPLAINTS = 1000
 MOST_PAIRS = 60
-FEW_STRATEGIES, SHOWN_AT_FIRST = 6, 8
+FEW_STRATEGIES = 6
 FEWEST_IN_A_BOX = 5
 
 Json = dict[str, Any]
@@ -257,16 +257,9 @@ def explained(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def shown_at_first(study: Study) -> list[int]:
-    """The places of the strategies that are shown at first: of many, the first of each family."""
-    if len(study.strategies) <= FEW_STRATEGIES:
-        return list(range(len(study.strategies)))
-    ranks = sorted(
-        (rank, place)
-        for family in families(study)
-        for rank, place in enumerate(family["members"])
-        if rank < 2
-    )
-    return sorted(place for _, place in ranks[:SHOWN_AT_FIRST])
+    """The places of the strategies that are shown at first, as in figures."""
+    chosen = colours.sensible(study.strategies)
+    return [place for place, one in enumerate(study.strategies) if one.name in chosen]
 
 
 def turned(name: str) -> str:
