@@ -16,13 +16,15 @@ import pytest
 from PIL import Image
 from selenium.webdriver.common.by import By
 
-from browser import APPEARANCES, STRANGE, Page
-from pages import HEAD, ODD, SAID, a_study, write_page
+from browser import APPEARANCES, STRANGE, TYPED, Page
+from pages import HEAD, ODD, ONE, SAID, a_study, write_page
 from rmsweep.report import page, words
 
 pytestmark = pytest.mark.slow
 
-LABEL = re.compile(r"(?P<analysis>\S+), (?P<condition>.+): (?P<value>\S+) \(MCSE (?P<mcse>\S+)\)")
+LABEL = re.compile(
+    r"(?P<analysis>\S+), (?P<condition>.+): (?P<value>\S+) \((?:MCSE|95% interval) .+\)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +165,10 @@ def test_what_is_undefined_is_disabled_and_says_why(opened: Page) -> None:
     assert "the true coefficient is drawn anew for each dataset" in text
     opened.set("measure", "rmse")
     caption = opened.driver.find_element(By.ID, "explorer-caption").text
-    assert "Some values of lm2 are undefined: estimates have the tails of t" in caption
+    assert (
+        "Some values are missing for lm2: with so few rows in a group, or such noise, estimates "
+        "have tails like those of t with 2 df, so the measure does not exist."
+    ) in caption
 
 
 def test_the_address_restores_the_view(opened: Page) -> None:
@@ -258,6 +263,31 @@ def test_a_chart_has_the_room_that_it_had_before(opened: Page) -> None:
     opened.set("columns", "")
     opened.set("columns", columns)
     assert opened.run(width) == before
+
+
+def test_a_rate_without_exceptions_is_no_certainty(opened: Page, measured: pd.DataFrame) -> None:
+    opened.set("measure", "failed_rate")
+    rows = measured[measured["measure"] == "failed_rate"]
+    assert (rows["value"] == 0).all()
+    assert (rows["mcse"] == 0).all()
+    end = f"{100 * rows['high'].iloc[0]:.3g}%"
+    for label in opened.marks():
+        assert label.endswith(f": 0% (95% interval 0% to {end})")
+    shown = pd.read_csv(opened.download("csv", "failed_rate.csv"))
+    assert (shown["low"] == 0).all()
+
+
+def test_a_coefficient_that_a_strategy_does_not_estimate_is_named(
+    browser: Page, tmp_path: Path
+) -> None:
+    path = write_page(a_study(**ONE, strategies=["lm", "fe", "lmer"], n_sims=3), tmp_path)
+    browser.open(path=path)
+    caption = browser.driver.find_element(By.ID, "explorer-caption")
+    browser.set("term", "Intercept")
+    assert "No values for fe: no fit of fe estimates Intercept." in caption.text
+    browser.set("measure", "coef_abs_err_median")
+    assert "No values for fe: not every coefficient is estimated." in caption.text
+    assert browser.console() == []
 
 
 def test_a_click_on_a_point_shows_its_condition(opened: Page) -> None:
@@ -366,6 +396,24 @@ def test_fits_with_warnings_have_their_command(opened: Page, folder: Path) -> No
     assert sum(counts) == len(fits)
 
 
+def test_on_a_phone_commands_are_below_what_they_are_of(browser: Page) -> None:
+    with browser.appearing("phone"):
+        browser.open()
+        row = browser.driver.find_element(By.CSS_SELECTOR, "#complaints tbody tr")
+        head = "return getComputedStyle(arguments[0].cells[0], '::before').content"
+        assert browser.run(head, row) == '"Strategy: "'
+        assert row.text.startswith("lmer")
+        inside = """const [row] = arguments, {left, right} = row.getBoundingClientRect();
+            return left >= 0 && right <= innerWidth &&
+                [...row.querySelectorAll("*")].every((it) =>
+                    it.getBoundingClientRect().right <= right + 1)"""
+        # commands are what is widest
+        assert browser.run(inside, row)
+        keys = browser.driver.find_element(By.ID, "keys").text.split()
+        assert keys == ["lm", "lm2", "lmer", "lmer_mis"]
+        assert browser.console() == []
+
+
 def test_tab_reaches_every_control_in_order(opened: Page) -> None:
     assert opened.controls_by_tab() > 40
 
@@ -408,7 +456,7 @@ def test_it_prints(opened: Page, tmp_path: Path) -> None:
             assert lines[-1] not in headings, f"orphaned: {lines[-1]}"
     assert "Copy" not in flat
     # whose marks are whose
-    assert "Mixed model with random intercepts only (lmer_mis)" in flat
+    assert "lmer_mis: Mixed model with random intercepts only" in flat
     assert "@article{morris2019" in flat
 
 
@@ -463,6 +511,7 @@ def test_odd_studies_have_pages_that_say_nothing_strange(
         ".replace(/<(script|style)[^]*?<\\/\\1>|blob:[^\"]*/g, '')"
     )
     assert not STRANGE.search(text), STRANGE.search(text)
+    assert browser.run(TYPED) == []
     labels = browser.marks()
     assert labels
     assert ("No strategy gave a result here." in text) == ODD[name].failed

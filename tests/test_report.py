@@ -23,9 +23,11 @@ from pages import DRAWING, HEAD, ONE, SAID, a_study, write_page
 from rmsweep import axes
 from rmsweep.config import axis_defaults
 from rmsweep.design import MAIN
+from rmsweep.figures import facets
 from rmsweep.figures.names import NAMES
 from rmsweep.report import data, findings, looks, methods, page, specs, words
 from rmsweep.report.pictures import TEXTS
+from rmsweep.report.takeaway import Point
 from rmsweep.sweep import provenance, tables
 
 
@@ -112,8 +114,23 @@ def variants(origin: str, number: int) -> list[object]:
 def test_of_many_analyses_some_of_each_family_are_shown_at_first() -> None:
     study = a_study(strategies=["lm", *variants("lm", 9), "lmer", *variants("lmer", 9)])
     shown = [study.strategies[place].name for place in data.shown_at_first(study)]
-    assert shown == ["lm", "lm_v0", "lmer", "lmer_v0"]
+    assert shown == ["lm", *(f"lm_v{k}" for k in range(6)), "lmer"]
     assert data.shown_at_first(a_study()) == [0, 1, 2, 3]
+
+
+def test_the_strategies_that_the_answer_names_are_shown_at_first() -> None:
+    study = a_study(strategies=["lm", *variants("lm", 9), "lmer", *variants("lmer", 9)])
+    points = [
+        Point("Tests", "Trust `lmer_v8` and `lm_v7`; `sample_sizes` has more."),
+        Point("Power", "`lmer_v8` finds most, `lmer_v3` least."),
+    ]
+    named = page.named(study, points)
+    assert named == ["lmer_v8", "lm_v7", "lmer_v3"]
+    shown = [study.strategies[place].name for place in data.shown_at_first(study, named)]
+    assert len(shown) == facets.MOST
+    assert {*named, "lmer", "lm"} <= {*shown}
+    named = [one.name for one in study.strategies[::-1]]
+    assert len(data.shown_at_first(study, named)) == facets.MOST_NAMED
 
 
 def test_an_axis_with_one_level_leaves_its_place_to_a_further_one() -> None:
@@ -139,7 +156,7 @@ def test_every_axis_has_words() -> None:
     assert axes.of_level("item_sd", 0.5) == "item SD 0.5"
     assert axes.of_slice("") == ""
     said = axes.of_slice("predictor_mean=-0.5,beta=d0.3,n_groups=1000")
-    assert said == "predictor mean −0.5, true coefficients: d0.3, 1,000 groups"
+    assert said == "predictor mean −0.5, coefficients “d0.3”, 1,000 groups"
 
 
 def test_drawings_in_the_page_are_bare() -> None:
@@ -190,13 +207,24 @@ def test_every_measure_of_the_table_has_words(made: Path) -> None:
 
 
 def test_methods_follow_from_the_settings(made: Path) -> None:
-    study = a_study(seed=7, noise_sd=3, beta=[1, 0, 0.5, 0])
+    grid = {"noise_distribution": {"calm": "normal", "wild": {"from": "t", "df": 5}}}
+    scenarios = {"plain": {}, "tight": {"predictor_sd": [1, 2, 0.5], "sigma_ratio": [4, 0, 0, 0]}}
+    study = a_study(seed=7, noise_sd=3, beta=[1, 0, 0.5, 0], grid=grid, scenarios=scenarios)
     table = tables.metadata(made.with_name("fits.parquet"))
     parts = methods.sections(study, made.with_name("fits.parquet"), table)
     text = methods.as_text(parts)
-    assert "noise_sd = 3" in text
+    assert "the SD of the noise (noise_sd = 3)" in text
+    assert "the true coefficients (beta = 1, 0, 0.5, 0)" in text
+    # what a name stands for
+    assert "the distribution of the noise are “calm”, normal; “wild”, t (df = 5)." in text
+    assert (
+        "“plain”: none. “tight”: SD of the predictors (1, 2, 0.5); ratio of each coefficient’s SD "
+        "to the between-group SD (4, 0, 0, 0)."
+    ) in text
+    assert "degrees of freedom: G − K; intervals" in text
+    assert "G that of groups" in text
     assert "seed 7" in text
-    assert "drawn anew" not in text
+    assert "drawn anew from" not in text
     assert "60 datasets" in text
     assert "the number of groups (8, 16)" in text
     assert "| Bias | mean(e) | sd(e) / √n |" in methods.as_text(parts, markdown=True)
@@ -253,12 +281,13 @@ def test_all_claims_are_seen_without_a_click(made: Path) -> None:
     before = text[: text.index('<tr><td class="number">1</td>')]
     assert before.count("<details") == before.count("</details>")
     for (_, claim, rest), row in zip(rows, claims.itertuples(), strict=True):
-        assert html.unescape(claim).strip() == row.claim
+        assert html.unescape(claim).strip() == words.typographic(row.claim)
         assert f'<td class="verdict">{findings.VERDICTS[row.verdict]}</td>' in rest
         summary = re.search(r"<summary>(.*?)</summary>", rest)
         assert summary
         if row.verdict == "not testable":
-            assert row.test_reason.lower() in html.unescape(summary[1]).lower()
+            reason = words.typographic(row.test_reason).lower()
+            assert reason in html.unescape(summary[1]).lower()
 
 
 def test_headlines_name_the_one_of_several_comparisons_that_they_show(made: Path) -> None:

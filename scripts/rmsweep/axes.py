@@ -41,7 +41,7 @@ AXES = {
     "sigma": AxisWords("Between-group SD", "the between-group SD of the coefficients", "SD {}"),
     "scenario": AxisWords("Scenario", "the scenario", "{}"),
     "n_predictors": AxisWords("Predictors", "the number of predictors", "{} predictors"),
-    "beta": AxisWords("True coefficients", "the true coefficients", "true coefficients: {}"),
+    "beta": AxisWords("True coefficients", "the true coefficients", "coefficients “{}”"),
     "sigma_ratio": AxisWords(
         "Ratio of SDs", "the ratio of each coefficient’s SD to the between-group SD", "SD ratio {}"
     ),

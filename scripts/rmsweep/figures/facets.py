@@ -22,7 +22,7 @@ from rmsweep.measures.table import MEASURED
 from rmsweep.sweep import tables
 
 KEYS = ["row", "column", "x", "strategy"]
-MOST = 8
+MOST, MOST_NAMED = 8, 10
 """How many strategies a figure shows where nobody has chosen any."""
 CROWDED = 0.035
 """Inches from one mark to the next below which marks can't be told apart."""
@@ -128,8 +128,17 @@ def check(option: str, wanted: Sequence[str], allowed: Collection[str]) -> None:
             raise UsageError(f"{option}: {name!r}; allowed: {', '.join(allowed)}")
 
 
-def sensible(strategies: Sequence[Strategy]) -> list[str]:
-    """At most `MOST` strategies: the first of each family, then the others in their order."""
+def sensible(strategies: Sequence[Strategy], named: Sequence[str] = ()) -> list[str]:
+    """At most `MOST` strategies, or `MOST_NAMED` if a text names as many.
+
+    The named ones come first, then the first of each family, then the others in their order.
+
+    Parameters
+    ----------
+    strategies : sequence of Strategy
+    named : sequence of str
+        Those that a text beside the picture is about, the more important first.
+    """
     if len(strategies) <= MOST:
         return [strategy.name for strategy in strategies]
     firsts = [
@@ -137,7 +146,8 @@ def sensible(strategies: Sequence[Strategy]) -> list[str]:
         for name, own in colours.families(strategies).items()
     ]
     others = [strategy.name for strategy in strategies if strategy.name not in firsts]
-    return [*firsts, *others][:MOST]
+    most = max(MOST, min(len(named), MOST_NAMED))
+    return list(dict.fromkeys([*named, *firsts, *others]))[:most]
 
 
 def level_of(study: Study, text: str) -> tuple[str, Level]:

@@ -245,8 +245,8 @@ def table(case: Fitted, place: int, formula: str) -> Json:
             f"{case.shown(term)} {number(sd)}"
             for term, sd in (effects.sd if effects else {}).items()
         ],
-        "conventions": f"SE: {row['se_type']}; df: {row['df_type']}; intervals: {row['ci_type']}"
-        + tests,
+        "conventions": f"SE: {words.in_symbols(row['se_type'])}; "
+        f"df: {words.in_symbols(row['df_type'])}; intervals: {row['ci_type']}" + tests,
     }
 
 

@@ -3,7 +3,11 @@
 const LAYOUT = {
   layout: { topStart: "search", topEnd: "pageLength", bottomStart: "info", bottomEnd: "paging" },
   ...{ pageLength: 10, lengthMenu: [10, 25, 100], autoWidth: false, order: [], deferRender: true },
-  language: { search: "Search the table", lengthMenu: "Rows per page _MENU_" },
+  language: {
+    ...{ search: "Search the table", lengthMenu: "Rows per page _MENU_" },
+    ...{ info: "Rows _START_ to _END_ of _TOTAL_", infoEmpty: "No rows", infoFiltered: "(of _MAX_)" },
+    ...{ emptyTable: "No rows with these choices", zeroRecords: "No rows found" },
+  },
 };
 
 function csv(names, rows) {
@@ -65,6 +69,12 @@ const numbers = (name, title, kind = "number", digits = 4) => ({
   ...{ name, title, number: true, type: "num", className: "number" },
   render: (it, way) => (way === "display" ? shown(it, kind, digits) : it),
 });
+
+// on a phone each cell has its head before it
+function withHeads(row, table) {
+  const heads = [...document.querySelectorAll(`${table} thead th`)];
+  [...row.cells].forEach((cell, place) => (cell.dataset.head = heads[place].innerText.trim()));
+}
 
 function copyCommands(table) {
   table.table().container().addEventListener("click", (event) => {

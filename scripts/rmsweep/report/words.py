@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -143,9 +144,21 @@ MEASURES = {
         SUMS,
         "Larger is not better: it is earned only if the intervals also cover.",
     ),
-    "convergence_rate": Words("Converged fits", FITS, "", "rate"),
-    "failed_rate": Words("Fits without estimates", FITS, "", "rate"),
-    "singular_rate": Words("Singular fits", FITS, "", "rate"),
+    "convergence_rate": Words(
+        "Converged fits",
+        FITS,
+        "A fit without estimates never counts as converged; whether one with a warning or a "
+        "singular one does is the study’s rule.",
+        "rate",
+    ),
+    "failed_rate": Words("Fits without estimates", FITS, "These fits failed.", "rate"),
+    "singular_rate": Words(
+        "Singular fits",
+        FITS,
+        "A variance is estimated as zero, or a correlation as one or minus one; the estimates of "
+        "the coefficients remain usable.",
+        "rate",
+    ),
     "optimizer_rate": Words("Fits whose optimizer gave up", FITS, "", "rate"),
     "gradient_rate": Words("Fits with a warning about the gradient", FITS, "", "rate"),
     "hessian_rate": Words("Fits with a warning about the Hessian", FITS, "", "rate"),
@@ -201,6 +214,21 @@ def of_measure(name: str) -> Words:
     return Words(name.replace("_", " ").capitalize(), OTHERS, kind=kind)
 
 
+TAILS = re.compile(r".* tails of t with (\S+) degrees of freedom: no such (moment|error)")
+
+
+def of_reason(text: str) -> str:
+    """Why a measure is not defined, for readers who know what a mean is."""
+    if not (found := TAILS.fullmatch(text)):
+        return text
+    df, what = float(found[1]), found[2]
+    like = f"those of t with {df:g} df" if df > 0 else "those of any t distribution, or heavier"
+    lacks = "the measure does not exist" if what == "moment" else "its error does not exist"
+    return (
+        f"with so few rows in a group, or such noise, estimates have tails like {like}, so {lacks}"
+    )
+
+
 def listed(items: Sequence[str]) -> str:
     """Items as a sentence has them: ``a, b and c``."""
     *first, last = items
@@ -212,6 +240,20 @@ def counted(number: int, noun: str) -> str:
     if number != 1:
         noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number:,} {noun}"
+
+
+def in_symbols(text: str) -> str:
+    """A convention of a strategy as formulas are printed: ``s² (X′X)⁻¹``, ``G − 1``."""
+    text = text.replace("X'X", "X′X").replace("^-1", "⁻¹").replace("s2 ", "s² ")
+    text = text.replace("sqrt(G)", "√G").replace(" x ", " × ")
+    return re.sub(r"(?<=[A-Z)\d])-(?=[A-Zpq\d])", " − ", text)
+
+
+def typographic(text: str) -> str:
+    """A text with the apostrophes and quotation marks of print: ``groups’``, ``“strong”``."""
+    text = re.sub(r"(?<=\w)'", "’", text)
+    text = re.sub(r"(?<![\w”.,)])\"(?=\S)", "“", text)
+    return text.replace('"', "”")
 
 
 def amount(value: float, unit: str, digits: int = 3) -> str:
