@@ -168,10 +168,10 @@ def axes(study: Study) -> list[Json]:
                 "name": axis.name,
                 "label": words.of_axis(axis.name).label,
                 "title": words.of_axis(axis.name).title,
-                "noun": words.of_axis(axis.name).noun.removeprefix("the "),
                 "kind": axis.kind,
                 "levels": [plain(level) for level in known],
                 "headers": [words.of_level(axis.name, level) for level in known],
+                "spoken": [words.in_sentence(axis.name, level) for level in known],
             }
         )
     return found

@@ -24,6 +24,7 @@ SYMBOLS = {
     "N": "N is the number of rows",
     "G": "G that of groups",
     "I": "I that of items",
+    "S": "S that of sites",
     "K": "K that of coefficients",
     "p": "p that of slopes",
     "X": "X the matrix of the predictors",
@@ -287,22 +288,11 @@ def measures(study: Study) -> Section:
     return Section("Performance measures", [text, precision, failed])
 
 
-PROGRAMS = {
-    "python": "Python",
-    "numpy": "NumPy",
-    "numpy_blas": "NumPy’s BLAS",
-    "scipy": "SciPy",
-}
-"""How programs write their names."""
-
-
 def software(study: Study, made_with: Mapping[str, str]) -> Section:
     """What made the tables."""
     versions = json.loads(made_with["versions"])
-    listed_ = words.listed(
-        [f"{PROGRAMS.get(name, name)} {words.listed(it)}" for name, it in versions.items()] or [""]
-    )
-    text = f"The study ran with {listed_}." if listed_ else "The versions are not recorded."
+    ran_with = words.programs({name: words.listed(it) for name, it in versions.items()})
+    text = f"The study ran with {ran_with}." if versions else "The versions are not recorded."
     return Section(
         "Software and reproducibility",
         [

@@ -24,11 +24,6 @@
     const column = (place) => D.columns[place];
     const axisOf = Object.fromEntries(D.axes.map((axis, place) => [axis.name, { ...axis, place }]));
     const several = D.axes.filter((axis) => axis.levels.length > 1).map((axis) => axis.name);
-    // one level in a sentence: a name alone would not say of what
-    const spoken = (axis, place) => {
-      const { noun, levels, headers } = axisOf[axis];
-      return headers[place] === levels[place] ? `${noun} “${headers[place]}”` : headers[place];
-    };
     const inWords = (reason) => D.said[D.reasons.indexOf(reason)] ?? reason;
     const measureOf = Object.fromEntries(D.measures.map((measure) => [measure.name, measure]));
     const names = D.strategies.map((strategy) => strategy.name);
@@ -39,7 +34,7 @@
     const level = (c, axis) => D.conditions[c][axisOf[axis].place];
     const header = (c, axis) => axisOf[axis].headers[level(c, axis)];
     const told = several.length ? several : D.axes.map((axis) => axis.name);
-    const conditionText = (c) => told.map((axis) => spoken(axis, level(c, axis))).join(", ");
+    const conditionText = (c) => told.map((axis) => axisOf[axis].spoken[level(c, axis)]).join(", ");
 
     // ---- the table of measures ---------------------------------------------------------------
 
@@ -506,7 +501,7 @@
 
     function heldText() {
       const held = several.filter(isHeld);
-      const text = (axis) => spoken(axis, axisOf[axis].levels.indexOf(S[`at.${axis}`]));
+      const text = (axis) => axisOf[axis].spoken[axisOf[axis].levels.indexOf(S[`at.${axis}`])];
       return held.map(text);
     }
 
@@ -960,8 +955,7 @@
       const made = new DataTable(table, {
         ...LAYOUT,
         data: rows,
-        createdRow: (row) => withHeads(row, "#complaints"),
-        columns: [
+        ...withHeads([
           { title: "Strategy", data: (row) => names[row[0]] },
           { title: "Cause", data: (row) => texts[row[1] + 1] },
           { title: "Condition", data: (row) => conditionText(row[2]) },
@@ -982,7 +976,7 @@
               return element("span", { className: "command" }, element("code", {}, ...words), button);
             },
           },
-        ],
+        ]),
       });
       copyCommands(made);
     }

@@ -44,7 +44,7 @@ function filteredTable(id, { columns, choices, start = {}, rows, filters, button
     selects[name] = select;
   }
   byId(filters).closest("form").hidden = !Object.keys(selects).length;
-  const made = new DataTable(`#${id}`, { ...LAYOUT, data: [], columns });
+  const made = new DataTable(`#${id}`, { ...LAYOUT, data: [], ...withHeads(columns) });
   function fill() {
     const chosen = Object.entries(selects).filter(([, select]) => select.value);
     made.clear();
@@ -70,11 +70,13 @@ const numbers = (name, title, kind = "number", digits = 4) => ({
   render: (it, way) => (way === "display" ? shown(it, kind, digits) : it),
 });
 
-// on a phone each cell has its head before it
-function withHeads(row, table) {
-  const heads = [...document.querySelectorAll(`${table} thead th`)];
-  [...row.cells].forEach((cell, place) => (cell.dataset.head = heads[place].innerText.trim()));
-}
+// columns whose cells know their heads, which a phone shows before them
+const withHeads = (columns) => ({
+  columns,
+  createdRow: (_row, _data, _place, cells) => {
+    cells.forEach((cell, place) => (cell.dataset.head = columns[place].title));
+  },
+});
 
 function copyCommands(table) {
   table.table().container().addEventListener("click", (event) => {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from rmsweep.axes import in_sentence as in_sentence
 from rmsweep.axes import of_axis as of_axis
 from rmsweep.axes import of_level as of_level
 from rmsweep.axes import significant
@@ -231,7 +232,7 @@ def of_reason(text: str) -> str:
 
 def listed(items: Sequence[str]) -> str:
     """Items as a sentence has them: ``a, b and c``."""
-    *first, last = items
+    *first, last = items or [""]
     return f"{', '.join(first)} and {last}" if first else last
 
 
@@ -247,6 +248,20 @@ def in_symbols(text: str) -> str:
     text = text.replace("X'X", "X′X").replace("^-1", "⁻¹").replace("s2 ", "s² ")
     text = text.replace("sqrt(G)", "√G").replace(" x ", " × ")
     return re.sub(r"(?<=[A-Z)\d])-(?=[A-Zpq\d])", " − ", text)
+
+
+PROGRAMS = {
+    "python": "Python",
+    "numpy": "NumPy",
+    "numpy_blas": "NumPy’s BLAS",
+    "scipy": "SciPy",
+}
+"""How programs write their names."""
+
+
+def programs(versions: Mapping[str, str]) -> str:
+    """Programs and their versions, as a sentence has them."""
+    return listed([f"{PROGRAMS.get(name, name)} {it}" for name, it in versions.items()])
 
 
 def typographic(text: str) -> str:
