@@ -25,7 +25,7 @@ from rmsweep.config import axis_defaults
 from rmsweep.design import MAIN
 from rmsweep.figures import facets
 from rmsweep.figures.names import NAMES
-from rmsweep.report import data, findings, looks, methods, page, specs, words
+from rmsweep.report import data, findings, looks, methods, page, pictures, specs, words
 from rmsweep.report.pictures import TEXTS
 from rmsweep.report.takeaway import Point
 from rmsweep.sweep import provenance, tables
@@ -199,6 +199,36 @@ def test_figures_without_room_are_links_that_are_counted(
     assert text.count("data-packed=") in range(1, 10)
     for level in range(40):
         assert text.count(f'href="figures/noise_sd={level}/size.svg"') == 1
+
+
+def test_each_figure_has_one_slice_in_the_page_before_any_has_two(tmp_path: Path) -> None:
+    study = a_study(grid={"beta": {f"d{k}": k / 10 for k in (0, 9, 10, 5)}})
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3)).astype(np.uint8)
+    files = []
+    for name in ("power", "coverage"):
+        for level in ("d0", "d10", "d5", "d9"):
+            files.append(tmp_path / "figures" / f"beta={level}" / f"{name}.png")
+            files[-1].parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(noise).save(files[-1])
+    found = pictures.pictures(study, files, tmp_path / "figures", tmp_path)
+    # in the order of the study, not of the alphabet
+    levels = [f"coefficients “d{k}”" for k in (0, 9, 10, 5)]
+    assert [(one.title, one.part) for one in found] == [
+        (title, level) for title in ("Power", "Coverage of 95% intervals") for level in levels
+    ]
+    size = len(page.smallest(files[0])["packed"]) + page.MARKUP
+    shown = [(one.title, one.part) for one, _ in page.with_images(found, int(3.5 * size))]
+    assert shown == [
+        *(("Power", level) for level in levels[:2]),
+        ("Coverage of 95% intervals", levels[1]),
+    ]
+
+
+def test_conventions_that_differ_between_fits() -> None:
+    assert methods.common({"CR2"}) == "CR2"
+    texts = {"Satterthwaite, (1 + IV1 | g)", "Satterthwaite, (1 + IV2 | g)"}
+    assert methods.common(texts) == "Satterthwaite, further for each fit"
+    assert methods.common({"REML", "CR2"}) == "CR2 and REML"
 
 
 def test_every_measure_of_the_table_has_words(made: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,7 +67,10 @@ FORMULAS = (
 
 
 def conventions(study: Study, fits: Path) -> dict[str, dict[str, str]]:
-    """The conventions that each strategy's fits follow; empty where none gave estimates."""
+    """The conventions that each strategy's fits follow; empty where none gave estimates.
+
+    Of one that differs between fits, what they have in common.
+    """
     columns = ["strategy", *CONVENTIONS]
     table = tables.read(
         fits, "fits", columns=columns, read_dictionary=columns, use_threads=False
@@ -74,11 +78,24 @@ def conventions(study: Study, fits: Path) -> dict[str, dict[str, str]]:
     # each row group has dictionaries of its own
     table = table.unify_dictionaries()
     found = table.group_by(columns, use_threads=False).aggregate([]).to_pylist()
-    known: dict[str, dict[str, str]] = {one.name: {} for one in study.strategies}
+    of_fits: dict[str, list[dict[str, str | None]]] = {one.name: [] for one in study.strategies}
     for row in found:
-        if not known[row["strategy"]]:
-            known[row["strategy"]] = {name: row[name] or "" for name in CONVENTIONS}
-    return known
+        of_fits[row["strategy"]].append(row)
+    return {
+        strategy: {name: common({row[name] or "" for row in rows}) for name in CONVENTIONS}
+        if rows
+        else {}
+        for strategy, rows in of_fits.items()
+    }
+
+
+def common(texts: set[str]) -> str:
+    """A convention, or how all of several ones begin, up to a comma."""
+    if len(texts) == 1:
+        return texts.pop()
+    parts = zip(*(text.split(", ") for text in texts), strict=False)
+    start = ", ".join(own[0] for own in takewhile(lambda own: len({*own}) == 1, parts))
+    return f"{start}, further for each fit" if start else words.listed(sorted(texts))
 
 
 def sections(study: Study, fits: Path, made_with: Mapping[str, str]) -> list[Section]:

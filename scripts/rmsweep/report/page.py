@@ -277,7 +277,7 @@ def vega() -> str:
 def with_images(pictures: Sequence[Picture], most: int) -> list[tuple[Picture, dict[str, Any]]]:
     """The figures that there is room for, with their images (`smallest`), in their order.
 
-    Those of a further slice are there if there is room for them beside all others.
+    One slice of each comes before a second one of any.
 
     Parameters
     ----------
@@ -287,7 +287,11 @@ def with_images(pictures: Sequence[Picture], most: int) -> list[tuple[Picture, d
         Bytes of all images.
     """
     found = {}
-    slices = [list(enumerate(own)) for _, own in by_title(pictures)]
+    # of ordered levels those in the middle say most: at an end nothing may happen, or all
+    slices = [
+        [(abs(place - (len(own) - 1) // 2), picture) for place, picture in enumerate(own)]
+        for _, own in by_title(pictures)
+    ]
     in_turn = sorted(itertools.chain(*slices), key=itemgetter(0))
     for _, picture in in_turn:
         if most < LEAST_PICTURE:
