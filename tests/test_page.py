@@ -155,6 +155,16 @@ def test_every_control_shows_the_numbers_of_the_table(opened: Page, measured: pd
     opened.open("#m=rmse")
     opened.set("scale", "log")
     assert_shown(opened, expected(measured, "rmse", term="IV1", fits="all"))
+    # points have the room of their panels
+    script = """const all = [...document.querySelectorAll("#explorer path[aria-label]")]
+        .map((it) => it.getBoundingClientRect().y);
+        const [first] = [...document.querySelectorAll("#explorer .background")]
+            .map((it) => it.getBoundingClientRect())
+            .filter((it) => it.height > 50)
+            .sort((one, two) => one.height - two.height || one.top - two.top);
+        const own = all.filter((y) => first.top <= y && y <= first.bottom);
+        return (Math.max(...own) - Math.min(...own)) / first.height"""
+    assert opened.run(script) > 0.4
 
 
 def test_what_is_undefined_is_disabled_and_says_why(opened: Page) -> None:
@@ -280,13 +290,17 @@ def test_a_rate_without_exceptions_is_no_certainty(opened: Page, measured: pd.Da
 def test_a_coefficient_that_a_strategy_does_not_estimate_is_named(
     browser: Page, tmp_path: Path
 ) -> None:
-    path = write_page(a_study(**ONE, strategies=["lm", "fe", "lmer"], n_sims=3), tmp_path)
+    path = write_page(a_study(**ONE, strategies=["lm", "fe_cr2", "lmer"], n_sims=3), tmp_path)
     browser.open(path=path)
     caption = browser.driver.find_element(By.ID, "explorer-caption")
     browser.set("term", "Intercept")
-    assert "No values for fe: no fit of fe estimates Intercept." in caption.text
+    assert "No values for fe_cr2: no fit of fe_cr2 estimates Intercept." in caption.text
     browser.set("measure", "coef_abs_err_median")
-    assert "No values for fe: not every coefficient is estimated." in caption.text
+    assert "No values for fe_cr2: not every coefficient is estimated." in caption.text
+    browser.open(path=path)
+    svg = browser.download("svg", "coverage.svg").read_text()
+    for strategy in a_study(strategies=["lm", "fe_cr2", "lmer"]).strategies:
+        assert f">{strategy.name}: {strategy.label}<" in svg
     assert browser.console() == []
 
 

@@ -568,7 +568,8 @@
       }
       const said = [...sharing].map(([key, own]) => {
         const [which, why] = JSON.parse(key);
-        return `${which} for ${listed(own)}: ${why}.`;
+        const who = own.length > 1 && own.length === now.length ? "all strategies" : listed(own);
+        return `${which} for ${who}: ${why}.`;
       });
       const silent = absent.filter((name) => !reasons.has(name));
       const partly = measure.terms.length ? [] : silent.filter(leavesOut);
@@ -596,6 +597,10 @@
       inner.height = Math.max(120, Math.min(beside === 1 ? 280 : 220, Math.round(inner.width * 0.62)));
       dress(spec, D.strategies, literal);
       const log = S.y === "log" && points.every((point) => point.y > 0 && (point.low ?? 1) > 0);
+      // whole powers of ten would leave most panels empty
+      const known = points.flatMap((point) => [point.y, point.low ?? point.y, point.high ?? point.y]);
+      if (log && measure.target > 0) known.push(measure.target);
+      const ends = [0.97 * Math.min(...known), 1.03 * Math.max(...known)];
       const analysesHere = [...new Set(points.map((point) => point.place))].sort((a, b) => a - b);
       const format = { rate: "~%", percent: "~g", number: "~g" }[measure.kind];
       const headers = axisOf[S.x].levels;
@@ -611,7 +616,7 @@
           xOffset.scale = { domain: analysesHere.map((place) => names[place]), padding: 0.5 };
         }
         if (y) {
-          y.scale = log ? { type: "log", nice: true } : { zero: false, nice: true };
+          y.scale = log ? { type: "log", domain: ends } : { zero: false, nice: true };
           y.axis = { title: null, format, tickCount: 5 };
           if (measure.kind === "percent") y.axis.labelExpr = "datum.label + '%'";
         }
@@ -670,12 +675,14 @@
           `Study “${D.study}”, ${D.program}`,
         ],
       };
+      const shown = D.strategies.filter((it) => points.some((point) => point.analysis === it.name));
+      const texts = Object.fromEntries(shown.map((it) => [it.name, `${it.name}: ${it.label}`]));
+      const longest = Math.max(0, ...Object.values(texts).map((text) => text.length));
+      const legend = {
+        ...{ values: Object.keys(texts), labelExpr: `${JSON.stringify(texts)}[datum.value]` },
+        ...{ labelLimit: 0, columns: longest > 65 ? 1 : 2 },
+      };
       for (const layer of layersOf(spec)) {
-        const shown = names.filter((name) => points.some((point) => point.analysis === name));
-        const legend = {
-          values: shown,
-          labelExpr: `{${D.strategies.map((it) => `${JSON.stringify(it.name)}: ${JSON.stringify(`${it.name}: ${it.label}`)}`).join(",")}}[datum.value]`,
-        };
         for (const channel of [layer.encoding.color, layer.encoding.shape]) {
           if (channel?.scale) channel.legend = legend;
         }
@@ -759,10 +766,11 @@
         ? `Points: ${thinned}. Boxes: quartiles and median of all of them, with whiskers to the last value within 1.5 interquartile ranges.`
         : `Points: ${thinned}, too few for boxes.`;
       byId("replications-title").textContent = `${what} of ${D.terms[t]}.`;
+      const where = conditionText(k).replace(/^./, (letter) => letter.toUpperCase());
       const good = S.w === "error" ? " A good strategy scatters around zero, and little." : "";
       byId("replications-caption").textContent = n
-        ? `${conditionText(k)}. ${said}${good}`
-        : `${conditionText(k)}. No strategy gave a result here.`;
+        ? `${where}. ${said}${good}`
+        : `${where}. No strategy gave a result here.`;
     }
 
     async function drawDataset(k, t) {
