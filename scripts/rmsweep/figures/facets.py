@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -131,7 +132,8 @@ def check(option: str, wanted: Sequence[str], allowed: Collection[str]) -> None:
 def sensible(strategies: Sequence[Strategy], named: Sequence[str] = ()) -> list[str]:
     """At most `MOST` strategies, or `MOST_NAMED` if a text names as many.
 
-    The named ones come first, then the first of each family, then the others in their order.
+    The named ones come first, of more than there is room for those of all families in turn; then
+    the first of each family, then the others in their order.
 
     Parameters
     ----------
@@ -141,10 +143,18 @@ def sensible(strategies: Sequence[Strategy], named: Sequence[str] = ()) -> list[
     """
     if len(strategies) <= MOST:
         return [strategy.name for strategy in strategies]
+    families = colours.families(strategies)
     firsts = [
         next((one for one in own if one.name == name), own[0]).name
-        for name, own in colours.families(strategies).items()
+        for name, own in families.items()
     ]
+    kin = {one.name: family for family, own in families.items() for one in own}
+    seen: Counter[str] = Counter()
+    turns = []
+    for name in dict.fromkeys(named):
+        turns.append((seen[kin[name]], name))
+        seen[kin[name]] += 1
+    named = [name for _, name in sorted(turns, key=lambda turn: turn[0])]
     others = [strategy.name for strategy in strategies if strategy.name not in firsts]
     most = max(MOST, min(len(named), MOST_NAMED))
     return list(dict.fromkeys([*named, *firsts, *others]))[:most]

@@ -51,6 +51,8 @@ LEAST_PICTURES = 150_000
 """Bytes, encoded, that a page has for figures, however large the study is."""
 LEAST_PICTURE = 10_000
 """Bytes below which no figure is tried."""
+ON_PAPER = 8
+"""Comparisons of a claim up to which they are printed: those of many parts would fill sheets."""
 SCALE = 0.5
 """Pixels of the page per pixel of a figure's file: letters of all figures have the same size."""
 PIXELS, SHADES = 840, 64
@@ -159,6 +161,7 @@ def html(
         takeaway=answer,
         findings=found,
         untestable=untestable,
+        on_paper=ON_PAPER,
         tested=any(one.verdict != untestable for one in found),
         listed=findings.listed(found),
         headlines=findings.headlines(found),
