@@ -132,8 +132,8 @@ def check(option: str, wanted: Sequence[str], allowed: Collection[str]) -> None:
 def sensible(strategies: Sequence[Strategy], named: Sequence[str] = ()) -> list[str]:
     """At most `MOST` strategies, or `MOST_NAMED` if a text names as many.
 
-    The named ones come first, of more than there is room for those of all families in turn; then
-    the first of each family, then the others in their order.
+    The named ones come first: of more than there is room for the first of each family, then those
+    of all families in turn. Then come the first of each family, and the others in their order.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def sensible(strategies: Sequence[Strategy], named: Sequence[str] = ()) -> list[
     seen: Counter[str] = Counter()
     turns = []
     for name in dict.fromkeys(named):
-        turns.append((seen[kin[name]], name))
+        turns.append((0 if name in firsts else 1 + seen[kin[name]], name))
         seen[kin[name]] += 1
     named = [name for _, name in sorted(turns, key=lambda turn: turn[0])]
     others = [strategy.name for strategy in strategies if strategy.name not in firsts]
