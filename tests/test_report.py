@@ -359,6 +359,8 @@ def test_the_page_names_and_links_the_post_and_says_what_strategies_are(made: Pa
     many = a_study(strategies=["lm", *variants("lm", 9), "lmer", *variants("lmer", 9)])
     explained = dict(data.explained(many))
     assert list(explained) == ["Least squares", "Mixed models"]
+    lines = dict(dict(data.explained(a_study(strategies=["lmer", "lmer_lrt"])))["Mixed models"])
+    assert lines["lmer_lrt"].endswith(" It assumes what lmer does, and many groups.")
     assert explained["Least squares"][0][1].endswith(
         "standard errors. It assumes independent groups, and many of them."
     )

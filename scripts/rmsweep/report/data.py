@@ -10,6 +10,7 @@ import base64
 import datetime
 import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -255,7 +256,8 @@ def explained(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
             text = f"{one.label}."
             # of a variant it may not be true
             if one.name in presets() and (assumes := presets()[one.name][1].assumes):
-                text += f" It assumes {assumes}."
+                assumed = re.sub(r"^as (\w+)", r"what \1 does", assumes)
+                text += f" It assumes {assumed}."
             lines.append((one.name, text))
         found.append((family["label"], lines))
     return found
