@@ -25,7 +25,7 @@ PACKAGES = ("statsmodels",)
 PRESETS = {
     "gee_exch_md": Preset(
         "GEE with an exchangeable working correlation, bias-reduced",
-        assumes="independent groups, and more of them than coefficients",
+        assumes="independent groups, more than coefficients",
         convention="Mancl-DeRouen (CR3) standard errors, t on G-K degrees of freedom; moments over "
         "N-K, as in statsmodels",
         reference="Mancl & DeRouen 2001; statsmodels' cov_type='bias_reduced'",
