@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import re
 import subprocess
 from collections.abc import Iterator
@@ -511,6 +512,24 @@ def test_it_draws_in_a_frame_of_another_page(opened: Page, folder: Path, tmp_pat
     opened.driver.switch_to.default_content()
 
 
+def marks_have_room(browser: Page) -> None:
+    """However many marks there are on however small a screen, none hides another."""
+    size = {"width": 240, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.cdp("Emulation.setDeviceMetricsOverride", **size)
+    browser.run("for (const it of document.querySelectorAll('[data-family]')) it.click()")
+    browser.run(
+        "for (const it of document.querySelectorAll('[data-family]:not(:checked)')) it.click()"
+    )
+    browser.drawn()
+    script = """return [...document.querySelectorAll("#explorer path[aria-label]")]
+        .map((it) => it.getBoundingClientRect()).map((it) => Math.round(it.left + it.width / 2))"""
+    browser.until(lambda: len(browser.run(script)) == 2 * 24)
+    places = sorted(browser.run(script))
+    assert min(two - one for one, two in itertools.pairwise(places)) >= 3
+    browser.cdp("Emulation.clearDeviceMetricsOverride")
+    browser.drawn()
+
+
 @pytest.mark.parametrize("name", ODD)
 def test_odd_studies_have_pages_that_say_nothing_strange(
     browser: Page, tmp_path: Path, name: str
@@ -531,6 +550,8 @@ def test_odd_studies_have_pages_that_say_nothing_strange(
     assert ("No strategy gave a result here." in text) == ODD[name].failed
     if name == "not_crossed":
         assert "not in the study" in browser.driver.find_element(By.ID, "explorer").text
+    if name == "many_strategies":
+        marks_have_room(browser)
     for place in browser.options("condition")[:3]:
         browser.set("condition", place)
     for measure in browser.options("measure")[::12]:

@@ -1,6 +1,7 @@
 // The page of a study: draws what the controls and the address say.
 (async () => {
   const Z95 = 1.959963984540054;
+  const LEAST_STEP = 5; // pixels from one mark to the next
 
   async function showFigures() {
     for (const image of document.querySelectorAll("img[data-packed]")) {
@@ -593,7 +594,8 @@
       const inner = spec.spec;
       const marks = axisOf[S.x].levels.length * new Set(points.map((point) => point.place)).size;
       const enough = Math.max(beside === 1 && !list ? 620 : 420, 8 * marks);
-      inner.width = Math.min(panelWidth, enough);
+      // marks that would hide each other get room: then the chart scrolls
+      inner.width = Math.max(Math.min(panelWidth, enough), LEAST_STEP * marks);
       inner.height = Math.max(120, Math.min(beside === 1 ? 280 : 220, Math.round(inner.width * 0.62)));
       dress(spec, D.strategies, literal);
       const log = S.y === "log" && points.every((point) => point.y > 0 && (point.low ?? 1) > 0);
