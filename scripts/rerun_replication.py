@@ -135,7 +135,7 @@ def page(
         rows=tuple(rerun.refit_all(study, condition, sim)),
         truth=simulated.betas,
     )
-    levels = [words.of_level(axis.name, condition.levels[axis.name]) for axis in study.axes]
+    levels = [words.in_sentence(axis.name, condition.levels[axis.name]) for axis in study.axes]
     sizes = words.counted(int(case.sizes.min()), "row")
     if case.sizes.min() < case.sizes.max():
         sizes = f"{case.sizes.min():,} to {case.sizes.max():,} rows"

@@ -24,6 +24,15 @@ ARGUMENTS = (
 )
 # a file from disk has the origin null, which the addresses of its blobs begin with
 STRANGE = re.compile(r"(?<!blob:)\b(NaN|undefined|null|Infinity|\[object)\b")
+TYPED = """const found = [];
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const it = texts.currentNode;
+        if (it.parentElement.closest("script, noscript, style, code, pre, textarea")) continue;
+        if (/\\w'|"/.test(it.textContent)) found.push(it.textContent.trim());
+    }
+    return found"""
+"""Texts with the apostrophes or quotation marks of a typewriter."""
 FOCUSABLE = """return [...document.querySelectorAll(
     "a[href], button, select, input, summary, textarea, [tabindex='0']")]
     .filter((it) => !it.disabled && it.tabIndex >= 0 && it.checkVisibility())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import re
 import subprocess
 from collections.abc import Iterator
@@ -16,13 +17,15 @@ import pytest
 from PIL import Image
 from selenium.webdriver.common.by import By
 
-from browser import APPEARANCES, STRANGE, Page
-from pages import HEAD, ODD, SAID, a_study, write_page
+from browser import APPEARANCES, STRANGE, TYPED, Page
+from pages import HEAD, ODD, ONE, SAID, a_study, write_page
 from rmsweep.report import page, words
 
 pytestmark = pytest.mark.slow
 
-LABEL = re.compile(r"(?P<analysis>\S+), (?P<condition>.+): (?P<value>\S+) \(MCSE (?P<mcse>\S+)\)")
+LABEL = re.compile(
+    r"(?P<analysis>\S+), (?P<condition>.+): (?P<value>\S+) \((?:MCSE|95% interval) .+\)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +156,16 @@ def test_every_control_shows_the_numbers_of_the_table(opened: Page, measured: pd
     opened.open("#m=rmse")
     opened.set("scale", "log")
     assert_shown(opened, expected(measured, "rmse", term="IV1", fits="all"))
+    # points have the room of their panels
+    script = """const all = [...document.querySelectorAll("#explorer path[aria-label]")]
+        .map((it) => it.getBoundingClientRect().y);
+        const [first] = [...document.querySelectorAll("#explorer .background")]
+            .map((it) => it.getBoundingClientRect())
+            .filter((it) => it.height > 50)
+            .sort((one, two) => one.height - two.height || one.top - two.top);
+        const own = all.filter((y) => first.top <= y && y <= first.bottom);
+        return (Math.max(...own) - Math.min(...own)) / first.height"""
+    assert opened.run(script) > 0.4
 
 
 def test_what_is_undefined_is_disabled_and_says_why(opened: Page) -> None:
@@ -163,7 +176,10 @@ def test_what_is_undefined_is_disabled_and_says_why(opened: Page) -> None:
     assert "the true coefficient is drawn anew for each dataset" in text
     opened.set("measure", "rmse")
     caption = opened.driver.find_element(By.ID, "explorer-caption").text
-    assert "Some values of lm2 are undefined: estimates have the tails of t" in caption
+    assert (
+        "Some values are missing for lm2: with so few rows in a group, or such noise, estimates "
+        "have tails like those of t with 2 df, so the measure does not exist."
+    ) in caption
 
 
 def test_the_address_restores_the_view(opened: Page) -> None:
@@ -258,6 +274,35 @@ def test_a_chart_has_the_room_that_it_had_before(opened: Page) -> None:
     opened.set("columns", "")
     opened.set("columns", columns)
     assert opened.run(width) == before
+
+
+def test_a_rate_without_exceptions_is_no_certainty(opened: Page, measured: pd.DataFrame) -> None:
+    opened.set("measure", "failed_rate")
+    rows = measured[measured["measure"] == "failed_rate"]
+    assert (rows["value"] == 0).all()
+    assert (rows["mcse"] == 0).all()
+    end = f"{100 * rows['high'].iloc[0]:.3g}%"
+    for label in opened.marks():
+        assert label.endswith(f": 0% (95% interval 0% to {end})")
+    shown = pd.read_csv(opened.download("csv", "failed_rate.csv"))
+    assert (shown["low"] == 0).all()
+
+
+def test_a_coefficient_that_a_strategy_does_not_estimate_is_named(
+    browser: Page, tmp_path: Path
+) -> None:
+    path = write_page(a_study(**ONE, strategies=["lm", "fe_cr2", "lmer"], n_sims=3), tmp_path)
+    browser.open(path=path)
+    caption = browser.driver.find_element(By.ID, "explorer-caption")
+    browser.set("term", "Intercept")
+    assert "No values for fe_cr2: no fit of fe_cr2 estimates Intercept." in caption.text
+    browser.set("measure", "coef_abs_err_median")
+    assert "No values for fe_cr2: not every coefficient is estimated." in caption.text
+    browser.open(path=path)
+    svg = browser.download("svg", "coverage.svg").read_text()
+    for strategy in a_study(strategies=["lm", "fe_cr2", "lmer"]).strategies:
+        assert f">{strategy.name}: {strategy.label}<" in svg
+    assert browser.console() == []
 
 
 def test_a_click_on_a_point_shows_its_condition(opened: Page) -> None:
@@ -366,6 +411,24 @@ def test_fits_with_warnings_have_their_command(opened: Page, folder: Path) -> No
     assert sum(counts) == len(fits)
 
 
+def test_on_a_phone_commands_are_below_what_they_are_of(browser: Page) -> None:
+    with browser.appearing("phone"):
+        browser.open()
+        row = browser.driver.find_element(By.CSS_SELECTOR, "#complaints tbody tr")
+        head = "return getComputedStyle(arguments[0].cells[0], '::before').content"
+        assert browser.run(head, row) == '"Strategy: "'
+        assert row.text.startswith("lmer")
+        inside = """const [row] = arguments, {left, right} = row.getBoundingClientRect();
+            return left >= 0 && right <= innerWidth &&
+                [...row.querySelectorAll("*")].every((it) =>
+                    it.getBoundingClientRect().right <= right + 1)"""
+        # commands are what is widest
+        assert browser.run(inside, row)
+        keys = browser.driver.find_element(By.ID, "keys").text.split()
+        assert keys == ["lm", "lm2", "lmer", "lmer_mis"]
+        assert browser.console() == []
+
+
 def test_tab_reaches_every_control_in_order(opened: Page) -> None:
     assert opened.controls_by_tab() > 40
 
@@ -408,7 +471,7 @@ def test_it_prints(opened: Page, tmp_path: Path) -> None:
             assert lines[-1] not in headings, f"orphaned: {lines[-1]}"
     assert "Copy" not in flat
     # whose marks are whose
-    assert "Mixed model with random intercepts only (lmer_mis)" in flat
+    assert "lmer_mis: Mixed model with random intercepts only" in flat
     assert "@article{morris2019" in flat
 
 
@@ -449,6 +512,24 @@ def test_it_draws_in_a_frame_of_another_page(opened: Page, folder: Path, tmp_pat
     opened.driver.switch_to.default_content()
 
 
+def marks_have_room(browser: Page) -> None:
+    """However many marks there are on however small a screen, none hides another."""
+    size = {"width": 240, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.cdp("Emulation.setDeviceMetricsOverride", **size)
+    browser.run("for (const it of document.querySelectorAll('[data-family]')) it.click()")
+    browser.run(
+        "for (const it of document.querySelectorAll('[data-family]:not(:checked)')) it.click()"
+    )
+    browser.drawn()
+    script = """return [...document.querySelectorAll("#explorer path[aria-label]")]
+        .map((it) => it.getBoundingClientRect()).map((it) => Math.round(it.left + it.width / 2))"""
+    browser.until(lambda: len(browser.run(script)) == 2 * 24)
+    places = sorted(browser.run(script))
+    assert min(two - one for one, two in itertools.pairwise(places)) >= 3
+    browser.cdp("Emulation.clearDeviceMetricsOverride")
+    browser.drawn()
+
+
 @pytest.mark.parametrize("name", ODD)
 def test_odd_studies_have_pages_that_say_nothing_strange(
     browser: Page, tmp_path: Path, name: str
@@ -463,11 +544,14 @@ def test_odd_studies_have_pages_that_say_nothing_strange(
         ".replace(/<(script|style)[^]*?<\\/\\1>|blob:[^\"]*/g, '')"
     )
     assert not STRANGE.search(text), STRANGE.search(text)
+    assert browser.run(TYPED) == []
     labels = browser.marks()
     assert labels
     assert ("No strategy gave a result here." in text) == ODD[name].failed
     if name == "not_crossed":
         assert "not in the study" in browser.driver.find_element(By.ID, "explorer").text
+    if name == "many_strategies":
+        marks_have_room(browser)
     for place in browser.options("condition")[:3]:
         browser.set("condition", place)
     for measure in browser.options("measure")[::12]:

@@ -25,8 +25,9 @@ from rmsweep.config import axis_defaults
 from rmsweep.design import MAIN
 from rmsweep.figures import colours
 from rmsweep.figures.names import NAMES
-from rmsweep.report import data, findings, looks, methods, page, specs, words
+from rmsweep.report import data, findings, looks, methods, page, pictures, specs, words
 from rmsweep.report.pictures import TEXTS
+from rmsweep.report.takeaway import Point
 from rmsweep.sweep import provenance, tables
 
 
@@ -118,6 +119,28 @@ def test_of_many_analyses_some_of_each_family_are_shown_at_first() -> None:
     assert data.shown_at_first(a_study()) == [0, 1, 2, 3]
 
 
+def test_the_strategies_that_the_answer_names_are_shown_at_first() -> None:
+    study = a_study(strategies=["lm", *variants("lm", 9), "lmer", *variants("lmer", 9)])
+    points = [
+        Point("Tests", "Trust `lmer_v8` and `lm_v7`; `sample_sizes` has more."),
+        Point("Power", "`lmer_v8` finds most, `lmer_v3` least."),
+    ]
+    named = page.named(study, points)
+    assert named == ["lmer_v8", "lm_v7", "lmer_v3"]
+    shown = [study.strategies[place].name for place in data.shown_at_first(study, named)]
+    assert len(shown) == colours.MOST
+    assert {*named, "lmer", "lm"} <= {*shown}
+    # of more than there is room for, each family has its share
+    named = [one.name for one in study.strategies]
+    shown = [study.strategies[place].name for place in data.shown_at_first(study, named)]
+    assert shown == [
+        "lm",
+        *(f"lm_v{k}" for k in range(4)),
+        "lmer",
+        *(f"lmer_v{k}" for k in range(4)),
+    ]
+
+
 def test_an_axis_with_one_level_leaves_its_place_to_a_further_one() -> None:
     grid = {"noise_sd": [1, 2], "predictor_correlation": [0, 0.5]}
     found = data.places(a_study(n_groups=[8], grid=grid))
@@ -141,7 +164,7 @@ def test_every_axis_has_words() -> None:
     assert axes.of_level("item_sd", 0.5) == "item SD 0.5"
     assert axes.of_slice("") == ""
     said = axes.of_slice("predictor_mean=-0.5,beta=d0.3,n_groups=1000")
-    assert said == "predictor mean −0.5, true coefficients: d0.3, 1,000 groups"
+    assert said == "predictor mean −0.5, coefficients “d0.3”, 1,000 groups"
 
 
 def test_drawings_in_the_page_are_bare() -> None:
@@ -186,19 +209,60 @@ def test_figures_without_room_are_links_that_are_counted(
         assert text.count(f'href="figures/noise_sd={level}/size.svg"') == 1
 
 
+def test_each_figure_has_one_slice_in_the_page_before_any_has_two(tmp_path: Path) -> None:
+    study = a_study(grid={"beta": {f"d{k}": k / 10 for k in (0, 9, 10, 5)}})
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3)).astype(np.uint8)
+    files = []
+    for name in ("coverage", "bias"):
+        for level in ("d0", "d10", "d5", "d9"):
+            files.append(tmp_path / "figures" / f"beta={level}" / f"{name}.png")
+            files[-1].parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(noise).save(files[-1])
+    found = pictures.pictures(study, files, tmp_path / "figures", tmp_path)
+    # in the order of the study, not of the alphabet
+    levels = [f"coefficients “d{k}”" for k in (0, 9, 10, 5)]
+    assert [(one.title, one.part) for one in found] == [
+        (title, level) for title in ("Coverage of 95% intervals", "Bias") for level in levels
+    ]
+    size = len(page.smallest(files[0])["packed"]) + page.MARKUP
+    shown = [(one.title, one.part) for one, _ in page.with_images(found, int(3.5 * size))]
+    assert shown == [
+        *(("Coverage of 95% intervals", level) for level in levels[:2]),
+        ("Bias", levels[1]),
+    ]
+
+
+def test_conventions_that_differ_between_fits() -> None:
+    assert methods.common({"CR2"}) == "CR2"
+    texts = {"Satterthwaite, (1 + IV1 | g)", "Satterthwaite, (1 + IV2 | g)"}
+    assert methods.common(texts) == "Satterthwaite, further for each fit"
+    assert methods.common({"REML", "CR2"}) == "CR2 and REML"
+
+
 def test_every_measure_of_the_table_has_words(made: Path) -> None:
     for name in pd.read_parquet(made.with_name("performance.parquet"))["measure"].unique():
         assert words.of_measure(name).group != words.OTHERS, name
 
 
 def test_methods_follow_from_the_settings(made: Path) -> None:
-    study = a_study(seed=7, noise_sd=3, beta=[1, 0, 0.5, 0])
+    grid = {"noise_distribution": {"calm": "normal", "wild": {"from": "t", "df": 5}}}
+    scenarios = {"plain": {}, "tight": {"predictor_sd": [1, 2, 0.5], "sigma_ratio": [4, 0, 0, 0]}}
+    study = a_study(seed=7, noise_sd=3, beta=[1, 0, 0.5, 0], grid=grid, scenarios=scenarios)
     table = tables.metadata(made.with_name("fits.parquet"))
     parts = methods.sections(study, made.with_name("fits.parquet"), table)
     text = methods.as_text(parts)
-    assert "noise_sd = 3" in text
+    assert "the SD of the noise (noise_sd = 3)" in text
+    assert "the true coefficients (beta = 1, 0, 0.5, 0)" in text
+    # what a name stands for
+    assert "the distribution of the noise are “calm”, normal; “wild”, t (df = 5)." in text
+    assert (
+        "“plain”: none. “tight”: SD of the predictors (1, 2, 0.5); ratio of each coefficient’s SD "
+        "to the between-group SD (4, 0, 0, 0)."
+    ) in text
+    assert "degrees of freedom: G − K; intervals" in text
+    assert "G that of groups" in text
     assert "seed 7" in text
-    assert "drawn anew" not in text
+    assert "drawn anew from" not in text
     assert "60 datasets" in text
     assert "the number of groups (8, 16)" in text
     assert "| Bias | mean(e) | sd(e) / √n |" in methods.as_text(parts, markdown=True)
@@ -255,12 +319,13 @@ def test_all_claims_are_seen_without_a_click(made: Path) -> None:
     before = text[: text.index('<tr><td class="number">1</td>')]
     assert before.count("<details") == before.count("</details>")
     for (_, claim, rest), row in zip(rows, claims.itertuples(), strict=True):
-        assert html.unescape(claim).strip() == row.claim
+        assert html.unescape(claim).strip() == words.typographic(row.claim)
         assert f'<td class="verdict">{findings.VERDICTS[row.verdict]}</td>' in rest
         summary = re.search(r"<summary>(.*?)</summary>", rest)
         assert summary
         if row.verdict == "not testable":
-            assert row.test_reason.lower() in html.unescape(summary[1]).lower()
+            reason = words.typographic(row.test_reason).lower()
+            assert reason in html.unescape(summary[1]).lower()
 
 
 def test_headlines_name_the_one_of_several_comparisons_that_they_show(made: Path) -> None:
@@ -295,6 +360,8 @@ def test_the_page_names_and_links_the_post_and_says_what_strategies_are(made: Pa
     many = a_study(strategies=["lm", *variants("lm", 9), "lmer", *variants("lmer", 9)])
     explained = dict(data.explained(many))
     assert list(explained) == ["Least squares", "Mixed models"]
+    lines = dict(dict(data.explained(a_study(strategies=["lmer", "lmer_lrt"])))["Mixed models"])
+    assert lines["lmer_lrt"].endswith(" It assumes what lmer does, and many groups.")
     assert explained["Least squares"][0][1].endswith(
         "standard errors. It assumes independent groups, and many of them."
     )

@@ -41,7 +41,7 @@ AXES = {
     "sigma": AxisWords("Between-group SD", "the between-group SD of the coefficients", "SD {}"),
     "scenario": AxisWords("Scenario", "the scenario", "{}"),
     "n_predictors": AxisWords("Predictors", "the number of predictors", "{} predictors"),
-    "beta": AxisWords("True coefficients", "the true coefficients", "true coefficients: {}"),
+    "beta": AxisWords("True coefficients", "the true coefficients", "coefficients “{}”"),
     "sigma_ratio": AxisWords(
         "Ratio of SDs", "the ratio of each coefficient’s SD to the between-group SD", "SD ratio {}"
     ),
@@ -179,3 +179,9 @@ def of_level(axis: str, level: Level) -> str:
         text = minus(plain(float(f"{level:.4g}")))
     words = of_axis(axis).level.format(text)
     return words.removesuffix("s") if text == "1" and words.startswith("1 ") else words
+
+
+def in_sentence(axis: str, level: Level) -> str:
+    """A level where nothing else says what it is one of: ``10 groups``, ``scenario “strong”``."""
+    words = of_level(axis, level)
+    return words if words != level else f"{of_axis(axis).noun.removeprefix('the ')} “{words}”"

@@ -6,6 +6,7 @@ neither a colour-blind reader nor a black-and-white print loses one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import cycle
 from typing import NamedTuple
@@ -45,7 +46,7 @@ FAMILIES = {
 }
 OF_MODULES = {"least_squares": "lm", "two_stage": "lm2", "mixed": "lmer", "gee_bias_reduced": "gee"}
 """The families of strategies whose names don't say it."""
-MOST = 8
+MOST, MOST_NAMED = 8, 10
 """How many strategies are shown where nobody has chosen any."""
 SPARE = (
     Family("#6A3D9A", "#A97FD1", "P"),
@@ -124,21 +125,40 @@ def families(strategies: Sequence[Strategy]) -> dict[str, list[Strategy]]:
     return found
 
 
-def sensible(strategies: Sequence[Strategy]) -> list[str]:
-    """At most `MOST` strategies, in their order: those that differ most come before others.
+def sensible(strategies: Sequence[Strategy], named: Sequence[str] = ()) -> list[str]:
+    """At most `MOST` strategies, or `MOST_NAMED` if a text names as many, in their order.
 
-    Of each family the one that gave it its name comes first, or else its first one; then family by
-    family those with a fit of their own, before those that make something else of the same fit.
+    The named ones come first: of more than there is room for the first of each family, then those
+    of all families in turn. Then come those that differ most. Of each family the one that gave it
+    its name comes first, or else its first one; then family by family those with a fit of their
+    own, before those that make something else of the same fit.
+
+    Parameters
+    ----------
+    strategies : sequence of Strategy
+    named : sequence of str
+        Those that a text beside the picture is about, the more important first.
     """
     places = {one.name: place for place, one in enumerate(strategies)}
     ranks = []
+    firsts, kin = set(), {}
     for name, own in families(strategies).items():
         fits: list[object] = []
         shared = 0
         for one in sorted(own, key=lambda one: one.name != name):
             again = one.fit_key in fits
             ranks.append((again, shared if again else len(fits), places[one.name], one.name))
+            if not fits:
+                firsts.add(one.name)
+            kin[one.name] = name
             shared += again
             fits += [] if again else [one.fit_key]
-    chosen = {name for *_, name in sorted(ranks)[:MOST]}
+    seen: Counter[str] = Counter()
+    turns = []
+    for name in dict.fromkeys(named):
+        turns.append((0 if name in firsts else 1 + seen[kin[name]], name))
+        seen[kin[name]] += 1
+    by_turn = [name for _, name in sorted(turns, key=lambda turn: turn[0])]
+    most = max(MOST, min(len(turns), MOST_NAMED))
+    chosen = list(dict.fromkeys([*by_turn, *(name for *_, name in sorted(ranks))]))[:most]
     return [one.name for one in strategies if one.name in chosen]

@@ -16,7 +16,7 @@ busy(async () => {
       ...{ analysis: "Strategy", term: "Coefficient", measure: "Measure", fits: "Fits" },
       ...{ value_a: "A", value_b: "B", difference: "Difference", mcse: "Its MCSE", z: "z" },
       ...{ own_mcses: "Own MCSEs", p_adjusted: "p, adjusted", n_a: "Datasets in A" },
-      ...{ n_b: "in B", differs: "Differs", reason: "Why not tested", ...D.axes },
+      ...{ n_b: "Datasets in B", differs: "Differs", reason: "Why not tested", ...D.axes },
     };
     const keys = ["differs", "measure", "analysis", "term", "fits", ...Object.keys(D.axes)];
     const names = { measure: D.measures, differs: { true: "yes", false: "no" } };
@@ -27,6 +27,7 @@ busy(async () => {
       return values.map((it) => [String(it), say(name, it)]);
     };
     const column = (name) => {
+      if (["n_a", "n_b"].includes(name)) return { ...numbers(name, title[name]), number: false };
       if (!keys.includes(name) && name !== "reason") return numbers(name, title[name]);
       if (typeof D.rows[0]?.[at[name]] === "number") return { ...numbers(name, title[name]), number: false };
       const render = (it, way) => (way === "display" ? plain.display(say(name, it)) : say(name, it));
@@ -70,7 +71,7 @@ busy(async () => {
         },
       });
     }
-    copyCommands(new DataTable("#apart", { ...LAYOUT, data: D.fits, columns }));
+    copyCommands(new DataTable("#apart", { ...LAYOUT, data: D.fits, ...withHeads(columns) }));
   }
 
   addEventListener("beforeprint", () => table.page.len(100).draw());

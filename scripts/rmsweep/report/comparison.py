@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from rmsweep.axes import significant
 from rmsweep.comparison.differences import LEVEL
 from rmsweep.comparison.fits import APART
 from rmsweep.comparison.studies import Pair, Side, Studies, changes
@@ -232,7 +233,9 @@ def condition_in_words(studies: Studies, row: Mapping[str, Any]) -> list[str]:
             for side in (studies.a, studies.b)
         )
     ]
-    return [words.of_level(name, row[name]) for name in several or names_of_axes(studies.a.study)]
+    return [
+        words.in_sentence(name, row[name]) for name in several or names_of_axes(studies.a.study)
+    ]
 
 
 def amount(value: float, kind: str, difference: bool = False, digits: int = 3) -> str:
@@ -274,7 +277,9 @@ def of_fits(pair: Pair, rows: pd.DataFrame) -> str:
         if equal == n or not np.isfinite(largest):
             continue
         number = int(total[f"n_{name}_apart"])
-        by = f"{largest:.2g} standard errors" if name == "estimate" else percent(largest)
+        by = (
+            f"{significant(largest, 2)} standard errors" if name == "estimate" else percent(largest)
+        )
         limit = f"{APART:g} standard errors" if name == "estimate" else percent(APART)
         if not largest:
             apart.append(f"{text} do not differ")
@@ -296,7 +301,7 @@ def of_fits(pair: Pair, rows: pd.DataFrame) -> str:
             if number:
                 parts.append(
                     f"{names[0]} ends more than {MISSED:g} above {names[1]}’s optimum in "
-                    f"{words.counted(number, 'fit')}, at most {largest:.2g} above."
+                    f"{words.counted(number, 'fit')}, at most {significant(largest, 2)} above."
                 )
         if not total["n_a_missed"] + total["n_b_missed"]:
             parts.append(f"No optimum is more than {MISSED:g} above the other study’s.")
@@ -305,7 +310,7 @@ def of_fits(pair: Pair, rows: pd.DataFrame) -> str:
 
 def percent(share: float) -> str:
     """A share in percent, to two digits."""
-    return f"{100 * share:,.0f}%" if share > 0.1 else f"{100 * share:.2g}%"
+    return f"{100 * share:,.0f}%" if share > 0.1 else f"{significant(100 * share, 2)}%"
 
 
 def changed_causes(compared: Comparison) -> Iterator[dict[str, Any]]:
@@ -322,6 +327,9 @@ def page_data(compared: Comparison) -> dict[str, Any]:
     frame = compared.measures.assign(analysis=[label(row) for row in rows_of(compared.measures)])
     frame = frame.sort_values("p_value", kind="stable", na_position="last")
     frame = frame.sort_values("differs", ascending=False, kind="stable").head(MOST_ROWS)
+    # of those that differ, what a reader of one study could see comes first
+    seen = frame["own_mcses"].fillna(np.inf).where(frame["differs"], -1.0)
+    frame = frame.loc[seen.sort_values(ascending=False, kind="stable").index]
     axes = [axis.name for axis in studies.axes if len(set(frame[axis.name])) > 1]
     columns = [*axes, "analysis", "term", "measure", "fits", "value_a", "value_b", "difference"]
     columns += ["mcse", "z", "p_adjusted", "own_mcses", "n_a", "n_b", "differs", "reason"]

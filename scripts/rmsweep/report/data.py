@@ -10,8 +10,9 @@ import base64
 import datetime
 import itertools
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from rmsweep.data.scenario import simulate
 from rmsweep.design import MAIN, Condition, Study, plain
 from rmsweep.errors import UsageError
 from rmsweep.figures import colours
+from rmsweep.figures.facets import usual_reference
 from rmsweep.measures import sample_size
 from rmsweep.measures.causes import CAUSES, COLUMNS, causes
 from rmsweep.measures.distributions import box_statistics
@@ -81,7 +83,7 @@ def rounded_number(value: float, digits: int) -> float | int | None:
     return int(short) if short.is_integer() and abs(short) < 1e15 else short
 
 
-def page_data(study: Study, folder: Path) -> Json:
+def page_data(study: Study, folder: Path, named: Sequence[str] = ()) -> Json:
     """All that the page shows of a study.
 
     Parameters
@@ -90,6 +92,8 @@ def page_data(study: Study, folder: Path) -> Json:
     folder : Path
         Where its tables are: ``fits``, ``coefs``, ``performance`` and, if they are there,
         ``claims`` and ``sample_sizes``.
+    named : sequence of str
+        The strategies that the page's texts name, the more important first.
 
     Returns
     -------
@@ -116,12 +120,13 @@ def page_data(study: Study, folder: Path) -> Json:
         "conditions": condition_levels(study),
         "strategies": analyses(study),
         "families": families(study),
-        "shown": shown_at_first(study),
+        "shown": shown_at_first(study, named),
         "terms": measured.terms,
         "pairs": measured.pairs,
         "counts": measured.counts(columns),
         "measures": [measures[name] for name in ordered],
         "reasons": measured.reasons,
+        "said": [words.of_reason(reason) for reason in measured.reasons],
         "fewest": FEWEST_IN_A_BOX,
     }
     found["needed"] = needed(study, folder / "sample_sizes.parquet")
@@ -167,6 +172,7 @@ def axes(study: Study) -> list[Json]:
                 "kind": axis.kind,
                 "levels": [plain(level) for level in known],
                 "headers": [words.of_level(axis.name, level) for level in known],
+                "spoken": [words.in_sentence(axis.name, level) for level in known],
             }
         )
     return found
@@ -211,7 +217,7 @@ def condition_levels(study: Study) -> list[list[int]]:
 def analyses(study: Study) -> list[Json]:
     """The strategies, with what they are called and how they look."""
     return [
-        {"name": one.name, "label": one.label, "engine": one.engine, **look}
+        {"name": one.name, "label": words.typographic(one.label), "engine": one.engine, **look}
         for one, look in zip(study.strategies, looks(study.strategies), strict=True)
     ]
 
@@ -250,15 +256,16 @@ def explained(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
             text = f"{one.label}."
             # of a variant it may not be true
             if one.name in presets() and (assumes := presets()[one.name][1].assumes):
-                text += f" It assumes {assumes}."
+                assumed = re.sub(r"^as (\w+)", r"what \1 does", assumes)
+                text += f" It assumes {assumed}."
             lines.append((one.name, text))
         found.append((family["label"], lines))
     return found
 
 
-def shown_at_first(study: Study) -> list[int]:
-    """The places of the strategies that are shown at first, as in figures."""
-    chosen = colours.sensible(study.strategies)
+def shown_at_first(study: Study, named: Sequence[str] = ()) -> list[int]:
+    """The places of the strategies that are shown at first, the reference among them."""
+    chosen = colours.sensible(study.strategies, [usual_reference(study), *named])
     return [place for place, one in enumerate(study.strategies) if one.name in chosen]
 
 
@@ -616,9 +623,45 @@ class Complaints:
             "texts": [CAUSES[cause] for cause in shown],
             "counts": counts,
             "total": sum(sum(row[1:]) for row in counts),
+            "summary": self.summary(dict(zip(shown, np.sum(counts, axis=0).tolist(), strict=True))),
             "rows": rows,
             "messages": list(messages),
         }
+
+    def summary(self, number: Mapping[str, int]) -> str:
+        """What became of the fits, failures apart from what is a warning only.
+
+        Parameters
+        ----------
+        number : mapping of str to int
+            Fits by their gravest cause.
+        """
+        total, failed = sum(number.values()), number.get("failed", 0)
+        singular = number.get("singular", 0)
+        others = total - number["none"] - failed - singular
+        lines = [
+            f"Of {words.counted(total, 'fit')}, "
+            + (f"{failed:,} gave no estimates: these failed." if failed else "none failed.")
+        ]
+        if singular:
+            verdicts = {one.verdict for one in self.study.strategies}
+            lines.append(
+                f"{words.counted(singular, 'fit')} {'is' if singular == 1 else 'are'} singular: a "
+                "variance is estimated as zero, or a correlation as one or minus one. That is no "
+                "failure: the estimates of the coefficients remain usable."
+            )
+            if len(verdicts) == 1:
+                lines.append(SINGULAR[verdicts.pop()])
+        if others:
+            lines.append(f"{words.counted(others, 'fit')} gave estimates with another warning.")
+        return " ".join(lines)
+
+
+SINGULAR = {
+    "strict": "By the study’s rule such a fit does not count as converged, as any with a warning.",
+    "published": "By the study’s rule such a fit counts as converged.",
+}
+"""What a verdict makes of singular fits."""
 
 
 def facts(study: Study, made_with: Mapping[str, str], fits: Path) -> Json:

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rmsweep.data.dataset import Array
+from rmsweep.figures.colours import sensible
 from rmsweep.measures.sums import TEXTS
 from rmsweep.report import page, specs, words
-from rmsweep.report.data import FEW_STRATEGIES, Json, rounded_number
+from rmsweep.report.data import Json, rounded_number
 from rmsweep.report.fitted import Fitted, number
 from rmsweep.report.looks import looks
 from rmsweep.report.notes import notes
+from rmsweep.report.takeaway import USUAL
 from rmsweep.strategies.inference import infer, stars
 
 TEMPLATE, SCRIPT = "dataset.html.j2", "dataset.js"
@@ -68,9 +70,10 @@ def html(case: Fitted, formulas: Sequence[str], origin: Origin) -> str:
         {"name": one.name, "label": one.label, **look}
         for one, look in zip(case.strategies, looks(case.strategies), strict=True)
     ]
+    chosen = sensible(case.strategies, [name for name in case.names if name == USUAL])
     shown = page_data(case, origin.response) | {
         "strategies": own,
-        "shown": list(range(len(own)))[: None if len(own) <= FEW_STRATEGIES else FEW_STRATEGIES],
+        "shown": [place for place, one in enumerate(own) if one["name"] in chosen],
         "specs": specs.of_one_dataset(),
     }
     contents = [
@@ -100,9 +103,7 @@ def html(case: Fitted, formulas: Sequence[str], origin: Origin) -> str:
         n_predictors=sum(term != "Intercept" for term in case.data.terms),
         tables=[table(case, place, formula) for place, formula in enumerate(formulas)],
         sums=sums(case),
-        versions=", ".join(
-            f"{name} {version}" for name, version in sorted(origin.versions.items())
-        ),
+        versions=words.programs(dict(sorted(origin.versions.items()))),
     )
 
 
@@ -245,8 +246,8 @@ def table(case: Fitted, place: int, formula: str) -> Json:
             f"{case.shown(term)} {number(sd)}"
             for term, sd in (effects.sd if effects else {}).items()
         ],
-        "conventions": f"SE: {row['se_type']}; df: {row['df_type']}; intervals: {row['ci_type']}"
-        + tests,
+        "conventions": f"SE: {words.in_symbols(row['se_type'])}; "
+        f"df: {words.in_symbols(row['df_type'])}; intervals: {row['ci_type']}" + tests,
     }
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
 
+from rmsweep.axes import significant
 from rmsweep.config import axis_defaults
 from rmsweep.data.template import template_of
 from rmsweep.design import Study, plain
@@ -18,6 +21,16 @@ from rmsweep.sweep import tables
 
 METHODS = "Methods of analysis: the strategies"
 MODEL = "y_gi = b_g0 + Σ_k x_gik b_gk + e_gi"
+SYMBOLS = {
+    "N": "N is the number of rows",
+    "G": "G that of groups",
+    "I": "I that of items",
+    "S": "S that of sites",
+    "K": "K that of coefficients",
+    "p": "p that of slopes",
+    "X": "X the matrix of the predictors",
+}
+"""Of the conventions of standard errors and degrees of freedom."""
 CONVENTIONS = ("se_type", "df_type", "ci_type", "test_type", "engine")
 
 
@@ -54,7 +67,10 @@ FORMULAS = (
 
 
 def conventions(study: Study, fits: Path) -> dict[str, dict[str, str]]:
-    """The conventions that each strategy's fits follow; empty where none gave estimates."""
+    """The conventions that each strategy's fits follow; empty where none gave estimates.
+
+    Of one that differs between fits, what they have in common.
+    """
     columns = ["strategy", *CONVENTIONS]
     table = tables.read(
         fits, "fits", columns=columns, read_dictionary=columns, use_threads=False
@@ -62,11 +78,24 @@ def conventions(study: Study, fits: Path) -> dict[str, dict[str, str]]:
     # each row group has dictionaries of its own
     table = table.unify_dictionaries()
     found = table.group_by(columns, use_threads=False).aggregate([]).to_pylist()
-    known: dict[str, dict[str, str]] = {one.name: {} for one in study.strategies}
+    of_fits: dict[str, list[dict[str, str | None]]] = {one.name: [] for one in study.strategies}
     for row in found:
-        if not known[row["strategy"]]:
-            known[row["strategy"]] = {name: row[name] or "" for name in CONVENTIONS}
-    return known
+        of_fits[row["strategy"]].append(row)
+    return {
+        strategy: {name: common({row[name] or "" for row in rows}) for name in CONVENTIONS}
+        if rows
+        else {}
+        for strategy, rows in of_fits.items()
+    }
+
+
+def common(texts: set[str]) -> str:
+    """A convention, or how all of several ones begin, up to a comma."""
+    if len(texts) == 1:
+        return texts.pop()
+    parts = zip(*(text.split(", ") for text in texts), strict=False)
+    start = ", ".join(own[0] for own in takewhile(lambda own: len({*own}) == 1, parts))
+    return f"{start}, further for each fit" if start else words.listed(sorted(texts))
 
 
 def sections(study: Study, fits: Path, made_with: Mapping[str, str]) -> list[Section]:
@@ -113,7 +142,7 @@ def data(study: Study) -> Section:
         design = "one condition with"
     swept = {axis.name for axis in study.axes}
     fixed = [
-        f"{key} = {plain(study.conditions[0].levels[key])}"
+        f"{words.of_axis(key).noun} ({key} = {own_value(study, key)})"
         for key, default in axis_defaults().items()
         if key not in swept
         and study.conditions[0].values[key] != default
@@ -140,7 +169,7 @@ def data(study: Study) -> Section:
         )
     text = f"The design has {design} {words.listed(grid)}."
     if fixed:
-        text += f" Other settings that are not at their defaults: {', '.join(fixed)}."
+        text += f" Other settings that are not at their defaults: {words.listed(fixed)}."
     files = {str(one.levels["predictors"]) for one in study.conditions if template_of(one)}
     if files:
         items = any(one["n_items"] for one in study.conditions)
@@ -163,7 +192,48 @@ def data(study: Study) -> Section:
         f"Each condition has {number} with seeds of their own, derived from the study’s seed "
         f"{study.seed}. All strategies see the same datasets."
     )
-    return Section("Data-generating mechanisms", [model, text, replications])
+    return Section("Data-generating mechanisms", [model, text, *named_levels(study), replications])
+
+
+def own_value(study: Study, key: str) -> str:
+    """The only value of a key, as a sentence has it."""
+    if isinstance(value := study.source.get(key), list):
+        return ", ".join(value_of(it) for it in value)
+    return plain(study.conditions[0].levels[key])
+
+
+def named_levels(study: Study) -> list[str]:
+    """What the names of levels stand for, a paragraph for each axis that has such names."""
+    found = []
+    if scenarios := study.source["scenarios"]:
+        said = [
+            f"“{name}”: {'; '.join(setting(*it) for it in own.items()) or 'none'}"
+            for name, own in scenarios.items()
+        ]
+        found.append(f"The scenarios change these settings. {'. '.join(said)}.")
+    for key, levels in study.source["grid"].items():
+        if isinstance(levels, Mapping):
+            said = [f"“{name}”, {value_of(value)}" for name, value in levels.items()]
+            found.append(f"The levels of {words.of_axis(key).noun} are {'; '.join(said)}.")
+    return found
+
+
+def setting(key: str, value: Any) -> str:
+    """A key and its value in words."""
+    return f"{words.of_axis(key).noun.removeprefix('the ')} {value_of(value)}"
+
+
+def value_of(value: Any) -> str:
+    """A value as a sentence has it: of a list its members, of a piece its options, too."""
+    if isinstance(value, Mapping):
+        options = [f"{key} = {value_of(it)}" for key, it in value.items() if key != "from"]
+        name = str(value.get("from", ""))
+        return f"{name} ({', '.join(options)})" if options else name
+    if isinstance(value, list):
+        return f"({', '.join(value_of(it) for it in value)})"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return significant(value, 4)
 
 
 def estimands(study: Study) -> Section:
@@ -190,13 +260,20 @@ def analyses(study: Study, known: Mapping[str, Mapping[str, str]]) -> Section:
         own = known[one.name]
         text = f"{one.name}: {one.label}"
         if own:
-            text += f". Standard errors: {own['se_type']}; degrees of freedom: {own['df_type']}"
+            text += (
+                f". Standard errors: {words.in_symbols(own['se_type'])}; "
+                f"degrees of freedom: {words.in_symbols(own['df_type'])}"
+            )
             text += f"; intervals: {'normal' if own['ci_type'] == 'z' else 't'} quantiles"
             if own["test_type"] not in ("", "t"):
                 text += f"; tests: {own['test_type']}"
             engine = "the native engine" if own["engine"] == "native" else own["engine"]
             text += f"; fitted by {engine}"
         lines.append(f"{text}.")
+    used = " ".join(f"{own.get('se_type', '')} {own.get('df_type', '')}" for own in known.values())
+    symbols = [text for name, text in SYMBOLS.items() if re.search(rf"\b{name}\b", used)]
+    if symbols:
+        lines.append(f"In these, {words.listed(symbols)}.")
     return Section(METHODS, lines)
 
 
@@ -209,18 +286,21 @@ def measures(study: Study) -> Section:
         f"within ±{100 * half:.2g} percentage points (1.96 Monte Carlo standard errors)."
     )
     verdict = {
-        "strict": "any message of the fitting program counts against convergence, and so does a "
-        "singular fit",
-        "published": "a singular fit counts as converged, as in lme4 before version 1.1-19",
+        "strict": "A fit counts as converged if the fitting program gave no warning and it is not "
+        "singular",
+        "published": "A fit counts as converged if the fitting program gave no warning, even if it "
+        "is singular, as in lme4 before version 1.1-19",
     }[study.strategies[0].verdict]
     failed = (
-        f"No dataset is drawn again. A failed fit stays in the tables as a row without estimates. "
-        f"Measures use either all fits with estimates or the converged ones; {verdict}."
+        "No dataset is drawn anew because a fit failed: that fit stays in the tables, as a row "
+        "without estimates. Measures use either all fits with estimates or the converged ones. "
+        f"{verdict}."
     )
     text = (
         "The measures and their Monte Carlo standard errors follow Morris, White & Crowther "
         "(2019, table 6), except where the table below says jackknife. Intervals of rates are "
-        "Wilson’s. Whether a moment exists is decided by the design, not by the sample."
+        "Wilson’s. Where the estimates of a strategy have tails too heavy for a mean or a "
+        "variance, the tables give none, whatever the sample looks like."
     )
     return Section("Performance measures", [text, precision, failed])
 
@@ -228,12 +308,12 @@ def measures(study: Study) -> Section:
 def software(study: Study, made_with: Mapping[str, str]) -> Section:
     """What made the tables."""
     versions = json.loads(made_with["versions"])
-    listed_ = ", ".join(f"{name} {words.listed(it)}" for name, it in versions.items())
-    text = f"The study ran with {listed_}." if listed_ else "The versions are not recorded."
+    ran_with = words.programs({name: words.listed(it) for name, it in versions.items()})
+    text = f"The study ran with {ran_with}." if versions else "The versions are not recorded."
     return Section(
         "Software and reproducibility",
         [
-            f"{text} Digest of the code: {made_with['code']}. Seed: {study.seed}.",
+            f"{text} The seed is {study.seed}, the digest of the code {made_with['code']}.",
             "The same settings, code and versions give the same tables, byte for byte; only "
             "processor times differ.",
         ],
@@ -356,7 +436,7 @@ def references(study: Study, made_with: Mapping[str, str]) -> list[Reference]:
 def availability(study: Study) -> str:
     """The sentence on data availability."""
     return (
-        f"The study’s settings and tables are fits, coefs, timings and performance of the study "
-        f"“{study.name}”, as Parquet and CSV; the settings in each Parquet file’s metadata make "
-        "the same tables again."
+        f"The data of the study “{study.name}” are its tables fits, coefs, timings and "
+        "performance, as Parquet and CSV files. Each Parquet file holds the settings that make it "
+        "again."
     )

@@ -1,6 +1,7 @@
 // The page of a study: draws what the controls and the address say.
 (async () => {
   const Z95 = 1.959963984540054;
+  const LEAST_STEP = 5; // pixels from one mark to the next
 
   async function showFigures() {
     for (const image of document.querySelectorAll("img[data-packed]")) {
@@ -24,6 +25,7 @@
     const column = (place) => D.columns[place];
     const axisOf = Object.fromEntries(D.axes.map((axis, place) => [axis.name, { ...axis, place }]));
     const several = D.axes.filter((axis) => axis.levels.length > 1).map((axis) => axis.name);
+    const inWords = (reason) => D.said[D.reasons.indexOf(reason)] ?? reason;
     const measureOf = Object.fromEntries(D.measures.map((measure) => [measure.name, measure]));
     const names = D.strategies.map((strategy) => strategy.name);
     const slope = Math.min(1, D.terms.length - 1);
@@ -33,7 +35,7 @@
     const level = (c, axis) => D.conditions[c][axisOf[axis].place];
     const header = (c, axis) => axisOf[axis].headers[level(c, axis)];
     const told = several.length ? several : D.axes.map((axis) => axis.name);
-    const conditionText = (c) => told.map((axis) => header(c, axis)).join(", ");
+    const conditionText = (c) => told.map((axis) => axisOf[axis].spoken[level(c, axis)]).join(", ");
 
     // ---- the table of measures ---------------------------------------------------------------
 
@@ -41,7 +43,18 @@
       const z2 = Z95 * Z95;
       const centre = (share + z2 / (2 * n)) / (1 + z2 / n);
       const half = (Z95 / (1 + z2 / n)) * Math.sqrt((share * (1 - share)) / n + z2 / (4 * n * n));
-      return [Math.max(0, centre - half), Math.min(1, centre + half)];
+      // at an end the interval has it, which rounding would lose
+      return [share === 0 ? 0 : centre - half, share === 1 ? 1 : centre + half];
+    }
+
+    // in words, why a value is not defined, where the table gives no reason
+    function whyNot(measure, use, found, p, t) {
+      if (found.reason || found.value !== null) return inWords(found.reason);
+      if (!found.converged && use === "converged") return "no fit converged";
+      if (found.used || !found.run) return "";
+      const name = names[measure.paired ? D.pairs[p][0] : p];
+      const one = measure.paired ? `${name} or ${names[D.pairs[p][1]]}` : name;
+      return measure.terms.length ? `no fit of ${one} estimates ${D.terms[t]}` : "";
     }
 
     function cell(measure, use, c, p, t) {
@@ -123,7 +136,8 @@
             for (let p = 0; p < size; p += 1) {
               if (!any("strategy", names[measure.paired ? D.pairs[p][0] : p])) continue;
               for (const t of measure.terms.length ? measure.terms : [-1]) {
-                if (!any("term", t < 0 ? "" : D.terms[t])) continue;
+                // a measure of whole fits has no coefficient to choose
+                if (t >= 0 && !any("term", D.terms[t])) continue;
                 const found = cell(measure, use, c, p, t);
                 if (found) yield record(measure, use, c, p, t, found);
               }
@@ -227,12 +241,14 @@
     function reasonOf(measure) {
       const places = Object.values(measure.fits).filter((own) => "reason" in own);
       const first = places.flatMap((own) => column(own.reason)).find((place) => place);
-      return first ? D.reasons[first - 1] : "no fit says";
+      return first ? D.said[first - 1] : "no fit says";
     }
 
+    // a name is enough on a screen, where the controls say what it stands for
     const keyOf = (place) => {
       const { label, name } = D.strategies[place];
-      return [swatch(D.strategies[place], place), element("span", {}, `${label} (${name})`)];
+      const long = element("span", { className: "long" }, `: ${label}`);
+      return [swatch(D.strategies[place], place), element("span", {}, name, long)];
     };
 
     function fillControls() {
@@ -321,7 +337,8 @@
               "label",
               { title: strategy.label },
               box,
-              ...keyOf(place),
+              swatch(strategy, place),
+              element("span", {}, `${strategy.label} (${strategy.name})`),
             ),
           );
         }
@@ -428,19 +445,24 @@
 
     const clone = (name) => structuredClone(D.specs[name]);
 
+    // of the strategies that are chosen: the place in the table, the strategy, and whether the
+    // table has the comparison the other way round
+    function membersOf(measure) {
+      const now = new Set(chosen());
+      const reference = names.indexOf(S.v);
+      if (!measure.paired) return [...now].map((place) => [place, place, false]);
+      return D.pairs.flatMap(([one, two], p) => {
+        if (two === reference && now.has(one)) return [[p, one, false]];
+        return one === reference && now.has(two) ? [[p, two, true]] : [];
+      });
+    }
+
     // the points of the main chart, as the controls say
     function visible() {
       const measure = measureOf[S.m];
       const use = S.u in measure.fits ? S.u : "all";
       const held = several.filter(isHeld);
-      const now = new Set(chosen());
-      const reference = names.indexOf(S.v);
-      const members = measure.paired
-        ? D.pairs.flatMap(([one, two], p) => {
-            if (two === reference && now.has(one)) return [[p, one, false]];
-            return one === reference && now.has(two) ? [[p, two, true]] : [];
-          })
-        : [...now].map((place) => [place, place, false]);
+      const members = membersOf(measure);
       const t = measure.terms.length ? D.terms.indexOf(S.t) : -1;
       const points = [];
       for (let c = 0; c < D.conditions.length; c += 1) {
@@ -452,16 +474,20 @@
           const { value, mcse, low, high } = found;
           const said = shown(value, measure.kind);
           const error = mcse === null ? "none" : shown(mcse, measure.kind, 2);
+          const [from, to] = [low, high].map((it) => shown(it, measure.kind, 3));
+          const ends = low === null ? "none" : `${from} to ${to}`;
+          // an error of zero would read as certainty
+          const about = mcse === 0 && low !== null ? `95% interval ${ends}` : `MCSE ${error}`;
           points.push({
             ...{ c, place, low, high, found, y: value, analysis: names[place] },
             x: axisOf[S.x].levels[level(c, S.x)],
             ...{ column: S.c && header(c, S.c), row: S.r && header(c, S.r) },
             panel: [S.r, S.c].filter(Boolean).map((axis) => header(c, axis)).join(", "),
-            ...{ condition: conditionText(c), value: said, mcse: error },
+            ...{ condition: conditionText(c), value: said, mcse: error, ends },
             counts:
               `${whole(found.used)} used, ${whole(found.converged)} converged, ` +
               `${whole(found.run)} run, ${whole(found.planned)} planned`,
-            said: `${names[place]}, ${conditionText(c)}: ${said} (MCSE ${error})`,
+            said: `${names[place]}, ${conditionText(c)}: ${said} (${about})`,
             record: record(measure, use, c, p, t, found, other),
           });
         }
@@ -476,7 +502,7 @@
 
     function heldText() {
       const held = several.filter(isHeld);
-      const text = (axis) => axisOf[axis].headers[axisOf[axis].levels.indexOf(S[`at.${axis}`])];
+      const text = (axis) => axisOf[axis].spoken[axisOf[axis].levels.indexOf(S[`at.${axis}`])];
       return held.map(text);
     }
 
@@ -512,24 +538,47 @@
       return sentences.join(" ");
     }
 
+    // whether a strategy estimates some coefficients only
+    function leavesOut(name) {
+      const measure = D.measures.find((it) => it.terms.length && !it.paired);
+      const used = (c) =>
+        measure.terms.map((t) => cell(measure, "all", c, names.indexOf(name), t)?.used || 0);
+      return [...D.conditions.keys()].some((c) => used(c).includes(0) && used(c).some((n) => n));
+    }
+
     function missingText(measure, points) {
       const there = new Set(points.map((point) => point.analysis));
       const now = chosen().map((place) => names[place]);
       const absent = now.filter((name) => !there.has(name) && !(measure.paired && name === S.v));
       const use = S.u in measure.fits ? S.u : "all";
       const reasons = new Map();
-      for (const place of measure.paired ? [] : chosen()) {
+      for (const [p, place] of membersOf(measure)) {
         const t = measure.terms.length ? D.terms.indexOf(S.t) : -1;
         for (let c = 0; c < D.conditions.length; c += 1) {
-          const found = cell(measure, use, c, place, t);
-          if (found?.value === null && found.reason) {
-            reasons.set(names[place], found.reason);
-          }
+          const found = cell(measure, use, c, p, t);
+          const why = found && whyNot(measure, use, found, p, t);
+          if (why && found.value === null) reasons.set(names[place], why);
         }
       }
-      const said = [...reasons].map(([name, reason]) => `Some values of ${name} are undefined: ${reason}.`);
+      // those that have the same reason share a sentence
+      const sharing = new Map();
+      for (const [name, why] of reasons) {
+        const which = absent.includes(name) ? "No values" : "Some values are missing";
+        const key = JSON.stringify([which, why]);
+        sharing.set(key, [...(sharing.get(key) || []), name]);
+      }
+      const said = [...sharing].map(([key, own]) => {
+        const [which, why] = JSON.parse(key);
+        const who = own.length > 1 && own.length === now.length ? "all strategies" : listed(own);
+        return `${which} for ${who}: ${why}.`;
+      });
       const silent = absent.filter((name) => !reasons.has(name));
-      if (silent.length) said.push(`Without values: ${listed(silent)}.`);
+      const partly = measure.terms.length ? [] : silent.filter(leavesOut);
+      if (partly.length) {
+        said.push(`No values for ${listed(partly)}: not every coefficient is estimated.`);
+      }
+      const others = silent.filter((name) => !partly.includes(name));
+      if (others.length) said.push(`No values for ${listed(others)}.`);
       return said.join(" ");
     }
 
@@ -545,10 +594,15 @@
       const inner = spec.spec;
       const marks = axisOf[S.x].levels.length * new Set(points.map((point) => point.place)).size;
       const enough = Math.max(beside === 1 && !list ? 620 : 420, 8 * marks);
-      inner.width = Math.min(panelWidth, enough);
+      // marks that would hide each other get room: then the chart scrolls
+      inner.width = Math.max(Math.min(panelWidth, enough), LEAST_STEP * marks);
       inner.height = Math.max(120, Math.min(beside === 1 ? 280 : 220, Math.round(inner.width * 0.62)));
       dress(spec, D.strategies, literal);
       const log = S.y === "log" && points.every((point) => point.y > 0 && (point.low ?? 1) > 0);
+      // whole powers of ten would leave most panels empty
+      const known = points.flatMap((point) => [point.y, point.low ?? point.y, point.high ?? point.y]);
+      if (log && measure.target > 0) known.push(measure.target);
+      const ends = [0.97 * Math.min(...known), 1.03 * Math.max(...known)];
       const analysesHere = [...new Set(points.map((point) => point.place))].sort((a, b) => a - b);
       const format = { rate: "~%", percent: "~g", number: "~g" }[measure.kind];
       const headers = axisOf[S.x].levels;
@@ -564,7 +618,7 @@
           xOffset.scale = { domain: analysesHere.map((place) => names[place]), padding: 0.5 };
         }
         if (y) {
-          y.scale = log ? { type: "log", nice: true } : { zero: false, nice: true };
+          y.scale = log ? { type: "log", domain: ends } : { zero: false, nice: true };
           y.axis = { title: null, format, tickCount: 5 };
           if (measure.kind === "percent") y.axis.labelExpr = "datum.label + '%'";
         }
@@ -623,12 +677,14 @@
           `Study “${D.study}”, ${D.program}`,
         ],
       };
+      const shown = D.strategies.filter((it) => points.some((point) => point.analysis === it.name));
+      const texts = Object.fromEntries(shown.map((it) => [it.name, `${it.name}: ${it.label}`]));
+      const longest = Math.max(0, ...Object.values(texts).map((text) => text.length));
+      const legend = {
+        ...{ values: Object.keys(texts), labelExpr: `${JSON.stringify(texts)}[datum.value]` },
+        ...{ labelLimit: 0, columns: longest > 65 ? 1 : 2 },
+      };
       for (const layer of layersOf(spec)) {
-        const shown = names.filter((name) => points.some((point) => point.analysis === name));
-        const legend = {
-          values: shown,
-          labelExpr: `{${D.strategies.map((it) => `${JSON.stringify(it.name)}: ${JSON.stringify(`${it.name}: ${it.label}`)}`).join(",")}}[datum.value]`,
-        };
         for (const channel of [layer.encoding.color, layer.encoding.shape]) {
           if (channel?.scale) channel.legend = legend;
         }
@@ -712,10 +768,11 @@
         ? `Points: ${thinned}. Boxes: quartiles and median of all of them, with whiskers to the last value within 1.5 interquartile ranges.`
         : `Points: ${thinned}, too few for boxes.`;
       byId("replications-title").textContent = `${what} of ${D.terms[t]}.`;
+      const where = conditionText(k).replace(/^./, (letter) => letter.toUpperCase());
       const good = S.w === "error" ? " A good strategy scatters around zero, and little." : "";
       byId("replications-caption").textContent = n
-        ? `${conditionText(k)}. ${said}${good}`
-        : `${conditionText(k)}. No strategy gave a result here.`;
+        ? `${where}. ${said}${good}`
+        : `${where}. No strategy gave a result here.`;
     }
 
     async function drawDataset(k, t) {
@@ -841,7 +898,8 @@
         columns: COLUMNS.map((name) => {
           if (name in axisOf) return ofAxis(axisOf[name]);
           if (counts.includes(name)) return numbers(name, title[name]);
-          const said = (it) => (name === "measure" ? measureOf[it].title : it);
+          const said = (it) =>
+            name === "measure" ? measureOf[it].title : name === "reason" ? inWords(it) : it;
           return { name, title: title[name], render: (it, way) => (way === "display" ? said(it) : it) };
         }),
         choices: {
@@ -851,7 +909,7 @@
           fits: [["all", "all with estimates"], ["converged", "converged only"]],
           ...Object.fromEntries(several.map((name) => [name, headersOf(name)])),
         },
-        start: { measure: S.m, fits: "all" },
+        start: { measure: S.m, fits: "all", term: S.t },
         rows: records,
       });
       byId("csv-all").addEventListener("click", () =>
@@ -907,7 +965,7 @@
       const made = new DataTable(table, {
         ...LAYOUT,
         data: rows,
-        columns: [
+        ...withHeads([
           { title: "Strategy", data: (row) => names[row[0]] },
           { title: "Cause", data: (row) => texts[row[1] + 1] },
           { title: "Condition", data: (row) => conditionText(row[2]) },
@@ -928,7 +986,7 @@
               return element("span", { className: "command" }, element("code", {}, ...words), button);
             },
           },
-        ],
+        ]),
       });
       copyCommands(made);
     }

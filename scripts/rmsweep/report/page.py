@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import gzip
 import io
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
-from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -24,7 +25,8 @@ from rmsweep.design import Study
 from rmsweep.figures.style import HEAD
 from rmsweep.report import data, findings, methods, specs
 from rmsweep.report.looks import GROUND
-from rmsweep.report.takeaway import takeaway
+from rmsweep.report.takeaway import Point, takeaway
+from rmsweep.report.words import typographic
 
 FOLDER = Path(__file__).parent
 TEMPLATE, STYLE, SCRIPT = "page.html.j2", "page.css", "page.js"
@@ -49,6 +51,8 @@ LEAST_PICTURES = 150_000
 """Bytes, encoded, that a page has for figures, however large the study is."""
 LEAST_PICTURE = 10_000
 """Bytes below which no figure is tried."""
+ON_PAPER = 8
+"""Comparisons of a claim up to which they are printed: those of many parts would fill sheets."""
 SCALE = 0.5
 """Pixels of the page per pixel of a figure's file: letters of all figures have the same size."""
 PIXELS, SHADES = 840, 64
@@ -59,6 +63,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 ElementTree.register_namespace("", SVG.strip("{}"))
 ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 DECIMALS = re.compile(r"\d+\.\d{3,}")
+CODE = re.compile("`([^`]*)`")
 
 
 class Picture(NamedTuple):
@@ -116,7 +121,8 @@ def html(
         If a table can't be read.
     """
     fits = folder / "fits.parquet"
-    shown = data.page_data(study, folder)
+    answer = takeaway(study, folder)
+    shown = data.page_data(study, folder, named(study, answer))
     known = data.facts(study, table, fits)
     shown |= {
         "specs": specs.specs(),
@@ -126,6 +132,7 @@ def html(
     sections = methods.sections(study, fits, table)
     strategies = shown["strategies"]
     found = findings.findings(study, folder, shown)
+    untestable = findings.VERDICTS["not testable"]
     contents = [
         ("findings", "What the study says"),
         *([("needed-groups", "Groups needed")] if shown["needed"] else []),
@@ -151,9 +158,11 @@ def html(
         strategies=data.explained(study),
         few=len(strategies) <= data.FEW_STRATEGIES,
         post={"title": methods.POST_TITLE, "url": methods.POST_URL},
-        takeaway=takeaway(study, folder),
+        takeaway=answer,
         findings=found,
-        tested=any(one.verdict != findings.VERDICTS["not testable"] for one in found),
+        untestable=untestable,
+        on_paper=ON_PAPER,
+        tested=any(one.verdict != untestable for one in found),
         listed=findings.listed(found),
         headlines=findings.headlines(found),
         summary=findings.summary(found),
@@ -173,13 +182,28 @@ def html(
     return render(figures=shown_here, further=by_title(left))
 
 
+def named(study: Study, points: Sequence[Point]) -> list[str]:
+    """The strategies that the study's answer names, in the order in which it does."""
+    known = {one.name for one in study.strategies}
+    said = [name for point in points for name in CODE.findall(point.text)]
+    return list(dict.fromkeys(name for name in said if name in known))
+
+
 def template(name: str) -> jinja2.Template:
-    """One of the templates in this folder."""
+    """One of the templates in this folder.
+
+    Quotes and apostrophes of what it is filled with are those of print, except where the filter
+    ``verbatim`` says that somebody may copy it, or a program read it.
+    """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=in_print,
     )
     environment.filters["math"] = with_math
     environment.filters["code"] = with_code
+    environment.filters["verbatim"] = escape
     return environment.get_template(name)
 
 
@@ -254,30 +278,38 @@ def vega() -> str:
 
 
 def with_images(pictures: Sequence[Picture], most: int) -> list[tuple[Picture, dict[str, Any]]]:
-    """The figures that there is room for, with their images (`smallest`).
+    """The figures that there is room for, with their images (`smallest`), in their order.
+
+    One slice of each comes before a second one of any.
 
     Parameters
     ----------
     pictures : sequence of Picture
-        The more important first.
+        The more important first, slice by slice.
     most : int
         Bytes of all images.
     """
-    found = []
-    for picture in pictures:
+    found = {}
+    # of ordered levels those in the middle say most: at an end nothing may happen, or all
+    slices = [
+        [(abs(place - (len(own) - 1) // 2), picture) for place, picture in enumerate(own)]
+        for _, own in by_title(pictures)
+    ]
+    in_turn = sorted(itertools.chain(*slices), key=itemgetter(0))
+    for _, picture in in_turn:
         if most < LEAST_PICTURE:
             break
         image = smallest(picture.file)
         size = len(image["packed"]) + MARKUP
         if size <= most:
             most -= size
-            found.append((picture, image))
-    return found
+            found[picture] = image
+    return [(picture, found[picture]) for picture in pictures if picture in found]
 
 
 def by_title(pictures: Sequence[Picture]) -> list[tuple[str, list[Picture]]]:
     """Figures, slice by slice, under their titles."""
-    return [(title, list(own)) for title, own in groupby(pictures, lambda one: one.title)]
+    return [(title, list(own)) for title, own in itertools.groupby(pictures, lambda one: one.title)]
 
 
 def smallest(file: Path) -> dict[str, Any]:
@@ -352,9 +384,15 @@ def small(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def in_print(value: object) -> object:
+    """What a template shows, texts as print has them."""
+    plain = isinstance(value, str) and not isinstance(value, Markup)
+    return typographic(str(value)) if plain else value
+
+
 def with_code(text: str) -> Markup:
     """A text with what is in backquotes as code."""
-    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(typographic(text)))))
 
 
 SUBSCRIPT = re.compile(r"\b([betvxyβ])_([ghiks0]+)\b|Σ_([gik])")
@@ -374,6 +412,6 @@ def with_math(text: str) -> Markup:
         spelled = re.sub(" ([=+]) ", r"<mo>\1</mo>", inside)
         return f"<math>{spelled}</math>"
 
-    escaped = str(escape(text))
+    escaped = str(escape(typographic(text)))
     pattern = rf"{re.escape(methods.MODEL)}|{SUBSCRIPT.pattern}"
     return Markup(re.sub(pattern, formula, escaped))

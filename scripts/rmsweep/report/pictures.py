@@ -95,13 +95,13 @@ def pictures(study: Study, files: Iterable[Path], folder: Path, beside: Path) ->
     for file in files:
         name, part = file.stem, Path(os.path.relpath(file.parent, folder)).as_posix()
         text = TEXTS.get(name, Text(name.replace("_", " ").capitalize(), ""))
-        parts = {names.folder_of(one): one for one in names.slices(study, name)}
-        place = list(parts).index(part) if part in parts else len(parts)
-        part = parts.get(part, part)
+        known = {names.folder_of(one): one for one in names.slices(study, name)}
+        place = [*known].index(part) if part in known else len(known)
+        part = known.get(part, part)
         words = "" if part == "." else of_slice(part) if "=" in part else part
         path = Path(os.path.relpath(file.with_suffix(""), beside)).as_posix()
         rank = order.index(name) if name in order else len(order)
         with Image.open(file) as opened:
             said = opened.info.get("Description", text.caption)
-        found.append((rank, place, Picture(*text, said, words, path, file)))
-    return [picture for *_, picture in sorted(found, key=lambda it: it[:2])]
+        found.append((rank, place, part, Picture(*text, said, words, path, file)))
+    return [picture for *_, picture in sorted(found, key=lambda it: it[:3])]

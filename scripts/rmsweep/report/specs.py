@@ -120,6 +120,7 @@ def explorer(wrapped: bool) -> Json:
                 ("condition", "Condition"),
                 ("value", "Value"),
                 ("mcse", "MCSE"),
+                ("ends", "95% interval"),
                 ("counts", "Datasets"),
             ),
         )

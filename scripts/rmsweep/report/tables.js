@@ -3,7 +3,11 @@
 const LAYOUT = {
   layout: { topStart: "search", topEnd: "pageLength", bottomStart: "info", bottomEnd: "paging" },
   ...{ pageLength: 10, lengthMenu: [10, 25, 100], autoWidth: false, order: [], deferRender: true },
-  language: { search: "Search the table", lengthMenu: "Rows per page _MENU_" },
+  language: {
+    ...{ search: "Search the table", lengthMenu: "Rows per page _MENU_" },
+    ...{ info: "Rows _START_ to _END_ of _TOTAL_", infoEmpty: "No rows", infoFiltered: "(of _MAX_)" },
+    ...{ emptyTable: "No rows with these choices", zeroRecords: "No rows found" },
+  },
 };
 
 function csv(names, rows) {
@@ -40,7 +44,7 @@ function filteredTable(id, { columns, choices, start = {}, rows, filters, button
     selects[name] = select;
   }
   byId(filters).closest("form").hidden = !Object.keys(selects).length;
-  const made = new DataTable(`#${id}`, { ...LAYOUT, data: [], columns });
+  const made = new DataTable(`#${id}`, { ...LAYOUT, data: [], ...withHeads(columns) });
   function fill() {
     const chosen = Object.entries(selects).filter(([, select]) => select.value);
     made.clear();
@@ -64,6 +68,14 @@ function filteredTable(id, { columns, choices, start = {}, rows, filters, button
 const numbers = (name, title, kind = "number", digits = 4) => ({
   ...{ name, title, number: true, type: "num", className: "number" },
   render: (it, way) => (way === "display" ? shown(it, kind, digits) : it),
+});
+
+// columns whose cells know their heads, which a phone shows before them
+const withHeads = (columns) => ({
+  columns,
+  createdRow: (_row, _data, _place, cells) => {
+    cells.forEach((cell, place) => (cell.dataset.head = columns[place].title));
+  },
 });
 
 function copyCommands(table) {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from rmsweep.axes import in_sentence as in_sentence
 from rmsweep.axes import of_axis as of_axis
 from rmsweep.axes import of_level as of_level
 from rmsweep.axes import significant
@@ -143,9 +145,21 @@ MEASURES = {
         SUMS,
         "Larger is not better: it is earned only if the intervals also cover.",
     ),
-    "convergence_rate": Words("Converged fits", FITS, "", "rate"),
-    "failed_rate": Words("Fits without estimates", FITS, "", "rate"),
-    "singular_rate": Words("Singular fits", FITS, "", "rate"),
+    "convergence_rate": Words(
+        "Converged fits",
+        FITS,
+        "A fit without estimates never counts as converged; whether one with a warning or a "
+        "singular one does is the study’s rule.",
+        "rate",
+    ),
+    "failed_rate": Words("Fits without estimates", FITS, "These fits failed.", "rate"),
+    "singular_rate": Words(
+        "Singular fits",
+        FITS,
+        "A variance is estimated as zero, or a correlation as one or minus one; the estimates of "
+        "the coefficients remain usable.",
+        "rate",
+    ),
     "optimizer_rate": Words("Fits whose optimizer gave up", FITS, "", "rate"),
     "gradient_rate": Words("Fits with a warning about the gradient", FITS, "", "rate"),
     "hessian_rate": Words("Fits with a warning about the Hessian", FITS, "", "rate"),
@@ -201,9 +215,24 @@ def of_measure(name: str) -> Words:
     return Words(name.replace("_", " ").capitalize(), OTHERS, kind=kind)
 
 
+TAILS = re.compile(r".* tails of t with (\S+) degrees of freedom: no such (moment|error)")
+
+
+def of_reason(text: str) -> str:
+    """Why a measure is not defined, for readers who know what a mean is."""
+    if not (found := TAILS.fullmatch(text)):
+        return text
+    df, what = float(found[1]), found[2]
+    like = f"those of t with {df:g} df" if df > 0 else "those of any t distribution, or heavier"
+    lacks = "the measure does not exist" if what == "moment" else "its error does not exist"
+    return (
+        f"with so few rows in a group, or such noise, estimates have tails like {like}, so {lacks}"
+    )
+
+
 def listed(items: Sequence[str]) -> str:
     """Items as a sentence has them: ``a, b and c``."""
-    *first, last = items
+    *first, last = items or [""]
     return f"{', '.join(first)} and {last}" if first else last
 
 
@@ -212,6 +241,34 @@ def counted(number: int, noun: str) -> str:
     if number != 1:
         noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number:,} {noun}"
+
+
+def in_symbols(text: str) -> str:
+    """A convention of a strategy as formulas are printed: ``s² (X′X)⁻¹``, ``G − 1``."""
+    text = text.replace("X'X", "X′X").replace("^-1", "⁻¹").replace("s2 ", "s² ")
+    text = text.replace("sqrt(G)", "√G").replace(" x ", " × ")
+    return re.sub(r"(?<=[A-Z)\d])-(?=[A-Zpq\d])", " − ", text)
+
+
+PROGRAMS = {
+    "python": "Python",
+    "numpy": "NumPy",
+    "numpy_blas": "NumPy’s BLAS",
+    "scipy": "SciPy",
+}
+"""How programs write their names."""
+
+
+def programs(versions: Mapping[str, str]) -> str:
+    """Programs and their versions, as a sentence has them."""
+    return listed([f"{PROGRAMS.get(name, name)} {it}" for name, it in versions.items()])
+
+
+def typographic(text: str) -> str:
+    """A text with the apostrophes and quotation marks of print: ``groups’``, ``“strong”``."""
+    text = re.sub(r"(?<=\w)'", "’", text)
+    text = re.sub(r"(?<![\w”.,)])\"(?=\S)", "“", text)
+    return text.replace('"', "”")
 
 
 def amount(value: float, unit: str, digits: int = 3) -> str:
