@@ -253,12 +253,12 @@ def test_all_claims_are_seen_without_a_click(made: Path) -> None:
     before = text[: text.index('<tr><td class="number">1</td>')]
     assert before.count("<details") == before.count("</details>")
     for (_, claim, rest), row in zip(rows, claims.itertuples(), strict=True):
-        assert html.unescape(claim).strip() == words.typeset(row.claim)
+        assert html.unescape(claim).strip() == words.typographic(row.claim)
         assert f'<td class="verdict">{findings.VERDICTS[row.verdict]}' in rest
         summary = re.search(r"<summary>(.*?)</summary>", rest)
         assert summary
         if row.verdict == "not testable":
-            assert words.typeset(row.reason).lower() == html.unescape(summary[1]).lower()
+            assert words.typographic(row.reason).lower() == html.unescape(summary[1]).lower()
 
 
 def test_verdicts_say_how_many_numbers_agree(made: Path) -> None:

@@ -162,7 +162,7 @@ class Finding:
     @property
     def answer(self) -> str:
         """The verdict, and where it is from."""
-        return f"{self.in_full}, {self.where}" if self.where else self.in_full
+        return f"{self.in_full}, with {self.where}" if self.where else self.in_full
 
     @property
     def first(self) -> str:
@@ -272,8 +272,8 @@ def findings(study: Study, folder: Path, page: Mapping[str, Any] | None = None) 
             Finding(
                 int(number),
                 first["section"],
-                words.typeset(first["claim"]),
-                words.listed([words.of_level(*it) for it in at.items()]) if at else "",
+                words.typographic(first["claim"]),
+                words.listed([named(*it) for it in at.items()]) if at else "",
                 VERDICTS[first["verdict"]],
                 [
                     comparison(row, own[own["test"] == row["test"]], tests, failed)
@@ -281,10 +281,15 @@ def findings(study: Study, folder: Path, page: Mapping[str, Any] | None = None) 
                 ],
                 link(known[int(number)], rows, own, at, page) if page else "",
                 weight(known[int(number)], rows),
-                words.typeset(first["reason"]) if first["verdict"] == "not testable" else "",
+                words.typographic(first["reason"]) if first["verdict"] == "not testable" else "",
             )
         )
     return found
+
+
+def named(axis: str, level: Level) -> str:
+    """A level of an axis; of scenarios, whose names say little, the word for them, too."""
+    return f"the scenario {level}" if axis == "scenario" else words.of_level(axis, level)
 
 
 def headlines(found: Sequence[Finding]) -> list[Finding]:
@@ -345,7 +350,7 @@ def comparison(
         elif test.measure == "failure_rate" or test.fits == "not_converged":
             text = f"{text} {singular_ones(numbers, failures)}"
     sides = int(row["n_for"]), int(row["n_against"]), int(row["n_undecided"])
-    return Comparison(name, row["test_verdict"], counts, words.typeset(text), sides)
+    return Comparison(name, row["test_verdict"], counts, words.typographic(text), sides)
 
 
 def read_failures(study: Study, folder: Path) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from rmsweep.measures.performance import ALPHA
 from rmsweep.measures.rates import Z95
 from rmsweep.measures.sample_size import GROUPS, NEEDED, sample_sizes
 from rmsweep.report import words
-from rmsweep.report.findings import SINGULAR
+from rmsweep.report.findings import SINGULAR, named
 from rmsweep.report.words import amount, counted, listed
 from rmsweep.sweep import tables
 
@@ -147,10 +147,7 @@ class Measured:
     def condition(self, at: Mapping[str, Level]) -> str:
         """`` with 10 groups and SD 4``: the levels of what the study varies."""
         varied = [name for name in self.keys if len(self.study.levels(name)) > 1]
-        levels = [
-            f"the scenario {at[name]}" if name == "scenario" else words.of_level(name, at[name])
-            for name in varied
-        ]
+        levels = [named(name, at[name]) for name in varied]
         return f" with {listed(levels)}" if levels else ""
 
     def share(self, number: int, of: int) -> str:

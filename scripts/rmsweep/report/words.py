@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -221,7 +222,7 @@ def of_measure(name: str) -> Words:
 
 def listed(items: Sequence[str], word: str = "and") -> str:
     """Items as a sentence has them: ``a, b and c``."""
-    *first, last = items
+    *first, last = items or [""]
     return f"{', '.join(first)} {word} {last}" if first else last
 
 
@@ -257,6 +258,8 @@ def error_of_rate(rate: float, mcse: float, n: int) -> str:
     return f"95% interval {amount(low, 'rate', 2)} to {amount(high, 'rate', 2)}"
 
 
-def typeset(text: str) -> str:
-    """A text with the apostrophes of print."""
-    return text.replace("'", "’")
+def typographic(text: str) -> str:
+    """A text with the apostrophes and quotation marks of print: ``groups’``, ``“strong”``."""
+    text = re.sub(r"(?<=\w)'", "’", text)
+    text = re.sub(r"(?<![\w”.,)])\"(?=\S)", "“", text)
+    return text.replace('"', "”")
