@@ -218,7 +218,7 @@ def listed(found: Sequence[Finding]) -> list[Row]:
             tally = f"{which} can test it" if told else one.in_short
         details = [
             (
-                ": ".join(filter(None, [part.where, VERDICTS[comparison.verdict]])),
+                ": ".join(filter(None, [part.where if told else "", VERDICTS[comparison.verdict]])),
                 comparison.text,
                 part.link if place == 0 else "",
             )
