@@ -22,8 +22,9 @@ from rmsweep.errors import UsageError
 from rmsweep.sweep import tables
 
 LEGEND = """\
-Each test has an estimate over the study's conditions and its Monte Carlo standard error; how many
-numbers are for the claim, against it, and undecided; and its own verdict."""
+Each test has an estimate over the study's conditions and its Monte Carlo standard error (of a rate
+of 0 or 1, a 95% interval); how many numbers are for the claim, against it, and undecided; and its
+own verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,16 @@ def verdicts(sources: Sequence[Source]) -> list[str]:
     ]
     first = sources[0].claims.drop_duplicates("id")
     for row in first.itertuples():
-        found = [one.claims[one.claims["id"] == row.id].iloc[0]["verdict"] for one in sources]
+        found = [verdict(one.claims[one.claims["id"] == row.id].iloc[0]) for one in sources]
         lines.append(f"| {row.id} | {row.section} | {row.claim} | {' | '.join(found)} |")
     return lines
+
+
+def verdict(row: pd.Series) -> str:
+    """A study's verdict on a claim, and why it has none."""
+    if row["verdict"] == "not testable":
+        return f"not testable: {row['reason']}"
+    return str(row["verdict"])
 
 
 def numbers(sources: Sequence[Source]) -> list[str]:
@@ -86,8 +94,10 @@ def in_words(test: pd.Series) -> str:
     if not test["n_numbers"]:
         return f"not testable: {test['test_reason']}"
     sides = f"{test['n_for']} / {test['n_against']} / {test['n_undecided']}"
-    mcse = "–" if pd.isna(test["mcse"]) else f"{test['mcse']:.2g}"
-    return f"{test['estimate']:.3g} ({mcse}); {sides}: {test['test_verdict']}"
+    error = "–" if pd.isna(test["mcse"]) else f"{test['mcse']:.2g}"
+    if test["mcse"] == 0 and test["unit"] == "rate":  # which says nothing of a rate of 0 or 1
+        error = f"{round(test['low'], 12):.2g} to {test['high']:.2g}"
+    return f"{test['estimate']:.3g} ({error}); {sides}: {test['test_verdict']}"
 
 
 def with_claims(text: str, sources: Sequence[Source]) -> str:

@@ -18,6 +18,7 @@ from measured import made
 from rmsweep.claims import table as claims_table
 from rmsweep.claims.cases import (
     MEASURES,
+    OF_POWER,
     Case,
     Grid,
     Number,
@@ -25,10 +26,11 @@ from rmsweep.claims.cases import (
     find,
     in_words,
     level_of,
+    pairs,
     pooled,
 )
 from rmsweep.claims.claim import Claim, Region, Test
-from rmsweep.claims.post import CLAIMS
+from rmsweep.claims.post import CLAIMS, OURS
 from rmsweep.claims.rule import (
     MIN_DATASETS,
     Side,
@@ -40,10 +42,11 @@ from rmsweep.claims.rule import (
     verdict_of_claim,
 )
 from rmsweep.claims.table import assess, needed_measures
-from rmsweep.config import load_study
+from rmsweep.config import load_study, read_settings
 from rmsweep.design import Study
 from rmsweep.figures import claims as figure
 from rmsweep.measures.performance import Result, mean_over_terms, rate, ratio_of_medians
+from rmsweep.measures.table import compared_places
 
 CONFIG = {
     "n_groups": [6, 24],
@@ -54,8 +57,9 @@ CONFIG = {
 }
 TOLD = {
     "lm2": {"lm2_hc3"},
-    "lmer": {"lmer_zcp", "lmer_cr2", "lmer_mis_cr2", "lmer_items"},
+    "lmer": {"lmer_zcp", "lmer_cr2", "lmer_mis_cr2", "lmer_items", "lmer_select"},
     "ols": {"ols"},
+    "items": {"f1"},
     "anova": {"rm_anova"},
 }
 """Strategies that the claims are about and the post's study has not."""
@@ -102,15 +106,52 @@ def numbers(*values: float, mcse: float = 0.01, n: int = 1000) -> list[Case]:
 
 
 def test_claims_are_complete() -> None:
-    assert [claim.id for claim in CLAIMS] == list(range(1, 34))
-    assert len({claim.text for claim in CLAIMS}) == 33
+    assert [claim.id for claim in CLAIMS] == list(range(1, 39))
+    assert len({claim.text for claim in CLAIMS}) == 38
+    assert [claim.id for claim in CLAIMS if claim.section == OURS] == [31]
     for claim in CLAIMS:
+        assert bool(claim.tests) != bool(claim.lacks)
         assert claim.text.endswith(".")
         assert claim.section
         for test in claim.tests:
             assert test.measure in MEASURES
             assert test.region.low < test.region.high
             assert ("difference" in test.measure or "ratio" in test.measure) <= bool(test.against)
+
+
+def can(study: Study, test: Test) -> bool:
+    """Whether a study has what a test needs, before anything is computed."""
+    places = compared_places(study)
+    paired = {frozenset(study.strategies[place].name for place in pair) for pair in places}
+    wanted = [
+        frozenset({strategy.name, reference.name})
+        for strategy, reference in pairs(test, study.strategies)
+        if reference
+    ]
+    if not pairs(test, study.strategies) or (wanted and not paired.intersection(wanted)):
+        return False
+    fixed = test.measure != "relative_bias" or study.conditions[0]["beta"] is not None
+    grids = [Grid(conditions) for conditions in study.slices().values()]
+    return fixed and any(
+        any(grid.compared(test))
+        and not (test.measure in OF_POWER and not grid.has_effects)
+        and not (test.needs and grid.departs.isdisjoint(test.needs))
+        for grid in grids
+    )
+
+
+@pytest.fixture(scope="module")
+def shipped() -> dict[str, Study]:
+    folder = Path(__file__).parents[1] / "config"
+    settings = {path.stem: read_settings([path], {}) for path in folder.glob("*.yaml")}
+    return {name: load_study(given, name, folder) for name, given in settings.items()}
+
+
+def test_studies_that_claims_name_can_test_them(shipped: dict[str, Study]) -> None:
+    for claim in CLAIMS:
+        for test in claim.tests:
+            able = {name for name, study in shipped.items() if can(study, test)}
+            assert test.study in able if test.study else not able, (claim.id, test, able)
 
 
 def test_claims_name_strategies_that_there_are_or_will_be() -> None:
@@ -321,7 +362,8 @@ class TestStudy:
         assert verdicts(study, few, test) == ["undecided"]
 
     def test_power_is_not_testable_without_an_effect(self, performance: pd.DataFrame) -> None:
-        test = Test("difference_of_rejection_of_slopes", ("lmer_mis",), Region(-1), ("lmer",))
+        measure = "difference_of_directional_power_of_slopes"
+        test = Test(measure, ("lmer_mis",), Region(-1), ("lmer",))
         size = replace(test, measure="difference_of_size_of_slopes")
         for beta, verdict in ((0, "not testable"), ([1, 0, 0, 0.5], "holds")):
             study = load_study(CONFIG | {"beta": beta}, name="claimed")
@@ -344,11 +386,37 @@ class TestStudy:
             assert row["estimate"] == pytest.approx(values.mean())
             assert row["mcse"] == pytest.approx(values.std() / np.sqrt(len(values)))
 
+    def test_failed_fits_are_compared_with_those_that_converged(
+        self, study: Study, folder: Path, performance: pd.DataFrame
+    ) -> None:
+        coefs = pd.read_parquet(folder / "coefs.parquet")
+        fits = pd.read_parquet(folder / "fits.parquet")
+        keys = ["n_groups", "n_obs", "sigma", "sim"]
+        own = coefs[(coefs.strategy == "lmer") & (coefs.term != "Intercept")]
+        own = own.assign(rejected=own["p_truth"] < 0.05).groupby(keys)["rejected"].mean()
+        went = fits[fits.strategy == "lmer"].set_index(keys)["fit_success"]
+        rates = own.groupby([*keys[:3], went.loc[own.index]]).mean().unstack()  # noqa: PD010
+        test = Test("size_of_slopes", ("lmer",), Region(0.01), fits="not_converged")
+        test = replace(test, against_fits="converged")
+        table, found = assess(study, performance, [Claim(1, "", "", (test,))])
+        assert table["unit"].to_pylist() == ["difference of rates"]
+        assert "of fits that failed minus those that converged" in table["compared"][0].as_py()
+        assert found.num_rows > 2
+        for row in found.to_pylist():
+            here = rates.loc[row["n_groups"], row["n_obs"], row["sigma"]]
+            assert row["estimate"] == pytest.approx(here[False] - here[True])
+
     def test_what_cannot_be_tested_says_why(self, folder: Path) -> None:
         claims = pd.read_parquet(folder / "claims.parquet")
         read = pd.read_csv(folder / "claims.csv")
         pd.testing.assert_frame_equal(claims, read, check_dtype=False)
-        assert claims["id"].nunique() == 33
+        assert claims["id"].nunique() == 38
+        assert claims[claims["id"] == 22]["reason"].unique().tolist() == [
+            "the study has no lmer_zcp; config/type-one-error.yaml can test it"
+        ]
+        assert claims[claims["id"] == 38]["reason"].tolist() == [
+            "no study's tables have estimates of single groups or of missing responses"
+        ]
         claims = claims.set_index(["id", "test"])
         assert claims.loc[(22, 1), "test_reason"] == "the study has no lmer_zcp"
         assert claims.loc[(20, 1), "reason"].startswith("only lme4 says this")
@@ -437,9 +505,9 @@ def test_every_verdict_follows_from_the_numbers(
         found = assess(study, performance, CLAIMS)[0].to_pandas()
         return dict(zip(found["id"], found["verdict"], strict=True))
 
-    assert set(given(inside=True).values()) == {"holds"}
-    refuted = given(inside=False)
-    assert refuted.pop(25) == "not testable"
+    supported, refuted = given(inside=True), given(inside=False)
+    assert supported.pop(38) == refuted.pop(38) == refuted.pop(25) == "not testable"
+    assert set(supported.values()) == {"holds"}
     assert set(refuted.values()) == {"does not hold"}
 
 
@@ -449,10 +517,10 @@ def test_a_study_of_a_fixed_truth_may_show_a_reversal(performance: pd.DataFrame)
     (claim,) = (claim for claim in CLAIMS if claim.id == 28)
     rows = performance[(performance.measure == "relative_bias") & (performance.strategy == "lm")]
     rows = rows.assign(strategy="ols", value=0.0, mcse=0.01)
-    _, second = assess(study, rows, [claim])[0].to_pylist()
+    _, second, _ = assess(study, rows, [claim])[0].to_pylist()
     assert second["test_verdict"] == "not testable"
     rows.loc[rows.index[rows.term == "IV1"][:1], "value"] = -1.5
-    _, second = assess(study, rows, [claim])[0].to_pylist()
+    _, second, _ = assess(study, rows, [claim])[0].to_pylist()
     assert (second["test_verdict"], second["n_for"]) == ("holds", 1)
 
 
@@ -486,12 +554,12 @@ def test_odd_studies(keys: dict[str, object], tmp_path: Path) -> None:
     write(tmp_path)
     claims = pd.read_parquet(tmp_path / "claims.parquet")
     n_slices = len(study.slices())
-    assert len(claims) == n_slices * sum(len(claim.tests) for claim in CLAIMS)
+    assert len(claims) == n_slices * sum(len(claim.tests) or 1 for claim in CLAIMS)
     assert claims["reason"][claims.verdict.isin(["undecided", "not testable"])].notna().all()
     if study.n_sims < MIN_DATASETS:
         assert set(claims["verdict"]) <= {"undecided", "not testable"}
     if n_slices > 1:
-        assert claims.groupby("noise_sd")["id"].nunique().tolist() == [33, 33]
+        assert claims.groupby("noise_sd")["id"].nunique().tolist() == [38, 38]
     whole = figure.read_claims(tmp_path)
     for one in whole.slices().values():
         figure.draw(one)

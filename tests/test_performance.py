@@ -208,6 +208,45 @@ def test_size_is_the_rejection_rate_of_a_null_study(table: pd.DataFrame, tmp_pat
     assert not null[null.measure == "power"].defined.any()
 
 
+def test_rejections_with_the_wrong_sign_are_told_from_power() -> None:
+    nothing = np.zeros(5)
+    truth, estimate = np.array([1.0, -1.0, -1.0, 1.0, 0.0]), np.array([2.0, -2.0, 2.0, -0.1, 2.0])
+    p_values = np.array([0.01, 0.01, 0.01, 0.5, 0.01])
+    fits = Fits(truth, estimate, *[nothing] * 3, p_values, *[nothing] * 3)
+    assert MEASURES["power"].of(fits).value == 0.8
+    assert MEASURES["wrong_sign"].of(fits).value == 0.2
+    none = Fits(truth, estimate, *[nothing] * 3, np.full(5, 0.5), *[nothing] * 3)
+    difference = PAIRED["difference_of_directional_power"]
+    # of the four whose truth is not zero, two have its sign
+    assert difference.sum_up(difference.of(fits, none)).value == 0.5
+
+
+def test_a_rejection_with_the_wrong_sign_rejects_the_truth_too(table: pd.DataFrame) -> None:
+    keys = ["n_groups", "strategy", "term", "fits"]
+    wrong, size = (
+        table[table.measure == name].set_index(keys)["value"] for name in ("wrong_sign", "size")
+    )
+    known = wrong.notna()
+    assert (wrong <= size)[known].all()
+    assert (wrong > 0).any()
+
+
+def test_failures_that_are_not_singular_fits_are_told(folder: Path, table: pd.DataFrame) -> None:
+    fits = pd.read_parquet(folder / "fits.parquet")
+    said = fits[["grad_msg", "hess_msg", "df_msg", "messages"]].fillna("").ne("").any(axis=1)
+    real = said | fits["opt_code"].fillna(0).ne(0) | ~fits["singular"].eq(True)
+    fits["real"] = ~fits["fit_success"] & real
+    expected = fits.groupby(["n_groups", "strategy"])["real"].mean()
+    found = table[table.measure == "nonsingular_failure_rate"]
+    assert (found["n_used"] == 30).all()
+    found = found.set_index(["n_groups", "strategy"])["value"]
+    pd.testing.assert_series_equal(
+        found.sort_index(), expected.sort_index(), check_names=False, check_dtype=False
+    )
+    converged = table[table.measure == "convergence_rate"].set_index(["n_groups", "strategy"])
+    assert (found < 1 - converged["value"]).any()
+
+
 def test_relative_bias_needs_a_truth_that_is_fixed(table: pd.DataFrame, tmp_path: Path) -> None:
     random = table[table.measure == "relative_bias"]
     assert not random.defined.any()

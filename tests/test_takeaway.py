@@ -13,9 +13,11 @@ from browser import STRANGE
 from measured import made
 from pages import ODD, ONE, a_study, fail
 from rmsweep.design import Study
+from rmsweep.report import words
 from rmsweep.report.takeaway import (
     Measured,
-    of_bias,
+    listed_bias,
+    of_choice,
     of_estimates,
     of_fits,
     of_limits,
@@ -59,8 +61,9 @@ def test_tests_are_sorted_by_their_type_i_error() -> None:
         "lmer_mis": [0.05] * 5 + [0.2, 0.4, 0.3],
     }
     text = " ".join(of_tests(table(study, "size_of_slopes", rates)))
-    assert "Trust `lm`: type I error rates are within 2.5% to 7.5% in all 8 conditions" in text
-    assert "on average over the conditions, 5.0% (MCSE 0.17%) with `lm`." in text
+    rates_ = "type I error rates (means over the slopes)"
+    assert f"Trust `lm`: its {rates_} are within 2.5% to 7.5% in all 8 conditions" in text
+    assert "They are 5.0% (MCSE 0.17%) with `lm`, on average over the conditions." in text
     assert "`lmer` holds up as far as 2,000 datasets a condition can tell" in text
     high = "`lmer_mis` in 3 of 8 conditions, up to 40% (MCSE 1.1%) with 16 groups, 12 observations"
     assert f"reject too often: {high} and SD 0.1." in text
@@ -90,12 +93,42 @@ def test_errors_are_compared_either_way_round() -> None:
     turned = table(study, "coef_abs_err_ratio", {"lmer": [0.8] * 8}, reference="lm", mcse=0.008)
     text = " ".join(of_estimates(both(straight, turned)))
     assert text.startswith(
-        "Compared with `lmer` on the same datasets, the median error is, on average over the "
-        "conditions, 25.0% larger (MCSE 0.44%) with `lm` and 2.000 times as large (MCSE 0.0071) "
-        "with `lm2`. At worst, that of `lm2` is"
+        "Compared with `lmer` on the same datasets, the median sum of absolute errors over the "
+        "coefficients is 25.0% larger (MCSE 0.44%) with `lm` and 2.000 times as large (MCSE "
+        "0.0071) with `lm2`, on average over the conditions. At worst, that of `lm2` is"
     )
     assert relative(0.9, 0.02) == "10% smaller (MCSE 2%)"
-    assert relative(1.001, 0.02) == "as large (MCSE 2%)"
+    assert relative(1.001, 0.02) == "unchanged (MCSE 2%)"
+
+
+def test_errors_are_averaged_over_the_conditions_that_all_fit() -> None:
+    study = a_study()
+    whole = table(study, "coef_abs_err_ratio", {"lm": [1.2] * 8}, reference="lmer", mcse=0.01)
+    part = table(
+        study, "coef_abs_err_ratio", {"lm2": [1.0] * 6 + [3.0] * 2}, reference="lmer", mcse=0.01
+    )
+    part.frame["n_run"] = part.frame["n_used"]
+    part.frame.loc[6:, "n_used"] = 0.8 * MANY
+    text = " ".join(of_estimates(both(whole, part)))
+    assert "unchanged (MCSE 0.41%) with `lm2` and 20.0% larger" in text
+    assert "on average over 6 of 8 conditions." in text
+    left_out = "2 conditions are left out, since `lm2` does not estimate all coefficients in 90% of"
+    assert f"{left_out} datasets there: 16 groups, 12 observations and SD 0.1 and" in text
+    # a strategy that has less than half of them is not compared
+    part.frame.loc[2:, "n_used"] = 0.8 * MANY
+    text = " ".join(of_estimates(both(whole, part)))
+    assert "20.0% larger (MCSE 0.35%) with `lm`, on average over the conditions." in text
+
+
+def test_a_condition_that_would_rule_a_mean_is_told_apart() -> None:
+    study = a_study()
+    ratios = {"lm": [1.2] * 7 + [800.0], "lm2": [1.0] * 8}
+    found = table(study, "coef_abs_err_ratio", ratios, reference="lmer", mcse=0.01)
+    text = " ".join(of_estimates(found))
+    assert "20.0% larger (MCSE 0.38%) with `lm`, on average over 7 of 8 conditions." in text
+    where = "16 groups, 12 observations and SD 1"
+    assert f"Data with {where} would dominate the averages and are left out of them" in text
+    assert "with `lm2` and 800.00 times as large (MCSE 0.01) with `lm`." in text
 
 
 def test_only_bias_that_matters_is_told() -> None:
@@ -104,11 +137,10 @@ def test_only_bias_that_matters_is_told() -> None:
     bias = {"lm": [0.3] * 8, "ols": [0.0] * 6 + [-0.5, -0.9]}
     measured = both(spread, table(study, "bias", bias, term="IV1", mcse=0.01))
     where = "16 groups, 12 observations and SD 1"
-    assert (
-        of_bias(measured) == f"`ols` in 2 of 8 conditions, by up to −0.90 (MCSE 0.01) with {where}"
-    )
+    expected = f"`ols` in 2 of 8 conditions, by up to −0.90 (MCSE 0.01) with {where}"
+    assert listed_bias(measured) == expected
     unsure = both(spread, table(study, "bias", bias, term="IV1", mcse=0.3))
-    assert of_bias(unsure) == ""
+    assert listed_bias(unsure) == ""
 
 
 def test_power_is_that_of_honest_tests() -> None:
@@ -116,20 +148,105 @@ def test_power_is_that_of_honest_tests() -> None:
     sizes = {"lm": [0.05] * 8, "lm2": [0.05] * 8, "lmer_mis": [0.3] * 8}
     size = table(study, "size_of_slopes", sizes)
     powers = {"lm": [0.6] * 8, "lm2": [0.5] * 8, "lmer_mis": [0.9] * 8}
-    text = " ".join(of_power(both(size, table(study, "power", powers, term="IV1"))))
-    assert "60.0% (MCSE 0.39%) with `lm` and 50.0% (MCSE 0.4%) with `lm2`." in text
-    assert "`lmer_mis` reaches 90.0% (MCSE 0.24%), but its false positives come with that." in text
+    power = table(study, "power", powers, term="IV1")
+    text = " ".join(of_power(both(size, power)))
+    assert "the power is 60.0% (MCSE 0.39%) with `lm` and 50.0% (MCSE 0.4%) with `lm2`, on" in text
+    most = "`lmer_mis` rejects zero more often, in 90.0% (MCSE 0.24%) of datasets."
+    assert f"{most} That is no merit: it also rejects true values too often." in text
     assert list(of_power(size)) == []
+
+
+def test_rejections_with_the_wrong_sign_are_no_power() -> None:
+    study = a_study(strategies=["lm", "ols", "fe"])
+    size = table(study, "size_of_slopes", {"lm": [0.05] * 8, "ols": [0.3] * 8, "fe": [0.05] * 8})
+    power = table(study, "power", {"lm": [0.6] * 8, "ols": [1.0] * 8, "fe": [0.9] * 8}, term="IV1")
+    signs = {"lm": [0.002] * 8, "ols": [1.0] * 8, "fe": [0.0] * 7 + [0.5]}
+    measured = both(size, power, table(study, "wrong_sign", signs, term="IV1"))
+    text = " ".join(of_power(measured))
+    assert "the power is 60.0% (MCSE 0.39%) with `lm`, on average" in text
+    wrong = "More than 2.5% of tests are significant with the wrong sign"
+    assert f"{wrong}, so that they find the opposite of the truth: `ols` in all 8 " in text
+    assert "conditions, up to 100% (above 99.81%) with" in text
+    assert "`fe` in 1 of 8 conditions, up to 50% (MCSE 1.1%)" in text
+    assert "`ols` rejects zero more often" in text
+    assert "and the sign is wrong in 100% (above 99.976%)." in text
+    # and are recommended nowhere
+    assert "For tests of slopes, use `lm`: it keeps its type I error rate" in " ".join(
+        of_choice(measured)
+    )
+
+
+def test_rates_of_0_and_1_have_an_interval_instead_of_no_error() -> None:
+    study = a_study(strategies=["lm", "ols"])
+    rates = {"lm": [0.05] * 7 + [0.0], "ols": [0.05] * 7 + [1.0]}
+    text = " ".join(of_tests(table(study, "size_of_slopes", rates, n_used=500)))
+    assert "`lm` in 1 of 8 conditions, down to 0% (below 0.76%)" in text
+    assert "`ols` in 1 of 8 conditions, up to 100% (above 99.24%)" in text
+    assert words.error_of_rate(1 / 3, 0.0, 50) == "95% interval 22% to 47%"
+    assert words.error_of_rate(0.05, 0.01, 50) == "MCSE 1%"
+
+
+def test_the_usual_strategy_is_named_in_full_if_it_is_wrong() -> None:
+    names = ["ols", "lm", "lm2", "fe", "between"]
+    study = a_study(strategies=[*names, "lmer"])
+    rates = {name: [0.5] * 8 for name in names} | {"lmer": [0.05] * 7 + [0.8]}
+    text = " ".join(of_tests(table(study, "size_of_slopes", rates)))
+    assert "`lmer` in 1 of 8 conditions, up to 80.0% (MCSE 0.89%)" in text
+    assert "in no more conditions than these, `between` (up to 50%)" in text
+
+
+def test_what_to_use_is_said_by_rule() -> None:
+    study = a_study(strategies=["lm", "lm2", "ols"])
+    size = table(study, "size_of_slopes", {"lm": [0.05] * 8, "lm2": [0.05] * 8, "ols": [0.3] * 8})
+    covers = {"lm": [0.95] * 7 + [0.85], "lm2": [0.95] * 8, "ols": [0.7] * 8}
+    coverage = table(study, "coverage_of_slopes", covers)
+    powers = {"lm": [0.6] * 8, "lm2": [0.5] * 8, "ols": [0.9] * 8}
+    power = table(study, "power", powers, term="IV1")
+    ratios = {"lm2": [1.3] * 8, "ols": [1.0] * 8}
+    errors = table(study, "coef_abs_err_ratio", ratios, reference="lm", mcse=0.01)
+    measured = both(size, coverage, power, errors)
+    assert list(of_choice(measured)) == [
+        "For tests of slopes, use `lm` or `lm2`: they keep their type I error rate in all "
+        "conditions of this study. Among these, `lm` has the most power, 60.0% (MCSE 0.39%) on "
+        "average.",
+        "For 95% intervals of slopes, use `lm2`: it keeps its coverage in all conditions of this "
+        "study.",
+        "For estimates alone, the study can’t tell which of `ols` and `lm` has the smallest "
+        "errors.",
+    ]
+    # of few datasets nothing is sure, of very few nothing is said
+    unsure = Measured(study, measured.frame.assign(n_used=60, n_run=60, mcse=0.05))
+    (first, *_) = of_choice(unsure)
+    assert "nothing speaks against their type I error rate and coverage, though 60 data" in first
+    few = Measured(study, measured.frame.assign(n_used=19, n_run=19))
+    assert list(of_choice(few)) == []
+    bad = table(study, "size_of_slopes", {"lm": [0.3] * 8, "ols": [0.3] * 8})
+    assert "the study has no strategy to recommend" in next(of_choice(bad))
+
+
+def test_a_strategy_that_fits_few_datasets_is_not_recommended() -> None:
+    study = a_study()
+    size = table(study, "size_of_slopes", {"lm": [0.05] * 8, "lm2": [0.05] * 8})
+    failed = table(study, "failed_rate", {"lm": [0.0] * 8, "lm2": [0.0] * 7 + [0.84]})
+    failed.frame.loc[failed.frame["value"] > 0, "n_converged"] = 0.16 * MANY
+    measured = both(size, failed)
+    assert "use `lm`: it keeps" in next(of_choice(measured))
+    text = " ".join(of_fits(measured))
+    gap = "`lm2` gives estimates for less than 90% of datasets in 1 of 8 conditions, down to 16%"
+    assert gap in text
 
 
 def test_fits_that_failed_are_told_beside_the_findings() -> None:
     study = a_study(**ONE, n_sims=100)
     failed = table(study, "failed_rate", {"lm": [0.0], "lmer": [0.1]}, n_used=100)
+    real = table(study, "nonsingular_failure_rate", {"lm": [0.0], "lmer": [0.15]}, n_used=100)
     failed.frame["n_converged"] = [100, 60]
-    assert " ".join(of_fits(failed)) == (
-        "40 of 200 fits failed, or came with a warning that counts as a failure: 40% with `lmer`. "
-        "10 of them gave no estimates and are left out of all numbers. The estimates of the others "
-        "are in all numbers that don’t say otherwise."
+    assert " ".join(of_fits(both(failed, real))) == (
+        "40 of 200 fits failed, by the study’s rule for warnings: 40% with `lmer`. Of these, 25 "
+        "did so only for being singular (a variance is estimated as zero, or a correlation as 1), "
+        "and their estimates can be used; 5 came with another warning; 10 gave no estimates and "
+        "are left out of all numbers. All fits with estimates are in all numbers that don’t say "
+        "otherwise."
     )
     failed.frame["n_converged"] = 100
     failed.frame["value"] = 0.0

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from rmsweep.claims.claim import Test, Where
+from rmsweep.config import axis_defaults
 from rmsweep.data.scenario import fixed_truth
 from rmsweep.design import MAIN, Condition, Strategy, plain
 from rmsweep.measures.rates import score_interval
@@ -19,13 +20,13 @@ Scale = Literal["ratio", "rate", "difference", "distance"]
 
 MEASURES: dict[str, tuple[str, Scale]] = {
     # medians, and a mean, of the post's sums over the coefficients
-    "coef_abs_err_median": ("median error", "ratio"),
-    "coef_abs_err_mean": ("mean error", "ratio"),
-    "coef_abs_err_ratio": ("median error", "ratio"),
-    "se_sum_median": ("median SE", "ratio"),
-    "se_sum_ratio": ("median SE", "ratio"),
-    "t_sum_median": ("median t", "ratio"),
-    "t_sum_ratio": ("median t", "ratio"),
+    "coef_abs_err_median": ("median sum of errors", "ratio"),
+    "coef_abs_err_mean": ("mean sum of errors", "ratio"),
+    "coef_abs_err_ratio": ("median sum of errors", "ratio"),
+    "se_sum_median": ("median sum of SEs", "ratio"),
+    "se_sum_ratio": ("median sum of SEs", "ratio"),
+    "t_sum_median": ("median sum of t", "ratio"),
+    "t_sum_ratio": ("median sum of t", "ratio"),
     "df_ratio_of_slopes": ("median df for slopes", "ratio"),
     "size": ("type I error", "rate"),
     "size_of_slopes": ("type I error for slopes", "rate"),
@@ -33,9 +34,10 @@ MEASURES: dict[str, tuple[str, Scale]] = {
     "coverage_of_slopes": ("coverage for slopes", "rate"),
     "decision_agreement_of_slopes": ("same decisions on slopes", "rate"),
     "failure_rate": ("failure rate", "rate"),
+    "nonsingular_failure_rate": ("failures other than singular fits", "rate"),
     "optimizer_share_of_failures": ("failures with an optimizer's code", "rate"),
     "difference_of_size_of_slopes": ("type I error for slopes", "difference"),
-    "difference_of_rejection_of_slopes": ("power for slopes", "difference"),
+    "difference_of_directional_power_of_slopes": ("power (right sign) for slopes", "difference"),
     "difference_of_size_adjusted_power_of_slopes": ("power at a type I error of 5%", "difference"),
     "difference_of_convergence_rate": ("convergence rate", "difference"),
     "relative_bias": ("bias over the truth", "difference"),
@@ -44,7 +46,7 @@ MEASURES: dict[str, tuple[str, Scale]] = {
 """What tests may be about: measures of ``performance`` and of `DERIVED`, in words, and how their
 Monte Carlo errors and comparisons are made."""
 OF_POWER = (
-    "difference_of_rejection_of_slopes",
+    "difference_of_directional_power_of_slopes",
     "difference_of_size_adjusted_power_of_slopes",
 )
 """Those that are about effects: where all slopes are zero, rejections are false positives."""
@@ -63,6 +65,8 @@ NOUNS = {
     "rows": "observations in all",
     "sigma": "between-group SD",
 }
+LACKED = {"missing": "missing rows", "group_sizes": "groups of unequal size"}
+"""What data have none of, where these keys are at their defaults."""
 COUNTS = {"low": "few", "medium": "medium", "high": "many"}
 SHORT = NOUNS | {"n_obs": "observations"}
 
@@ -202,6 +206,13 @@ def scale_of(measure: str) -> Scale:
     return MEASURES[measure][1]
 
 
+def scale_of_number(test: Test) -> Scale:
+    """On what scale the numbers of a test are: of two rates there is a difference."""
+    scale = scale_of(test.measure)
+    contrasts = test.over or test.step or test.against_fits
+    return "difference" if scale == "rate" and contrasts else scale
+
+
 def inverted(number: Number, scale: Scale) -> Number | None:
     """A comparison the other way round."""
     value, mcse, n_used = number
@@ -277,6 +288,13 @@ class Grid:
 
     def __init__(self, conditions: Sequence[Condition]) -> None:
         self.points = sorted({tuple(float(one[key]) for key in MAIN) for one in conditions})
+        defaults = axis_defaults()
+        self.departs = {
+            key
+            for one in conditions
+            for key, at in dict(one.values).items()
+            if at != defaults.get(key, at)
+        }
         self.has_effects = any(
             fixed_truth(one, k + 1) != 0.0
             for one in conditions
@@ -401,8 +419,10 @@ def cases(
     """
     if test.measure in OF_POWER and not grid.has_effects:
         return []
+    if test.needs and grid.departs.isdisjoint(test.needs):
+        return []
+    of_case = scale_of_number(test)
     scale = scale_of(test.measure)
-    of_case = "difference" if scale == "rate" and (test.over or test.step) else scale
     names = terms[1:] if test.term == "slopes" else [test.term]
     found = []
     for strategy, reference in pairs(test, strategies):
@@ -442,6 +462,8 @@ def lacking(test: Test, grid: Grid, strategies: Sequence[Strategy]) -> str:
         return f"the study has nothing to compare over {axes}"
     if test.measure in OF_POWER and not grid.has_effects:
         return "all slopes are zero"
+    if test.needs and grid.departs.isdisjoint(test.needs):
+        return f"the study's data have no {' or '.join(LACKED[key] for key in test.needs)}"
     return "no condition has such a number"
 
 

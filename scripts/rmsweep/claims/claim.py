@@ -73,6 +73,11 @@ class Test:
         Whether the claim is that it happens somewhere: no study can refute that.
     always : bool
         Whether the claim is that it is so without an exception: one refutes that.
+    needs : tuple of str
+        Keys of a study, one of which has to be other than its default: the claim is about such
+        data.
+    study : str
+        A study in ``config/`` that has what the test needs; empty if none has.
     """
 
     __test__ = False  # for pytest
@@ -91,6 +96,8 @@ class Test:
     pooled: bool = False
     some: bool = False
     always: bool = False
+    needs: tuple[str, ...] = ()
+    study: str = "config"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +113,12 @@ class Claim:
         In our own words.
     tests : tuple of Test
         It holds if all of them do.
+    lacks : str
+        What its tests would need and no table has; empty where there are tests.
     """
 
     id: int
     section: str
     text: str
-    tests: tuple[Test, ...]
+    tests: tuple[Test, ...] = ()
+    lacks: str = ""

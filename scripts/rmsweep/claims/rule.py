@@ -7,8 +7,8 @@
 3. A test *holds* if at least `NEARLY_ALL` of its numbers are for it, *does not hold* if as many are
    against it, and else holds *in part*. A test of what is always so does not hold if any number is
    against it, and holds if all are for it.
-4. A claim holds if all of its tests do, does not hold if none does, and else holds in part. Tests
-   that the study can't make don't count; a claim without others is *not testable*.
+4. A claim holds if all of its tests hold, does not hold if all of them do not hold, and else holds
+   in part. Tests that the study can't make don't count; a claim without others is *not testable*.
 5. Where that depends on how undecided numbers turn out, the verdict is what is sure: *at least in
    part* if it can only be that it holds or holds in part, *at most in part* if it can't be that it
    holds, and else *undecided*.

@@ -22,6 +22,7 @@ from rmsweep.claims.cases import (
     lacking,
     pairs,
     scale_of,
+    scale_of_number,
 )
 from rmsweep.claims.claim import Claim, Test
 from rmsweep.claims.rule import (
@@ -185,6 +186,14 @@ def assess_test(
     return Assessed(test, judged, possible, reason)
 
 
+def elsewhere(tests: Sequence[Test]) -> str:
+    """Which of the studies that come along have what tests need."""
+    files = dict.fromkeys(f"config/{test.study}.yaml" for test in tests if test.study)
+    if not files:
+        return "no study in config/ can test it"
+    return f"{' and '.join(files)} can test it"
+
+
 def of_claim(
     claim: Claim, assessed: Sequence[Assessed], study: Study, levels: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
@@ -193,6 +202,8 @@ def of_claim(
     reasons = [f"test {k}: {one.reason}" for k, one in enumerate(assessed, 1) if one.reason]
     if len({one.reason for one in assessed}) == 1:
         reasons = [assessed[0].reason]
+    if verdict == "not testable" and claim.tests:
+        reasons = [*dict.fromkeys(one.reason for one in assessed), elsewhere(claim.tests)]
     claimed = {"id": claim.id, "section": claim.section, "claim": claim.text, "verdict": verdict}
     claimed |= {"reason": "; ".join(reasons) or None, "n_planned": study.n_sims}
     rows = []
@@ -207,6 +218,20 @@ def of_claim(
             | numeric(estimate=estimate, mcse=mcse, low=low, high=high)
             | {f"n_{side}": sides.count(side) for side in ("for", "against", "undecided")}
             | {"test_verdict": one.verdict, "test_reason": one.reason or None}
+        )
+    if claim.lacks:
+        counts = dict.fromkeys(("n_numbers", "n_for", "n_against", "n_undecided"), 0)
+        reason = "no study's tables have"
+        rows.append(
+            {
+                **levels,
+                **claimed,
+                "reason": f"{reason} {claim.lacks}",
+                "test": 1,
+                "compared": claim.lacks,
+            }
+            | {"true_if": "no rule", "unit": "no number", **counts}
+            | {"test_verdict": verdict, "test_reason": f"{reason} them"}
         )
     return rows
 
@@ -250,8 +275,8 @@ def ends(estimate: float, mcse: float, n: int, kind: str) -> tuple[float, float]
 
 def unit(test: Test) -> str:
     """What the numbers of a test are."""
-    scale = scale_of(test.measure)
-    if scale == "ratio" or (scale == "rate" and not (test.over or test.step)):
+    scale = scale_of_number(test)
+    if scale in ("ratio", "rate"):
         return scale
     special = {"estimate_distance": "standard errors", "relative_bias": "share of the truth"}
     return special.get(test.measure, "difference of rates")
@@ -280,9 +305,11 @@ def compared(test: Test, study: Study) -> str:
         )
         parts.append(f"with the {first} against the {second}")
     if test.step:
-        parts.append(f"at each {NOUNS[test.step]} against the next lower one")
+        number = "" if test.step == "sigma" else "number of "
+        parts.append(f"at each {number}{NOUNS[test.step]} against the next lower one")
     if test.against_fits:
-        parts.append("of fits that failed over those that converged")
+        link = "over" if scale_of(test.measure) == "ratio" else "minus"
+        parts.append(f"of fits that failed {link} those that converged")
     elif test.fits != "all":
         parts.append(f"of fits that {'converged' if test.fits == 'converged' else 'failed'}")
     return ", ".join([text, *filter(None, parts)])

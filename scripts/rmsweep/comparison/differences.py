@@ -88,6 +88,7 @@ MEANS: dict[str, Callable[[Fits], Array]] = {
     "size": lambda fits: fits.rejects_truth,
     "rejection": lambda fits: fits.rejects_zero,
     "power": lambda fits: fits.rejects_zero,
+    "wrong_sign": lambda fits: fits.wrong_sign,
 }
 """What each dataset adds to the measures of a coefficient that are means, or nearly so."""
 

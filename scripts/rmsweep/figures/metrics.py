@@ -25,7 +25,8 @@ MAX_VECTOR_BOXES = 1000
 
 ADVICE = {
     "coef_abs_err": "Lower is better.",
-    "se_sum": "Lower is better only as far as it is true: see standard_errors and coverage.",
+    "se_sum": "Lower is better only as far as it is true: see the figures of reported over actual "
+    "standard errors and of coverage.",
     "t_sum": "Larger is not better: it is earned only if the intervals also cover (see coverage).",
 }
 FEW = 5

@@ -90,6 +90,17 @@ class Fits:
         return below_alpha(self.p_value)
 
     @cached_property
+    def wrong_sign(self) -> Array:
+        """Whether the strategy's test rejects zero on the other side than the truth is."""
+        wrong = (self.rejects_zero == 1.0) & (self.estimate * self.truth < 0.0)
+        return np.where(np.isnan(self.rejects_zero), np.nan, wrong)
+
+    @cached_property
+    def right_sign(self) -> Array:
+        """Whether the test rejects zero on the side of the truth; NaN where that is zero."""
+        return np.where(self.truth == 0.0, np.nan, self.rejects_zero - self.wrong_sign)
+
+    @cached_property
     def size_adjusted(self) -> Array:
         """What each dataset adds to the size-adjusted power."""
         return size_adjusted_rejections(self)
@@ -292,6 +303,8 @@ MEASURES: dict[str, Measure] = {
     "rejection": Measure(lambda fits: rate(fits.rejects_zero), rate=0.5),
     "power": Measure(lambda fits: rate(fits.rejects_zero), needs="effect", rate=0.5),
     "size_adjusted_power": Measure(lambda fits: mean(fits.size_adjusted), needs="effect", rate=0.5),
+    # of tests whose size is right at most half of it, for an effect next to zero
+    "wrong_sign": Measure(lambda fits: rate(fits.wrong_sign), needs="effect", rate=ALPHA / 2.0),
 }
 """The measures of a coefficient, by name, in the order of the table."""
 
@@ -376,6 +389,9 @@ PAIRED: dict[str, Average] = {
     "difference_of_rejection": Average(lambda one, two: one.rejects_zero - two.rejects_zero, mean),
     "difference_of_size_adjusted_power": Average(
         lambda one, two: one.size_adjusted - two.size_adjusted, mean
+    ),
+    "difference_of_directional_power": Average(
+        lambda one, two: one.right_sign - two.right_sign, mean
     ),
     "decision_agreement": Average(
         lambda one, two: 1.0 - np.abs(one.rejects_zero - two.rejects_zero), rate

@@ -18,6 +18,7 @@ from rmsweep.data.dataset import Array
 from rmsweep.data.scenario import fixed_truth, term_names
 from rmsweep.design import Condition, Strategy, Study
 from rmsweep.errors import UsageError
+from rmsweep.measures.causes import causes
 from rmsweep.measures.performance import (
     AVERAGES,
     COMPARISONS,
@@ -68,7 +69,8 @@ MESSAGES = {
     "other_message_rate": "messages",
 }
 RATES = (
-    *("convergence_rate", "failed_rate", "singular_rate", "optimizer_rate"),
+    *("convergence_rate", "failed_rate", "singular_rate", "nonsingular_failure_rate"),
+    "optimizer_rate",
     *(*MESSAGES, "missed_optimum_rate"),
 )
 """Shares of a strategy's runs, by how the fits went."""
@@ -215,6 +217,9 @@ class Cell:
             "convergence_rate": fits["fit_success"],
             "failed_rate": failed,
             "singular_rate": fits["singular"],
+            "nonsingular_failure_rate": pc.and_not(
+                pc.not_equal(causes(fits), "singular"), fits["fit_success"]
+            ),
             "optimizer_rate": pc.not_equal(fits["opt_code"], 0),
             "missed_optimum_rate": pc.greater(fits["criterion_gap"], MISSED),
         }

@@ -15,9 +15,9 @@ import pandas as pd
 
 from rmsweep.claims.cases import DERIVED
 from rmsweep.claims.claim import Claim, Test
-from rmsweep.claims.post import CLAIMS
+from rmsweep.claims.post import CLAIMS, OURS
 from rmsweep.claims.rule import Side
-from rmsweep.claims.table import ASSESSED
+from rmsweep.claims.table import ASSESSED, elsewhere
 from rmsweep.design import MAIN, Level, Study, plain
 from rmsweep.report import words
 from rmsweep.sweep import tables
@@ -49,6 +49,8 @@ VERDICTS = {
     "undecided": "Undecided",
     "not testable": "Not testable here",
 }
+SINGULAR = "a variance is estimated as zero, or a correlation as 1"
+"""What a singular fit is."""
 MOST_REPLICATIONS = 10_000_000
 """More is no advice."""
 
@@ -65,12 +67,15 @@ class Comparison(NamedTuple):
         How many of its numbers agree, or why it has none.
     text : str
         Sentences.
+    sides : (n_for, n_against, n_undecided)
+        The numbers that agree with the claim, disagree, and do neither.
     """
 
     name: str
     verdict: str
     counts: str
     text: str
+    sides: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,8 @@ class Finding:
         The view of the page that shows it, as its address has it; empty if there is none.
     weight : float
         How much it says of which analysis to trust.
+    reason : str
+        Why it can't be tested, and which study can test it; empty where it can.
     """
 
     number: int
@@ -102,6 +109,7 @@ class Finding:
     comparisons: Sequence[Comparison]
     link: str
     weight: float
+    reason: str = ""
 
     @property
     def tally(self) -> str:
@@ -129,8 +137,8 @@ class Finding:
     @property
     def in_short(self) -> str:
         """The counts behind the verdict, the verdict of each comparison, or why there are none."""
-        if all(one.verdict == "not testable" for one in self.comparisons):
-            return "; ".join(dict.fromkeys(one.counts for one in self.comparisons))
+        if self.reason:
+            return self.reason
         if len(self.comparisons) < 2:
             return self.comparisons[0].counts
         said = {one.name: VERDICTS[one.verdict].lower() for one in self.comparisons}
@@ -139,9 +147,22 @@ class Finding:
         return "; ".join(f"{name}: {verdict}" for name, verdict in said.items())
 
     @property
+    def in_full(self) -> str:
+        """The verdict, and how many numbers agree: ``Holds at least in part (3 of 27 ...)``."""
+        sides = [
+            sum(counts) for counts in np.transpose([one.sides for one in self.comparisons]).tolist()
+        ]
+        n = sum(sides)
+        if not n:
+            return self.verdict
+        undecided = f", {sides[2]:,} undecided" if sides[2] else ""
+        which = f"{sides[0]:,} of {n:,} numbers agree" if n > 1 else how_one(sides)
+        return f"{self.verdict} ({which}{undecided if n > 1 else ''})"
+
+    @property
     def answer(self) -> str:
         """The verdict, and where it is from."""
-        return f"{self.verdict} ({self.where})" if self.where else self.verdict
+        return f"{self.in_full}, with {self.where}" if self.where else self.in_full
 
     @property
     def first(self) -> str:
@@ -184,17 +205,20 @@ def listed(found: Sequence[Finding]) -> list[Row]:
         one = parts[0]
         counts = Counter(part.verdict for part in parts)
         told = [part for part in parts if part.verdict != VERDICTS["not testable"]]
-        verdict, tally = one.verdict, one.in_short
+        verdict, tally = one.in_full, one.in_short
         if len(parts) > 1:
             named = [(name, counts[name]) for name in VERDICTS.values() if counts[name]]
+            verdict = one.verdict
             if len(named) > 1:
                 verdict = "; ".join(f"{name}: {n} of {len(parts)}" for name, n in named)
-            which = f"{len(told):,} of {len(parts):,}" if told else "none of the"
-            which = f"all {len(parts):,}" if len(told) == len(parts) else which
-            tally = f"{which} parts of the study can test it"
+            which = f"{len(told):,} of {len(parts):,} parts of the study"
+            if len(told) == len(parts):
+                which = "both parts" if len(parts) == 2 else f"all {len(parts):,} parts"
+                which += " of the study"
+            tally = f"{which} can test it" if told else one.in_short
         details = [
             (
-                ": ".join(filter(None, [part.where, VERDICTS[comparison.verdict]])),
+                ": ".join(filter(None, [part.where if told else "", VERDICTS[comparison.verdict]])),
                 comparison.text,
                 part.link if place == 0 else "",
             )
@@ -203,6 +227,12 @@ def listed(found: Sequence[Finding]) -> list[Row]:
         ]
         rows.append(Row(one.number, one.section, one.claim, verdict, tally, details))
     return rows
+
+
+def how_one(sides: Sequence[int]) -> str:
+    """What a claim's only number does."""
+    said = ("agrees", "disagrees", "is undecided")
+    return f"the only number {said[int(np.argmax(sides))]}"
 
 
 def _number(one: Finding) -> int:
@@ -226,32 +256,40 @@ def findings(study: Study, folder: Path, page: Mapping[str, Any] | None = None) 
     tables.made_with(path, "claims", ASSESSED.names)
     claims = tables.read(path, "claims").to_pandas()
     numbers = tables.read(folder / "claims_by_condition.parquet", "claims_by_condition").to_pandas()
+    failures = read_failures(study, folder)
     axes = [axis.name for axis in study.further_axes]
     known = {claim.id: claim for claim in CLAIMS}
     found = []
     for key, rows in claims.groupby([*axes, "id"], sort=False):
         *levels, number = key
-        own = numbers[numbers["id"] == number]
+        own, failed = numbers[numbers["id"] == number], failures
         for axis, level in zip(axes, levels, strict=True):
-            own = own[own[axis] == level]
+            own, failed = own[own[axis] == level], failed[failed[axis] == level]
+        tests = known[int(number)].tests
         at = dict(zip(axes, levels, strict=True))
         first = rows.iloc[0]
         found.append(
             Finding(
                 int(number),
                 first["section"],
-                first["claim"],
-                words.listed([words.of_level(*it) for it in at.items()]) if at else "",
+                words.typographic(first["claim"]),
+                words.listed([named(*it) for it in at.items()]) if at else "",
                 VERDICTS[first["verdict"]],
                 [
-                    comparison(row, own[own["test"] == row["test"]])
+                    comparison(row, own[own["test"] == row["test"]], tests, failed)
                     for _, row in decided_first(rows).iterrows()
                 ],
                 link(known[int(number)], rows, own, at, page) if page else "",
                 weight(known[int(number)], rows),
+                words.typographic(first["reason"]) if first["verdict"] == "not testable" else "",
             )
         )
     return found
+
+
+def named(axis: str, level: Level) -> str:
+    """A level of an axis; of scenarios, whose names say little, the word for them, too."""
+    return f"the scenario {level}" if axis == "scenario" else words.of_level(axis, level)
 
 
 def headlines(found: Sequence[Finding]) -> list[Finding]:
@@ -267,16 +305,18 @@ def summary(found: Sequence[Finding]) -> str:
     counts = {name: sum(one.verdict == said for one in found) for name, said in VERDICTS.items()}
     parts = [f"{n} {SAID[name][n > 1]}" for name, n in counts.items() if n]
     slices = len({one.where for one in found})
-    n_claims = words.counted(len(found) // slices, "claim")
+    ours = sum(one.section == OURS for one in found) // slices
+    n_claims = f"{words.counted(len(found) // slices - ours, 'claim')} of the post"
+    n_claims += f" and {ours} of ours" if ours else ""
     if counts["not testable"] == len(found):
-        return f"None of the post’s {n_claims} can be tested in this study."
+        return f"None of {n_claims} can be tested in this study."
     if slices > 1:
         said = [f"{n:,} “{VERDICTS[name].lower()}”" for name, n in counts.items() if n]
         return (
-            f"{n_claims} of the post were put to the test in each of {slices} parts of the study. "
+            f"{n_claims} were put to the test in each of {slices} parts of the study. "
             f"The verdicts: {words.listed(said)}."
         )
-    return f"Of {n_claims} of the post, {words.listed(parts)}."
+    return f"Of {n_claims}, {words.listed(parts)}."
 
 
 def weight(claim: Claim, rows: pd.DataFrame) -> float:
@@ -296,11 +336,58 @@ def decided_first(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.loc[decided.sort_values(ascending=False, kind="stable").index]
 
 
-def comparison(row: pd.Series, numbers: pd.DataFrame) -> Comparison:
+def comparison(
+    row: pd.Series, numbers: pd.DataFrame, tests: Sequence[Test], failures: pd.DataFrame
+) -> Comparison:
     """A test in words."""
     name, _, _ = row["compared"].partition(":")
     counts = how_many(row) if row["n_numbers"] else row["test_reason"]
-    return Comparison(name, row["test_verdict"], counts, sentence(row, numbers))
+    text = sentence(row, numbers)
+    if tests:
+        test = tests[int(row["test"]) - 1]
+        if row["test_verdict"] == "not testable":
+            text = f"{text[:-1]}; {elsewhere([test])}."
+        elif test.measure == "failure_rate" or test.fits == "not_converged":
+            text = f"{text} {singular_ones(numbers, failures)}"
+    sides = int(row["n_for"]), int(row["n_against"]), int(row["n_undecided"])
+    return Comparison(name, row["test_verdict"], counts, words.typographic(text), sides)
+
+
+def read_failures(study: Study, folder: Path) -> pd.DataFrame:
+    """How many fits of each condition failed, and how many of these are not singular."""
+    axes = [axis.name for axis in study.axes]
+    names = "convergence_rate", "nonsingular_failure_rate"
+    frame = tables.read(
+        folder / "performance.parquet",
+        "performance",
+        columns=[*axes, "strategy", "measure", "value", "n_run"],
+        filters=[("measure", "in", [*names])],
+        use_threads=False,
+    ).to_pandas()
+    of_all, real = (frame[frame["measure"] == name] for name in names)
+    both = of_all.merge(real, on=[*axes, "strategy"], suffixes=("", "_of_real"))
+    return both.assign(
+        failed=(1.0 - both["value"]) * both["n_run"], real=both["value_of_real"] * both["n_run"]
+    )
+
+
+def singular_ones(numbers: pd.DataFrame, failures: pd.DataFrame) -> str:
+    """Of the fits behind numbers that failed, how many are singular."""
+    (name,) = numbers["strategy"].unique()
+    at = [axis for axis in MAIN if axis in failures]
+    own = failures[failures["strategy"] == name]
+    own = own.merge(numbers[at].drop_duplicates().astype(own[at].dtypes.to_dict()), on=at)
+    failed, real = round(own["failed"].sum()), round(own["real"].sum())
+    if not failed:
+        return "No fit of these failed."
+    which = "none" if real == failed else "all"
+    if 0 < real < failed:
+        which = f"{1 - real / failed:.0%}" if failed < 50 * real else f"all but {real:,}"
+    meaning = "" if real == failed else f" ({SINGULAR}); the estimates of those can be used"
+    return (
+        f"Of {words.counted(failed, 'fit')} of {name} that failed there, {which} did so only for "
+        f"being singular{meaning}."
+    )
 
 
 def how_many(row: pd.Series) -> str:
@@ -327,16 +414,24 @@ def sentence(row: pd.Series, numbers: pd.DataFrame) -> str:
         return f"{compared}: no numbers, for {row['test_reason']}."
     text = f"{compared}. Overall it is {words.amount(row['estimate'], row['unit'])}"
     if np.isfinite(row["mcse"]):
-        text += f" (MCSE {words.amount(row['mcse'], row['unit'], 2)})"
+        n_used = int(numbers["n_used"].sum())
+        text += f" ({error(row['estimate'], row['mcse'], row['unit'], n_used)})"
     limits = " and ".join(words.amount(float(it), row["unit"]) for it in limits_of(row["true_if"]))
     text += f". The claim needs values {row['true_if'].split()[0]} {limits}. "
     said = how_many(row)
     text += f"{said[0].upper()}{said[1:]}"
     if said.startswith("of "):
         text += placed(numbers, "for") or placed(numbers, "against")
-    if needed := replications_needed(numbers):
+    if needed := replications_needed(numbers, row["n_planned"]):
         text += f"; about {needed:,} replications in all would decide half of the undecided ones"
     return f"{text}."
+
+
+def error(estimate: float, mcse: float, unit: str, n_used: int) -> str:
+    """How uncertain an overall estimate is."""
+    if unit == "rate":
+        return words.error_of_rate(estimate, mcse, n_used)
+    return f"MCSE {words.amount(mcse, unit, 2)}" if mcse else "no dataset differs from another"
 
 
 def limits_of(text: str) -> list[str]:
@@ -362,9 +457,10 @@ def whole(levels: Sequence[float]) -> list[Level]:
     return [int(level) if float(level).is_integer() else float(level) for level in levels]
 
 
-def replications_needed(numbers: pd.DataFrame) -> int:
+def replications_needed(numbers: pd.DataFrame, n_sims: int = 0) -> int:
     """Replications at which half of the undecided numbers would be decided; 0 if too many.
 
+    Of numbers that some of the `n_sims` datasets are behind, it takes as many times more of all.
     Monte Carlo errors shrink with the root of the replications; a number is decided once its
     interval is on one side of the nearest end of the region.
     """
@@ -383,7 +479,8 @@ def replications_needed(numbers: pd.DataFrame) -> int:
         distance = np.nanmin(np.abs(ends - estimate), axis=0, initial=np.inf)
         more = (half / distance) ** 2
     # skewed intervals may reach an end that is farther away than half their length
-    needed = (rows["n_used"].to_numpy(float) * more)[np.isfinite(more) & (more > 1)]
+    datasets = np.maximum(rows["n_used"].to_numpy(float), n_sims)
+    needed = (datasets * more)[np.isfinite(more) & (more > 1)]
     if not len(needed):
         return 0
     half_of_them = float(np.median(needed))

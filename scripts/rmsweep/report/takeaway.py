@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,19 +22,32 @@ from rmsweep.measures.performance import ALPHA
 from rmsweep.measures.rates import Z95
 from rmsweep.measures.sample_size import GROUPS, NEEDED, sample_sizes
 from rmsweep.report import words
+from rmsweep.report.findings import SINGULAR, named
 from rmsweep.report.words import amount, counted, listed
 from rmsweep.sweep import tables
 
 SIZE, COVERAGE = "size_of_slopes", "coverage_of_slopes"
 ERRORS = "coef_abs_err_ratio"
-SINGLE = ("bias", "empirical_se", "power", "failed_rate")
+SINGLE = ("bias", "empirical_se", "power", "wrong_sign", "failed_rate", "nonsingular_failure_rate")
 USUAL = "lmer"
 """The strategy that others are compared with, if the study has it, as in its figures."""
 NOTICEABLE = 0.4
 """Bias, in standard errors, from which on intervals and tests suffer: Collins, Schafer & Kam
 (2001), Psychological Methods 6:330."""
+NOT_WRONG = Region(high=ALPHA / 2)
+"""Rejections with the wrong sign: a test of the right size has at most these, where the effect is
+next to zero."""
+FITTED = 0.9
+"""Datasets of a condition, from which on those that a strategy fits stand for all."""
+APART = 10.0
+"""Ratios that are so many times their median over the conditions rule a mean of them."""
 FEW = 4
 """Strategies up to which each has a number of its own in a sentence."""
+PURPOSES = {"tests": ("tests", "type I error rate"), "intervals": ("95% intervals", "coverage")}
+"""What strategies are for, and what they have to keep then."""
+UNTOLD = "the study can’t tell which"
+NAMED = 8
+"""Strategies up to which a sentence lists their names."""
 UNLIKE_LIFE = {
     "group_sizes": "groups of unequal size",
     "missing": "missing rows",
@@ -92,8 +105,9 @@ class Measured:
         return [axis.name for axis in self.study.axes]
 
     def rows(self, measure: str, strategy: str = "") -> pd.DataFrame:
-        """The rows of a measure that have a value."""
+        """The rows of a measure that have a value, of nearly all datasets of their condition."""
         inside = (self.frame["measure"] == measure) & self.frame["value"].notna()
+        inside &= self.frame["n_used"] >= FITTED * self.frame["n_run"]
         if strategy:
             inside &= self.frame["strategy"] == strategy
         return self.frame[inside]
@@ -103,8 +117,8 @@ class Measured:
         levels = (dict(zip(self.keys, at, strict=True)) for at in rows[self.keys].to_numpy())
         numbers = zip(rows["value"], rows["mcse"], rows["n_used"], strict=True)
         cases = [
-            Case("", "", "", at, "", Number(float(value), float(mcse), int(n)), scale)
-            for at, (value, mcse, n) in zip(levels, numbers, strict=True)
+            Case("", "", term or "", at, "", Number(float(value), float(mcse), int(n)), scale)
+            for at, term, (value, mcse, n) in zip(levels, rows["term"], numbers, strict=True)
         ]
         return judge(cases, region)
 
@@ -114,13 +128,26 @@ class Measured:
         found = {name: self.judged(self.rows(measure, name), "rate", region) for name in names}
         return {name: own for name, own in found.items() if own}
 
+    def of_slopes(self, measure: str, region: Region) -> dict[str, list[Judged]]:
+        """The same of a measure of one coefficient, for each slope."""
+        rows = self.rows(measure)
+        rows = rows[(rows["term"] != "Intercept") & (rows["n_used"] >= MIN_DATASETS)]
+        return {
+            str(name): self.judged(own, "rate", region)
+            for name, own in rows.groupby("strategy", sort=False)
+        }
+
+    @property
+    def gaps(self) -> dict[str, pd.DataFrame]:
+        """Of strategies that don't fit nearly all datasets, the conditions where they don't."""
+        rows = self.frame[(self.frame["measure"] == "failed_rate") & self.frame["value"].notna()]
+        rows = rows[1.0 - rows["value"] < FITTED]
+        return {str(name): own for name, own in rows.groupby("strategy", sort=False)}
+
     def condition(self, at: Mapping[str, Level]) -> str:
         """`` with 10 groups and SD 4``: the levels of what the study varies."""
         varied = [name for name in self.keys if len(self.study.levels(name)) > 1]
-        levels = [
-            f"the scenario {at[name]}" if name == "scenario" else words.of_level(name, at[name])
-            for name in varied
-        ]
+        levels = [named(name, at[name]) for name in varied]
         return f" with {listed(levels)}" if levels else ""
 
     def share(self, number: int, of: int) -> str:
@@ -130,10 +157,57 @@ class Measured:
         whole = "all" if number == of else f"{number:,} of"
         return f" in {whole} {of:,} conditions"
 
-    @property
-    def on_average(self) -> str:
-        """What a mean over the conditions is called, where there are several."""
-        return ", on average over the conditions," if len(self.study.conditions) > 1 else ""
+    def on_average(
+        self,
+        same: Mapping[str, Sequence[Judged]],
+        every: Mapping[str, Sequence[Judged]] | None = None,
+    ) -> str:
+        """Over which conditions numbers are averaged, where there are several.
+
+        Parameters
+        ----------
+        same : mapping of str to sequence of Judged
+            The numbers that all strategies have.
+        every : mapping, optional
+            Those that any has; of effects, if the study has conditions without any.
+        """
+        n, whole = len(conditions_of(next(iter(same.values())))), len(self.study.conditions)
+        if whole == 1:
+            return ""
+        which = "the conditions" if n == whole else f"{n:,} of {whole:,} conditions"
+        if n < whole and every:
+            fits = n < max(len(conditions_of(own)) for own in every.values())
+            which = f"the {n:,} conditions {'that all of them fit' if fits else 'with effects'}"
+        return f", on average over {which}"
+
+
+def condition_of(one: Judged) -> tuple[Level, ...]:
+    """What tells the condition of a number from others."""
+    return tuple(one.case.at.values())
+
+
+def conditions_of(judged: Sequence[Judged]) -> set[tuple[Level, ...]]:
+    """The conditions that numbers are of."""
+    return {condition_of(one) for one in judged}
+
+
+def shared(judged: Mapping[str, Sequence[Judged]]) -> dict[str, list[Judged]]:
+    """The numbers that all strategies have, of the same conditions and coefficients.
+
+    Means over other conditions can't be compared. A strategy that has less than half of what the
+    others have is left out instead.
+    """
+    keys = {
+        name: {(condition_of(one), one.case.term) for one in own} for name, own in judged.items()
+    }
+    most = max(map(len, keys.values()), default=0)
+    keys = {name: own for name, own in keys.items() if 2 * len(own) >= most}
+    common = set.intersection(*keys.values()) if keys else set()
+    return {
+        name: [one for one in judged[name] if (condition_of(one), one.case.term) in common]
+        for name in keys
+        if common
+    }
 
 
 def takeaway(study: Study, folder: Path) -> list[Point]:
@@ -154,8 +228,9 @@ def takeaway(study: Study, folder: Path) -> list[Point]:
     found = {
         "Tests": of_tests(measured),
         "Estimates": of_estimates(measured),
-        "Power": of_sample_sizes(measured) if study.power else of_power(measured),
+        "Power": [*(of_sample_sizes(measured) if study.power else ()), *of_power(measured)],
         "Fits": of_fits(measured),
+        "Which to use": of_choice(measured),
         "Limits": of_limits(measured),
     }
     texts = {lead: " ".join(sentences) for lead, sentences in found.items()}
@@ -202,13 +277,18 @@ def by_tests(measured: Measured) -> Sorted:
     return Sorted.of(measured.rates(SIZE, LIBERAL), LIBERAL)
 
 
+def by_intervals(measured: Measured) -> Sorted:
+    """Strategies by the coverage of their intervals."""
+    return Sorted.of(measured.rates(COVERAGE, LIBERAL_COVERAGE), LIBERAL_COVERAGE)
+
+
 def of_tests(measured: Measured) -> Iterator[str]:
     """Whose tests and intervals keep their promise."""
     judged = measured.rates(SIZE, LIBERAL)
     if not judged:
         yield "No strategy gave a test of a slope."
         return
-    most = max(one.case.number.n_used for own in judged.values() for one in own)
+    most = most_datasets(judged)
     if most < MIN_DATASETS:
         yield (
             f"Type I error rates can’t be judged from {counted(most, 'dataset')} a condition: that "
@@ -217,20 +297,27 @@ def of_tests(measured: Measured) -> Iterator[str]:
         return
     found = Sorted.of(judged, LIBERAL)
     limits = f"{amount(LIBERAL.low, 'rate')} to {amount(LIBERAL.high, 'rate')}"
+    slopes = max(int(one["n_predictors"]) for one in measured.study.conditions) > 1
+    rates = "type I error rates (means over the slopes)" if slopes else "type I error rates"
     if found.kept:
-        whole = len(judged[found.kept[0]])
         own = {name: judged[name] for name in found.kept}
+        numbers = {len(one) for one in own.values()}
+        where = measured.share(max(numbers), max(numbers))
+        if len(numbers) > 1:
+            where = " in all conditions that they fit"
+        its = "its" if len(own) == 1 else "their"
         yield (
-            f"Trust {coded(found.kept)}: type I error rates are within {limits}"
-            f"{measured.share(whole, whole)}{measured.on_average or ','} {averages(own)}."
+            f"Trust {coded(found.kept)}: {its} {rates} are within {limits}{where}. "
+            f"They are {averages(measured, own)}."
         )
+        rates = "type I error rate"
     if found.unsure:
         own = {name: judged[name] for name in found.unsure}
         yield (
             f"{coded(found.unsure)} {'holds' if len(own) == 1 else 'hold'} up as far as "
-            f"{counted(most, 'dataset')} a condition can tell: no type I error rate is clearly "
-            f"outside {limits}, though not all are clearly within it. They are"
-            f"{measured.on_average} {averages(own)}."
+            f"{counted(most, 'dataset')} a condition can tell: none of the {rates} "
+            f"is clearly outside {limits}, though not all are clearly within it. "
+            f"They are {averages(measured, own)}."
         )
     if found.high:
         yield f"Don’t trust those that reject too often: {worst(measured, found.high, judged)}."
@@ -244,27 +331,36 @@ def of_tests(measured: Measured) -> Iterator[str]:
         yield f"95% intervals that contain the true slope too seldom: {cases}."
 
 
-def averages(judged: Mapping[str, Sequence[Judged]]) -> str:
-    """Mean rates: ``5.0% (MCSE 0.1%) with lm``."""
-    means = {name: overall(own)[:2] for name, own in judged.items()}
+def most_datasets(judged: Mapping[str, Sequence[Judged]]) -> int:
+    """The most datasets behind any number."""
+    return max(one.case.number.n_used for own in judged.values() for one in own)
+
+
+def averages(measured: Measured, judged: Mapping[str, Sequence[Judged]]) -> str:
+    """Mean rates over the conditions that all have: ``5.0% (MCSE 0.1%) with lm``."""
+    same = shared(judged)
+    if not same:
+        return "of different conditions, so that their means can’t be compared"
+    means = {name: overall(own) for name, own in same.items()}
+    where = measured.on_average(same, judged)
     if len(means) > FEW:
-        rates, errors = zip(*means.values(), strict=True)
+        rates, errors, _ = zip(*means.values(), strict=True)
         return (
             f"{100 * min(rates):.1f}% to {100 * max(rates):.1f}% (MCSE at most "
-            f"{amount(float(np.max(errors)), 'rate', 2)})"
+            f"{amount(float(np.max(errors)), 'rate', 2)}){where}"
         )
-    return listed([f"{with_error(*mean)} with `{name}`" for name, mean in means.items()])
+    return listed([f"{with_error(*mean)} with `{name}`" for name, mean in means.items()]) + where
 
 
-def coded(names: Sequence[str]) -> str:
+def coded(names: Sequence[str], word: str = "and") -> str:
     """Names of strategies, some of which are words, as a sentence has them."""
-    return listed([f"`{name}`" for name in names])
+    return listed([f"`{name}`" for name in names], word)
 
 
-def with_error(rate: float, mcse: float) -> str:
-    """``5.0% (MCSE 0.14%)``, to the digit that the error allows."""
-    text = f"{100 * rate:.{places(100 * mcse)}f}%" if mcse else amount(rate, "rate")
-    return f"{text} (MCSE {amount(mcse, 'rate', 2)})"
+def with_error(rate: float, mcse: float, n: int) -> str:
+    """``5.0% (MCSE 0.14%)``, to the digit that the error allows; ``0% (below 7.1%)``."""
+    text = f"{100 * rate:.{places(100 * mcse)}f}%" if mcse > 0 else amount(rate, "rate")
+    return f"{text} ({words.error_of_rate(rate, mcse, n)})"
 
 
 def places(mcse: float) -> int:
@@ -279,54 +375,146 @@ def worst(
     sign: int = 1,
 ) -> str:
     """Strategies, in how many conditions each is wrong, and how wrong at worst."""
-    said = []
-    for name, own in list(wrong.items())[:FEW]:
+    said, others = [], []
+    direction = "up" if sign > 0 else "down"
+    in_full = {*list(wrong)[:FEW], USUAL}
+    for name, own in wrong.items():
         case = max((one.case for one in own), key=lambda it: sign * it.number.value)
-        value, mcse, _ = case.number
-        text = f"{'up' if sign > 0 else 'down'} to {with_error(value, mcse)}"
-        where = measured.share(len(own), len(judged[name]))
+        text = f"{direction} to {with_error(*case.number)}"
+        if name not in in_full:
+            others.append(f"`{name}` ({direction} to {amount(case.number.value, 'rate', 2)})")
+            continue
+        where = measured.share(len(conditions_of(own)), len(conditions_of(judged[name])))
         said.append(f"`{name}`{where}, {text}{measured.condition(case.at)}")
-    if others := list(wrong)[FEW:]:
-        said.append(f"in no more conditions than these, {coded(others)}")
+    if others:
+        said.append(f"in no more conditions than these, {listed(others)}")
     return "; ".join(said)
+
+
+class Errors(NamedTuple):
+    """The errors of strategies over those of another one.
+
+    Attributes
+    ----------
+    base : str
+        That one.
+    ratios : mapping of str to sequence of Judged
+        Of the other strategies, in the conditions that all have.
+    apart : mapping of str to sequence of Judged
+        The same, in conditions that would rule any mean.
+    missing : mapping
+        The conditions that some strategies lack, by their levels, and these strategies.
+    """
+
+    base: str
+    ratios: Mapping[str, Sequence[Judged]]
+    apart: Mapping[str, Sequence[Judged]]
+    missing: Mapping[tuple[Level, ...], Sequence[str]]
+
+    @classmethod
+    def of(cls, measured: Measured) -> Errors:
+        """The ratios of a study."""
+        study, rows = measured.study, measured.rows(ERRORS)
+        rows = rows[rows["n_used"] >= MIN_DATASETS]
+        known = {*rows["strategy"], *rows["reference"]}
+        base = next((name for name in (USUAL, *study.references) if name in known), "")
+        against = {
+            one.name: measured.judged(compared(rows, one.name, base), "ratio", Region())
+            for one in study.strategies
+            if one.name != base
+        }
+        against = {name: own for name, own in against.items() if own}
+        same = shared(against)
+        there = conditions_of(next(iter(same.values()))) if same else set()
+        have = {name: conditions_of(own) for name, own in against.items()}
+        levels = [tuple(one.levels[key] for key in measured.keys) for one in study.conditions]
+        missing = {
+            key: [name for name, own in have.items() if key not in own]
+            for key in dict.fromkeys(levels)
+            if key not in there and any(key in own for own in have.values())
+        }
+        far = set()
+        for own in same.values():
+            logs = np.log([one.case.number.value for one in own])
+            beyond = np.abs(logs - np.median(logs)) > np.log(APART)
+            far |= {condition_of(one) for one, it in zip(own, beyond, strict=True) if it}
+        near, apart = (
+            {
+                name: [one for one in own if (condition_of(one) in far) == beyond]
+                for name, own in same.items()
+            }
+            for beyond in (False, True)
+        )
+        return cls(base, near, apart if far else {}, missing)
 
 
 def of_estimates(measured: Measured) -> Iterator[str]:
     """Whose estimates are near the truth."""
-    study, ratios = measured.study, measured.rows(ERRORS)
-    ratios = ratios[ratios["n_used"] >= MIN_DATASETS]
-    known = {*ratios["strategy"], *ratios["reference"]}
-    base = next((name for name in (USUAL, *study.references) if name in known), "")
-    against = {
-        one.name: measured.judged(compared(ratios, one.name, base), "ratio", Region())
-        for one in study.strategies
-        if one.name != base
-    }
-    against = {name: own for name, own in against.items() if own}
-    if against:
-        means = {name: overall(own)[:2] for name, own in against.items()}
+    found = Errors.of(measured)
+    if found.ratios:
+        means = {name: overall(own)[:2] for name, own in found.ratios.items()}
         ordered = sorted(means, key=lambda name: means[name][0])
-        told = {name: relative(*means[name]) for name in ordered}
-        names = extremes(ordered)
-        said = listed([f"{told[name]} with `{name}`" for name in names])
-        which = " (the least and the most)" if len(names) < len(told) else ""
-        if which and len({*told.values()}) == 1:
-            said, which = f"{told[names[0]]} with all others", ""
+        told = {name: f"{relative(*means[name])} with `{name}`" for name in ordered}
+        where = measured.on_average(found.ratios)
+        said = ranging([told[name] for name in ordered], "is")
+        if len(told) > FEW and len({relative(*mean) for mean in means.values()}) == 1:
+            said = f"is {relative(*means[ordered[0]])} with all others"
         yield (
-            f"Compared with `{base}` on the same datasets, the median error is"
-            f"{measured.on_average} {said}{which}."
+            f"Compared with `{found.base}` on the same datasets, the median sum of absolute errors "
+            f"over the coefficients {said}{where}."
         )
         largest = {
             name: max((one.case for one in own), key=lambda it: it.number.value)
-            for name, own in against.items()
+            for name, own in found.ratios.items()
         }
         name = max(largest, key=lambda name: largest[name].number.value)
         value, mcse, _ = largest[name].number
-        where = measured.condition(largest[name].at)
-        if where and value - Z95 * mcse > 1:
-            yield f"At worst, that of `{name}` is {relative(value, mcse)}{where}."
-    if biased := of_bias(measured):
+        at = measured.condition(largest[name].at)
+        if at and value - Z95 * mcse > 1:
+            yield f"At worst, that of `{name}` is {relative(value, mcse)}{at}."
+        yield from told_apart(measured, found)
+    if biased := listed_bias(measured):
         yield f"Biased slopes: {biased}."
+
+
+def told_apart(measured: Measured, found: Errors) -> Iterator[str]:
+    """The conditions that are left out of mean errors, and why."""
+    if found.apart:
+        keys = dict.fromkeys(condition_of(one) for own in found.apart.values() for one in own)
+        for key in list(keys)[:FEW]:
+            own = {
+                name: next(one.case.number for one in numbers if condition_of(one) == key)
+                for name, numbers in found.apart.items()
+            }
+            least, most = (end(own, key=lambda name: own[name].value) for end in (min, max))
+            yield (
+                f"Data{measured.condition(dict(zip(measured.keys, key, strict=True)))} would "
+                f"dominate the averages and are left out of them: there the error is "
+                f"{relative(*own[least][:2])} with `{least}` and {relative(*own[most][:2])} with "
+                f"`{most}`."
+            )
+        if (others := len(keys) - FEW) > 0:
+            yield f"So are {counted(others, 'other condition')}."
+    by_names: dict[tuple[str, ...], list[str]] = {}
+    for key, names in found.missing.items():
+        where = measured.condition(dict(zip(measured.keys, key, strict=True)))
+        by_names.setdefault(tuple(names), []).append(where.removeprefix(" with "))
+    for names, without in by_names.items():
+        some = listed(without) if len(without) <= FEW else f"such as {without[0]}"
+        number = len(without)
+        yield (
+            f"{counted(number, 'condition')} {'is' if number == 1 else 'are'} left out, since "
+            f"{coded(names)} {'does' if len(names) == 1 else 'do'} not estimate all coefficients "
+            f"in {FITTED:.0%} of datasets there: {some}."
+        )
+
+
+def ranging(said: Sequence[str], verb: str) -> str:
+    """All of a few; of many the first and the last ones, as a range."""
+    if len(said) <= FEW:
+        return f"{verb} {listed(said)}"
+    half = FEW // 2
+    return f"ranges from {listed(said[:half])} to {listed(said[-half:])}"
 
 
 def extremes(ordered: list[str]) -> list[str]:
@@ -345,24 +533,39 @@ def compared(ratios: pd.DataFrame, name: str, base: str) -> pd.DataFrame:
 
 
 def relative(ratio: float, mcse: float) -> str:
-    """``6% larger (MCSE 0.1%)``, ``3.3 times as large (MCSE 0.4)``, or ``as large``."""
+    """``6% larger (MCSE 0.1%)``, ``3.3 times as large (MCSE 0.4)``, or ``unchanged``."""
     if ratio >= 2:
         return f"{ratio:.{places(mcse)}f} times as large (MCSE {significant(mcse, 2)})"
     error = f"MCSE {amount(mcse, 'rate', 2)}" if np.isfinite(mcse) else "MCSE unknown"
     change = f"{100 * abs(ratio - 1):.{places(100 * mcse)}f}"
     if not float(change):
-        return f"as large ({error})"
+        return f"unchanged ({error})"
     return f"{change}% {'larger' if ratio > 1 else 'smaller'} ({error})"
 
 
-def of_bias(measured: Measured) -> str:
-    """Strategies whose slopes are biased by what matters, with the worst case of each."""
+class Biased(NamedTuple):
+    """Where a strategy's slopes are biased by what matters.
+
+    Attributes
+    ----------
+    n : int
+        Conditions.
+    text : str
+        How many these are, and the worst case.
+    """
+
+    n: int
+    text: str
+
+
+def of_bias(measured: Measured) -> dict[str, Biased]:
+    """Strategies whose slopes are biased by what matters."""
     keys = [*measured.keys, "strategy", "term"]
     both = measured.rows("bias").merge(
         measured.rows("empirical_se")[[*keys, "value"]], on=keys, suffixes=("", "_of_se")
     )
     both = both[(both["term"] != "Intercept") & (both["n_used"] >= MIN_DATASETS)]
-    found: dict[str, tuple[int, str]] = {}
+    found: dict[str, Biased] = {}
     for name, own in both.groupby("strategy", sort=False):
         judged = measured.judged(own, "difference", Region(0.0, 0.0))
         far = [
@@ -372,44 +575,66 @@ def of_bias(measured: Measured) -> str:
         ]
         if not far:
             continue
-        conditions = {tuple(one.case.at.values()) for one in far}
+        n = len(conditions_of(far))
         case = max((one.case for one in far), key=lambda it: abs(it.number.value))
         value, mcse, _ = case.number
-        where = measured.share(len(conditions), len(own[measured.keys].drop_duplicates()))
+        where = measured.share(n, len(own[measured.keys].drop_duplicates()))
         size = f"{minus(f'{value:.{places(mcse)}f}')} (MCSE {significant(mcse, 2)})"
-        text = f"`{name}`{where}, by up to {size}{measured.condition(case.at)}"
-        found[str(name)] = len(conditions), text
-    ordered = sorted(found, key=lambda name: -found[name][0])
-    said = [found[name][1] for name in ordered[:FEW]]
-    if others := ordered[FEW:]:
+        found[str(name)] = Biased(n, f"{where}, by up to {size}{measured.condition(case.at)}")
+    return found
+
+
+def listed_bias(measured: Measured) -> str:
+    """Strategies whose slopes are biased, with the worst case of each."""
+    found = of_bias(measured)
+    ordered = sorted(found, key=lambda name: -found[name].n)
+    in_full = {*ordered[:FEW], USUAL}
+    said = [f"`{name}`{found[name].text}" for name in ordered if name in in_full]
+    if others := [name for name in ordered if name not in in_full]:
         said.append(f"in no more conditions than these, {coded(others)}")
     return "; ".join(said)
 
 
 def of_power(measured: Measured) -> Iterator[str]:
     """Which of the strategies that keep their type I error rate find most."""
-    rows = measured.rows("power")
-    rows = rows[(rows["term"] != "Intercept") & (rows["n_used"] >= MIN_DATASETS)]
-    means = {
-        str(name): overall(measured.judged(own, "rate", Region()))[:2]
-        for name, own in rows.groupby("strategy", sort=False)
+    powers = measured.of_slopes("power", Region())
+    wrong = measured.of_slopes("wrong_sign", NOT_WRONG)
+    against = {
+        name: found
+        for name, own in wrong.items()
+        if (found := [one for one in own if one.side == "against"])
     }
-    ordered = sorted(means, key=lambda name: -means[name][0])
     liberal = by_tests(measured).high
-    fair = [name for name in ordered if name not in liberal]
-    if not fair:
-        return
-    names = extremes(fair)
-    said = [f"{with_error(*means[name])} with `{name}`" for name in names]
-    which = " (the most and the least)" if len(names) < len(fair) else ""
-    yield (
-        f"The power of those that don’t clearly reject too often is{measured.on_average} "
-        f"{listed(said)}{which}."
-    )
-    if ordered[0] in liberal:
+    fair = {
+        name: own for name, own in powers.items() if name not in liberal and name not in against
+    }
+    same = shared(fair)
+    means = {name: overall(own) for name, own in same.items()}
+    if means:
+        ordered = sorted(means, key=lambda name: -means[name][0])
+        said = [f"{with_error(*means[name])} with `{name}`" for name in ordered]
         yield (
-            f"`{ordered[0]}` reaches {with_error(*means[ordered[0]])}, but its false positives "
-            "come with that."
+            "Among the strategies that do not clearly reject too often, the power "
+            f"{ranging(said, 'is')}{measured.on_average(same, powers)}."
+        )
+    if against:
+        ordered = sorted(against, key=lambda name: -len(conditions_of(against[name])))
+        cases = worst(measured, {name: against[name] for name in ordered}, wrong)
+        yield (
+            f"More than {amount(NOT_WRONG.high, 'rate')} of tests are significant with the wrong "
+            f"sign, so that they find the opposite of the truth: {cases}."
+        )
+    rest = {name: overall(powers[name]) for name in powers if name not in means}
+    if not rest:
+        return
+    top = max(rest, key=lambda name: rest[name][0])
+    if top in liberal and rest[top][0] > max((mean for mean, *_ in means.values()), default=0.0):
+        signs = ""
+        if top in against:
+            signs = f", and the sign is wrong in {with_error(*overall(wrong[top]))}"
+        yield (
+            f"`{top}` rejects zero more often, in {with_error(*rest[top])} of datasets. That is no "
+            f"merit: it also rejects true values too often{signs}."
         )
 
 
@@ -421,7 +646,10 @@ def of_sample_sizes(measured: Measured) -> Iterator[str]:
     liberal = by_tests(measured).high
     names = [one for one in (USUAL, *study.references) if one in set(sizes["strategy"])]
     names += [one.name for one in study.strategies]
-    name = next((one for one in names if one not in liberal), names[0])
+    name = next((one for one in names if one not in liberal), "")
+    if not name:
+        yield "All strategies clearly reject too often, so that their power is of no use."
+        return
     own = sizes[(sizes["strategy"] == name) & sizes[GROUPS].notna()]
     axes = [key for key in measured.keys if key != GROUPS and len(study.levels(key)) > 1]
     said = []
@@ -436,16 +664,23 @@ def of_sample_sizes(measured: Measured) -> Iterator[str]:
         yield f"For {goal}, `{name}` needs {listed(extremes(said))}."
     else:
         yield f"The numbers of groups of this study don’t tell how many `{name}` needs for {goal}."
-    yield "The table sample_sizes has every strategy."
+    yield "The table “How many groups it takes” has every strategy."
 
 
 def of_fits(measured: Measured) -> Iterator[str]:
     """Which fits failed or came with warnings, and what became of them."""
     frame = measured.frame
+    keys = [*measured.keys, "strategy"]
     rows = frame[frame["measure"] == "failed_rate"]
-    rows = rows.assign(n_failed=rows["value"].fillna(0.0) * rows["n_used"])
-    sums = rows.groupby("strategy", sort=False)[["n_run", "n_converged", "n_failed"]].sum()
-    total, converged, failed = (round(sums[name].sum()) for name in sums)
+    real = frame.loc[frame["measure"] == "nonsingular_failure_rate", [*keys, "value"]]
+    rows = rows.merge(real, on=keys, how="left", suffixes=("", "_of_real"))
+    rows = rows.assign(
+        n_failed=rows["value"].fillna(0.0) * rows["n_used"],
+        n_real=rows["value_of_real"].fillna(0.0) * rows["n_run"],
+    )
+    columns = ["n_run", "n_converged", "n_failed", "n_real"]
+    sums = rows.groupby("strategy", sort=False)[columns].sum()
+    total, converged, failed, n_real = (round(sums[name].sum()) for name in columns)
     if converged == total:
         return
     if failed == total:
@@ -455,16 +690,143 @@ def of_fits(measured: Measured) -> Iterator[str]:
     said = [f"{100 * share:.2g}% with `{name}`" for name, share in shares.items() if share > 0]
     others = f" and less with {counted(len(said) - FEW, 'other')}" if len(said) > FEW else ""
     some = f"{', '.join(said[:FEW])}{others}" if others else listed(said)
+    not_converged = total - converged
     yield (
-        f"{total - converged:,} of {counted(total, 'fit')} failed, or came with a warning that "
-        f"counts as a failure: {some}."
+        f"{not_converged:,} of {counted(total, 'fit')} failed, by the study’s rule for warnings: "
+        f"{some}."
     )
-    if failed:
-        who = f"{failed:,} of them" if failed < total - converged else "They"
-        yield f"{who} gave no estimates and are left out of all numbers."
-    if failed < total - converged:
-        whose = "The estimates of the others" if failed else "Their estimates"
-        yield f"{whose} are in all numbers that don’t say otherwise."
+    singular, another = not_converged - n_real, "another" if n_real < not_converged else "a"
+    causes = {
+        f"did so only for being singular ({SINGULAR}), and their estimates can be used": singular,
+        f"came with {another} warning": n_real - failed,
+        "gave no estimates and are left out of all numbers": failed,
+    }
+    parts = [f"{number:,} {what}" for what, number in causes.items() if number]
+    if len(parts) == 1:
+        yield f"All of them {parts[0].partition(' ')[2]}."
+    else:
+        yield f"Of these, {'; '.join(parts)}."
+    if failed < not_converged:
+        yield "All fits with estimates are in all numbers that don’t say otherwise."
+    alike_: dict[str, list[str]] = {}
+    for name, own in measured.gaps.items():
+        case = own.loc[own["value"].idxmax()]
+        at = measured.condition({key: case[key] for key in measured.keys})
+        where = measured.share(len(own), len(measured.study.conditions))
+        text = f"less than {FITTED:.0%} of datasets{where}, down to {1 - case['value']:.0%}{at}"
+        alike_.setdefault(text, []).append(name)
+    for text, names in alike_.items():
+        gives, it = ("gives", "it") if len(names) == 1 else ("give", "them")
+        yield (
+            f"{coded(names)} {gives} estimates for {text}. Since those datasets are a selection, "
+            f"nothing above is said of {it} there."
+        )
+
+
+def of_choice(measured: Measured) -> Iterator[str]:
+    """Which strategy to use for what, as far as the study can tell."""
+    sizes = measured.rates(SIZE, LIBERAL)
+    if len(measured.study.strategies) == 1 or not sizes or most_datasets(sizes) < MIN_DATASETS:
+        return
+    wrong = measured.of_slopes("wrong_sign", NOT_WRONG)
+    amiss = {name for name, own in wrong.items() if any(one.side == "against" for one in own)}
+    amiss |= {*of_bias(measured), *measured.gaps}
+    choices: dict[tuple[tuple[str, ...], bool], list[str]] = {}
+    for what, found in (("tests", by_tests(measured)), ("intervals", by_intervals(measured))):
+        sure = [name for name in found.kept if name not in amiss]
+        fair = sure or [name for name in found.unsure if name not in amiss]
+        choices.setdefault((tuple(fair), bool(sure)), []).append(what)
+    for (names, is_sure), purposes in choices.items():
+        yield recommended(measured, names, is_sure, purposes, most_datasets(sizes))
+    good = [one.name for one in measured.study.strategies if one.name not in amiss]
+    for who, what in closest(measured, good, known=False):
+        yield f"For estimates alone, {who} has {what}."
+
+
+def recommended(
+    measured: Measured, names: Sequence[str], is_sure: bool, purposes: Sequence[str], most: int
+) -> str:
+    """What to use for tests, intervals, or both."""
+    purpose = listed([PURPOSES[one][0] for one in purposes])
+    promise = listed([PURPOSES[one][1] for one in purposes])
+    if not names:
+        return (
+            f"For {purpose} of slopes, the study has no strategy to recommend: each has a wrong "
+            f"{promise} or biased slopes somewhere, or does not fit."
+        )
+    which = coded(names, "or") if len(names) <= NAMED else f"one of {len(names)} strategies"
+    it, its, keeps = ("it", "its", "keeps") if len(names) == 1 else ("they", "their", "keep")
+    if is_sure:
+        where = " in all conditions of this study" if len(measured.study.conditions) > 1 else ""
+        why = f"{it} {keeps} {its} {promise}{where}"
+    else:
+        each = counted(most, "dataset")
+        why = f"nothing speaks against {its} {promise}, though {each} a condition can’t prove more"
+    best: dict[str, list[str]] = {}
+    for who, what in (
+        *(most_powerful(measured, names) if "tests" in purposes else ()),
+        *(closest(measured, names) if "intervals" in purposes else ()),
+    ):
+        best.setdefault(who, []).append(what)
+    word = " or " if any(who.startswith(UNTOLD) for who in best) else ", and "
+    said = ", and ".join(f"{who} has {word.join(what)}" for who, what in best.items())
+    among = f" Among these, {said}." if said else ""
+    return f"For {purpose} of slopes, use {which}: {why}.{among}"
+
+
+def most_powerful(measured: Measured, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Which of strategies has the most power, and how much; nothing if that is not known."""
+    powers = measured.of_slopes("power", Region())
+    same = shared({name: powers[name] for name in names if name in powers})
+    means = {name: overall(own) for name, own in same.items()}
+    if len(means) < 2:
+        return
+    ordered = sorted(means, key=lambda name: -means[name][0])
+    ties = alike({name: means[name][:2] for name in ordered})
+    if len(ties) == 1:
+        value = with_error(*means[ordered[0]])
+        yield f"`{ordered[0]}`", f"the most power, {value} on average"
+    else:
+        yield f"{UNTOLD} {several(ties, means)}", "the most power"
+
+
+def closest(
+    measured: Measured, names: Sequence[str], known: bool = True
+) -> Iterator[tuple[str, str]]:
+    """Which of strategies, `known` by what was said before, has the smallest errors."""
+    found = Errors.of(measured)
+    means = {name: overall(own)[:2] for name, own in found.ratios.items() if name in names}
+    if found.base in names:
+        means[found.base] = 1.0, 0.0
+    if len(means) < 2:
+        return
+    ordered = sorted(means, key=lambda name: means[name][0])
+    ties = alike({name: means[name] for name in ordered})
+    who = f"`{ordered[0]}`" if len(ties) == 1 else ""
+    yield who or f"{UNTOLD} {several(ties, means if known else ())}", "the smallest errors"
+
+
+def alike(means: Mapping[str, tuple[float, float]]) -> list[str]:
+    """The first of ordered means, and those that Monte Carlo error can't tell from it.
+
+    They are of the same datasets: as if they were independent, the error is not too small.
+    """
+    best, error = next(iter(means.values()))
+    return [
+        name
+        for name, (mean, mcse) in means.items()
+        if not abs(mean - best) > Z95 * float(np.hypot(error, mcse))
+    ]
+
+
+def several(names: Sequence[str], of: Collection[str]) -> str:
+    """``of`` a few names, or some of many; ``of them`` where they are all."""
+    if len(names) == len(of) > 2:
+        return "of them"
+    if len(names) <= FEW:
+        return f"of {coded(names)}"
+    others = counted(len(names) - FEW, "other")
+    return f"of {', '.join(f'`{name}`' for name in names[:FEW])} and {others}"
 
 
 def of_limits(measured: Measured) -> Iterator[str]:
@@ -494,7 +856,7 @@ def of_limits(measured: Measured) -> Iterator[str]:
         if all(dict(one.values)[key] == defaults[key] for one in study.conditions)
     ]
     unknown = [f"beyond {listed(ranges)}"] if ranges else []
-    unknown += [f"with {alternatives(absent)}"] if absent else []
+    unknown += [f"with {listed(absent, 'or')}"] if absent else []
     if unknown:
         yield f"The study says nothing of data {', or '.join(unknown)}."
 
@@ -504,9 +866,3 @@ def span(axis: str, low: Level, high: Level) -> str:
     if words.of_axis(axis).level.startswith("{}"):
         return f"{plain(low)} to {words.of_level(axis, high)}"
     return f"{words.of_level(axis, low)} to {plain(high)}"
-
-
-def alternatives(items: Sequence[str]) -> str:
-    """``a, b or c``."""
-    *first, last = items
-    return f"{', '.join(first)} or {last}" if first else last

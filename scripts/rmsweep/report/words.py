@@ -11,6 +11,7 @@ from rmsweep.axes import of_axis as of_axis
 from rmsweep.axes import of_level as of_level
 from rmsweep.axes import significant
 from rmsweep.measures.performance import ALPHA
+from rmsweep.measures.rates import score_interval
 
 NOMINAL = 1.0 - ALPHA
 BRADLEY = (0.5 * ALPHA, 1.5 * ALPHA)
@@ -127,6 +128,13 @@ MEASURES = {
     "size_adjusted_power": Words(
         "Power at a type I error rate of exactly 5%", TESTS, "More is better.", "rate"
     ),
+    "wrong_sign": Words(
+        "Rejection of zero with the wrong sign",
+        TESTS,
+        "Such a test finds an effect that is the opposite of the true one (over the power: the "
+        "type S error rate). Of tests with the right type I error it is at most 2.5%.",
+        "rate",
+    ),
     "coef_abs_err_mean": Words("Mean sum of absolute errors", SUMS, SMALLER),
     "coef_abs_err_median": Words("Median sum of absolute errors", SUMS, SMALLER),
     "se_sum_mean": Words(
@@ -160,6 +168,13 @@ MEASURES = {
         "the coefficients remain usable.",
         "rate",
     ),
+    "nonsingular_failure_rate": Words(
+        "Fits that failed, but for singular fits",
+        FITS,
+        "A singular fit is at the boundary: a variance is estimated as zero, or a correlation as "
+        "1. Its estimates can be used.",
+        "rate",
+    ),
     "optimizer_rate": Words("Fits whose optimizer gave up", FITS, "", "rate"),
     "gradient_rate": Words("Fits with a warning about the gradient", FITS, "", "rate"),
     "hessian_rate": Words("Fits with a warning about the Hessian", FITS, "", "rate"),
@@ -178,6 +193,9 @@ MEASURES = {
     "difference_of_rejection": Words("Difference of rejection", PAIRS, SHARED, "rate", 0.0),
     "difference_of_size_adjusted_power": Words(
         "Difference of power at a type I error rate of exactly 5%", PAIRS, SHARED, "rate", 0.0
+    ),
+    "difference_of_directional_power": Words(
+        "Difference of rejections with the right sign", PAIRS, SHARED, "rate", 0.0
     ),
     "decision_agreement": Words(
         "Agreement of decisions", PAIRS, "Share of datasets with the same decision.", "rate"
@@ -230,10 +248,10 @@ def of_reason(text: str) -> str:
     )
 
 
-def listed(items: Sequence[str]) -> str:
+def listed(items: Sequence[str], word: str = "and") -> str:
     """Items as a sentence has them: ``a, b and c``."""
     *first, last = items or [""]
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{', '.join(first)} {word} {last}" if first else last
 
 
 def counted(number: int, noun: str) -> str:
@@ -276,5 +294,28 @@ def amount(value: float, unit: str, digits: int = 3) -> str:
     if unit == "rate":
         return f"{significant(100 * value, digits)}%"
     if unit == "difference of rates":
-        return f"{significant(100 * value, digits)} points"
+        number = significant(100 * value, digits)
+        return f"{number} {'point' if number in ('1', '−1') else 'points'}"
     return significant(value, digits)
+
+
+def error_of_rate(rate: float, mcse: float, n: int) -> str:
+    """How uncertain a rate of n datasets is: ``MCSE 0.14%``, or ``below 7.1%`` for a rate of 0.
+
+    Where no dataset differs from another the standard error is zero, and would read as certainty.
+    """
+    if mcse:
+        return f"MCSE {amount(mcse, 'rate', 2)}" if mcse > 0 else "MCSE unknown"
+    low, high = score_interval(rate, mcse, n)
+    if rate == 0:
+        return f"below {amount(high, 'rate', 2)}"
+    if rate == 1:  # digits of the distance to 100%
+        return f"above {100 - float(f'{100 * (1 - low):.2g}'):.10g}%"
+    return f"95% interval {amount(low, 'rate', 2)} to {amount(high, 'rate', 2)}"
+
+
+def typographic(text: str) -> str:
+    """A text with the apostrophes and quotation marks of print: ``groups’``, ``“strong”``."""
+    text = re.sub(r"(?<=\w)'", "’", text)
+    text = re.sub(r"(?<![\w”.,)])\"(?=\S)", "“", text)
+    return text.replace('"', "”")
