@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -499,7 +500,8 @@ def facet_grid(
     of_numbers = axis_of(study, layout.x).kind != "text"
     labels = [] if xlabel else [minus(it) if of_numbers else it for it in rows.labels]
     longest = max(map(len, labels), default=0)
-    crowded = 0.075 * longest + 0.1 > per_level
+    pairs = [len(one) + len(other) for one, other in pairwise(labels)]
+    crowded = 0.035 * max(pairs, default=longest) + 0.06 > per_level
     heads = [spelled(layout.columns, level, short=not wide) for level in columns]
     head = 0.2
     if not wide:
