@@ -530,6 +530,8 @@ def test_failed_fits_are_rows(checkout: Checkout) -> None:
         assert row["fit_success"] == (not broken)
         assert row["messages"] == ("not today" if broken else "")
         assert (row["se_sum"] is None) == broken
+    # that which the check for programs started did the jobs
+    assert sum("rmsweep/worker.py" in text for text in checkout.processes().values()) <= 1
 
 
 def test_crash_is_news_and_costs_its_cell_only(checkout: Checkout) -> None:
