@@ -469,6 +469,7 @@ def test_it_prints(opened: Page, tmp_path: Path) -> None:
         lines = [line.strip() for line in sheet.splitlines() if line.strip()]
         if lines:
             assert lines[-1] not in headings, f"orphaned: {lines[-1]}"
+            assert not re.match("(Strategy|Groups) {2,}", lines[-1]), f"orphaned: {lines[-1]}"
     assert "Copy" not in flat
     # whose marks are whose
     assert "lmer_mis: Mixed model with random intercepts only" in flat
