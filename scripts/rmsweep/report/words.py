@@ -312,10 +312,3 @@ def error_of_rate(rate: float, mcse: float, n: int) -> str:
     if rate == 1:  # digits of the distance to 100%
         return f"above {100 - float(f'{100 * (1 - low):.2g}'):.10g}%"
     return f"95% interval {amount(low, 'rate', 2)} to {amount(high, 'rate', 2)}"
-
-
-def typographic(text: str) -> str:
-    """A text with the apostrophes and quotation marks of print: ``groups’``, ``“strong”``."""
-    text = re.sub(r"(?<=\w)'", "’", text)
-    text = re.sub(r"(?<![\w”.,)])\"(?=\S)", "“", text)
-    return text.replace('"', "”")
