@@ -66,7 +66,7 @@ def test_tests_are_sorted_by_their_type_i_error() -> None:
     assert "They are 5.0% (MCSE 0.17%) with `lm`, on average over the conditions." in text
     assert "`lmer` holds up as far as 2,000 datasets a condition can tell" in text
     high = "`lmer_mis` in 3 of 8 conditions, up to 40% (MCSE 1.1%) with 16 groups, 12 observations"
-    assert f"reject too often: {high} and SD 0.1." in text
+    assert f"that, averaged over the slopes, reject too often: {high} and SD 0.1." in text
     assert (
         "Too cautious, so that they miss effects: `lm2` in 1 of 8 conditions, down to 0.5%" in text
     )

@@ -299,6 +299,7 @@ def of_tests(measured: Measured) -> Iterator[str]:
     limits = f"{amount(LIBERAL.low, 'rate')} to {amount(LIBERAL.high, 'rate')}"
     slopes = max(int(one["n_predictors"]) for one in measured.study.conditions) > 1
     rates = "type I error rates (means over the slopes)" if slopes else "type I error rates"
+    mean = ", averaged over the slopes," if slopes else ""
     if found.kept:
         own = {name: judged[name] for name in found.kept}
         numbers = {len(one) for one in own.values()}
@@ -310,7 +311,7 @@ def of_tests(measured: Measured) -> Iterator[str]:
             f"Trust {coded(found.kept)}: {its} {rates} are within {limits}{where}. "
             f"They are {averages(measured, own)}."
         )
-        rates = "type I error rate"
+        rates = "type I error rates"
     if found.unsure:
         own = {name: judged[name] for name in found.unsure}
         yield (
@@ -320,7 +321,8 @@ def of_tests(measured: Measured) -> Iterator[str]:
             f"They are {averages(measured, own)}."
         )
     if found.high:
-        yield f"Don’t trust those that reject too often: {worst(measured, found.high, judged)}."
+        cases = worst(measured, found.high, judged)
+        yield f"Don’t trust those that{mean} reject too often: {cases}."
     if found.low:
         cases = worst(measured, found.low, judged, -1)
         yield f"Too cautious, so that they miss effects: {cases}."
@@ -328,7 +330,7 @@ def of_tests(measured: Measured) -> Iterator[str]:
     others = {name: own for name, own in judged.items() if name not in found.high}
     if short := Sorted.of(others, LIBERAL_COVERAGE).low:
         cases = worst(measured, short, judged, -1)
-        yield f"95% intervals that contain the true slope too seldom: {cases}."
+        yield f"95% intervals that{mean} contain the true slope too seldom: {cases}."
 
 
 def most_datasets(judged: Mapping[str, Sequence[Judged]]) -> int:
