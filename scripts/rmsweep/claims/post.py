@@ -384,7 +384,7 @@ CLAIMS = (
                 Region(high=-SIZE),
                 against=("lmer_mis",),
                 where=(SD_FROM_MEDIUM,),
-                study="",
+                study="type-one-error",
             ),
             Test(
                 "difference_of_convergence_rate",
