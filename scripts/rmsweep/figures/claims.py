@@ -335,7 +335,7 @@ def label(compared: str) -> str:
     what = compared[: contrast.start() if contrast else None].partition(", with ")[0]
     over = [axis for noun, axis in AXES.items() if contrast and noun in contrast[1]]
     text = f"{what}, by {' and '.join(over)}" if over else what
-    return textwrap.shorten(text, 54, placeholder=" …")
+    return textwrap.shorten(text, 51, placeholder=" …")
 
 
 def lanes(below: float, height: float, n: int) -> Array:
@@ -358,7 +358,9 @@ def draw_numbers(
                 reason = textwrap.shorten(str(test.test_reason), 58, placeholder=" …")
                 look = {"size": TINY, "style": "italic", "color": "#777777"}
                 box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-                axes.text(0, lane, reason, look, ha="center", va="center", bbox=box)
+                # as far as to where the counts would be, of which there are none
+                start = axes.get_xlim()[0]
+                axes.text(start, lane, reason, look, ha="left", va="center", bbox=box)
                 continue
             draw_lane(axes, lane, own)
 
