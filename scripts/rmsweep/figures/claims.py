@@ -335,7 +335,7 @@ def label(compared: str) -> str:
     what = compared[: contrast.start() if contrast else None].partition(", with ")[0]
     over = [axis for noun, axis in AXES.items() if contrast and noun in contrast[1]]
     text = f"{what}, by {' and '.join(over)}" if over else what
-    return textwrap.shorten(text, 51, placeholder=" …")
+    return textwrap.shorten(text, 54, placeholder=" …")
 
 
 def lanes(below: float, height: float, n: int) -> Array:
@@ -355,11 +355,11 @@ def draw_numbers(
         for lane, test in zip(lanes(below, height, len(row)), row.itertuples(), strict=True):
             own = of_test.get((test.id, test.test))
             if own is None:
-                reason = textwrap.shorten(str(test.test_reason), 58, placeholder=" …")
+                reason = textwrap.shorten(str(test.test_reason), 54, placeholder=" …")
                 look = {"size": TINY, "style": "italic", "color": "#777777"}
                 box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
                 # as far as to where the counts would be, of which there are none
-                start = axes.get_xlim()[0]
+                start = float(root(np.array(TICKS[0])))
                 axes.text(start, lane, reason, look, ha="left", va="center", bbox=box)
                 continue
             draw_lane(axes, lane, own)
