@@ -384,7 +384,7 @@ CLAIMS = (
                 Region(high=-SIZE),
                 against=("lmer_mis",),
                 where=(SD_FROM_MEDIUM,),
-                study="type-one-error",
+                study="",
             ),
             Test(
                 "difference_of_convergence_rate",
