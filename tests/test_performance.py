@@ -297,10 +297,10 @@ def test_many_strategies_are_compared_with_the_first() -> None:
     assert compared_places(one) == [(0, other) for other in range(1, 9)]
 
 
-def test_decisions_agree_where_both_reject_or_neither_does() -> None:
-    def fits(p_values: list[float]) -> Fits:
+def test_decisions_agree_where_both_reject_on_the_same_side_or_neither_does() -> None:
+    def fits(p_values: list[float], sign: float = 1.0) -> Fits:
         nothing = np.zeros(len(p_values))
-        return Fits(*[nothing] * 5, np.array(p_values), *[nothing] * 3)
+        return Fits(nothing, nothing + sign, *[nothing] * 3, np.array(p_values), *[nothing] * 3)
 
     def agreement_of(one: Fits, two: Fits) -> Result:
         return PAIRED["decision_agreement"].sum_up(PAIRED["decision_agreement"].of(one, two))
@@ -310,6 +310,9 @@ def test_decisions_agree_where_both_reject_or_neither_does() -> None:
     assert agreement == rate(np.array([1.0, 1.0, 0.0, 0.0]))
     assert agreement_of(two, one) == agreement
     assert agreement_of(one, one).value == 1.0
+    # the opposite conclusion is no agreement
+    opposite = agreement_of(one, fits([0.03, 0.9, 0.06, 0.01, 0.01], sign=-1.0))
+    assert opposite == rate(np.array([0.0, 1.0, 0.0, 0.0]))
 
 
 def test_tables_of_different_studies_are_refused(

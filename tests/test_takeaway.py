@@ -180,7 +180,7 @@ def test_rates_of_0_and_1_have_an_interval_instead_of_no_error() -> None:
     study = a_study(strategies=["lm", "ols"])
     rates = {"lm": [0.05] * 7 + [0.0], "ols": [0.05] * 7 + [1.0]}
     text = " ".join(of_tests(table(study, "size_of_slopes", rates, n_used=500)))
-    assert "`lm` in 1 of 8 conditions, down to 0% (below 0.76%)" in text
+    assert "`lm` in 1 of 8 conditions, far too cautious: no rejection (below 0.76%) with" in text
     assert "`ols` in 1 of 8 conditions, up to 100% (above 99.24%)" in text
     assert words.error_of_rate(1 / 3, 0.0, 50) == "95% interval 22% to 47%"
     assert words.error_of_rate(0.05, 0.01, 50) == "MCSE 1%"
@@ -224,6 +224,70 @@ def test_what_to_use_is_said_by_rule() -> None:
     assert "the study has no strategy to recommend" in next(of_choice(bad))
 
 
+def test_what_is_wrong_on_average_over_a_level_is_not_recommended() -> None:
+    study = a_study(strategies=["lm", "lm2", "lmer"], n_sims=50)
+    sizes = {"lm": [0.0] * 4 + [0.05] * 4, "lm2": [0.05] * 8, "lmer": [0.05] * 8}
+    covers = {"lm": [1.0] * 4 + [0.95] * 4, "lm2": [0.95] * 8, "lmer": [0.9] * 4 + [0.95] * 4}
+    size = table(study, "size_of_slopes", sizes, n_used=80)
+    measured = both(size, table(study, "coverage_of_slopes", covers, n_used=80))
+    text = " ".join(of_tests(measured))
+    # no condition has datasets enough to tell
+    assert "`lm2` and `lmer` hold up as far as 80 datasets a condition can tell" in text
+    cautious = "`lm` on average, far too cautious: no rejection (below 1.2%) with 8 groups"
+    assert f"Too cautious, so that they miss effects: {cautious}" in text
+    assert "too seldom: `lmer` on average, down to 90% (MCSE 1.7%) with 8 groups" in text
+    assert "normal quantiles, too short with 8 groups: they cover 90% (MCSE 1.7%) with" in text
+    tests, intervals = of_choice(measured)
+    assert tests.startswith("For tests of slopes, use `lm2` or `lmer`: nothing speaks against")
+    assert intervals.startswith("For 95% intervals of slopes, use `lm2`: nothing speaks against")
+
+
+def test_slopes_that_vary_far_more_are_not_recommended() -> None:
+    study = a_study(strategies=["lm", "lmer"])
+    size = table(study, "size_of_slopes", {"lm": [0.05] * 8, "lmer": [0.05] * 8})
+    spread = {"lm": [1.0] * 7 + [900.0], "lmer": [1.0] * 8}
+    measured = both(size, table(study, "empirical_se", spread, term="IV1"))
+    first, *_, last = of_choice(measured)
+    assert "use `lmer`: it keeps" in first
+    assert "Not recommended, although its tests are not clearly wrong: `lm`." in last
+    assert "more than 10 times as much as the best with 16 groups, 12 obs" in last
+
+
+def test_paired_differences_tell_which_has_the_most_power() -> None:
+    study = a_study(strategies=["lm", "lm2", "lmer"])
+    names = ["lm", "lm2", "lmer"]
+    size = table(study, "size_of_slopes", {name: [0.05] * 8 for name in names})
+    powers = {"lm": [0.5] * 8, "lm2": [0.49] * 8, "lmer": [0.51] * 8}
+    power = table(study, "power", powers, term="IV1", mcse=0.05)
+    unsure = " ".join(of_choice(both(size, power)))
+    assert "the study can’t tell which of them has the most power" in unsure
+    paired = [
+        table(study, "difference_of_directional_power_of_slopes", {name: [less] * 8}, **columns)
+        for name, less, columns in (
+            ("lm", -0.01, {"reference": "lmer", "mcse": 0.01}),
+            ("lmer", 0.02, {"reference": "lm2", "mcse": 0.01}),
+        )
+    ]
+    text = " ".join(of_choice(both(size, power, *paired)))
+    # a difference of one point is 2.8 standard errors of its mean
+    assert "`lmer` has the most power, 51" in text
+
+
+def test_a_level_that_a_difference_comes_from_is_named() -> None:
+    study = a_study()
+    ratios = {"lm2": [1.6, 1.6, 1.01, 1.01] * 2, "lm": [1.2] * 8}
+    errors = table(study, "coef_abs_err_ratio", ratios, reference="lmer", mcse=0.01)
+    text = " ".join(of_estimates(errors))
+    where = "data with 5 observations: it is 60.0% larger (MCSE 0.5%) with 5 observations and 1.0%"
+    assert f"The difference of `lm2` comes mostly from {where} larger" in text
+    assert "of `lm` comes" not in text
+    size = table(study, "size_of_slopes", {"lm2": [0.05] * 8, "lmer": [0.05] * 8})
+    powers = {"lm2": [0.3, 0.3, 0.6, 0.6] * 2, "lmer": [0.5, 0.5, 0.6, 0.6] * 2}
+    text = " ".join(of_power(both(size, table(study, "power", powers, term="IV1"))))
+    said = "30% against 50% with 5 observations and 60% against 60% with 12 observations"
+    assert f"`lm2` and `lmer` differ mostly in data with 5 observations: {said}." in text
+
+
 def test_a_strategy_that_fits_few_datasets_is_not_recommended() -> None:
     study = a_study()
     size = table(study, "size_of_slopes", {"lm": [0.05] * 8, "lm2": [0.05] * 8})
@@ -242,11 +306,11 @@ def test_fits_that_failed_are_told_beside_the_findings() -> None:
     real = table(study, "nonsingular_failure_rate", {"lm": [0.0], "lmer": [0.15]}, n_used=100)
     failed.frame["n_converged"] = [100, 60]
     assert " ".join(of_fits(both(failed, real))) == (
-        "40 of 200 fits failed, by the study’s rule for warnings: 40% with `lmer`. Of these, 25 "
-        "did so only for being singular (a variance is estimated as zero, or a correlation as 1), "
-        "and their estimates can be used; 5 came with another warning; 10 gave no estimates and "
-        "are left out of all numbers. All fits with estimates are in all numbers that don’t say "
-        "otherwise."
+        "40 of 200 fits were only singular, came with a warning or failed, and don’t count as "
+        "converged: 40% with `lmer`. Of these, 25 were singular without another warning (a "
+        "variance is estimated as zero, or a correlation as 1), and their estimates can be used; "
+        "5 came with a warning; 10 failed: they gave no estimates and are left out of all numbers. "
+        "All fits with estimates are in all numbers that don’t say otherwise."
     )
     failed.frame["n_converged"] = 100
     failed.frame["value"] = 0.0

@@ -137,7 +137,7 @@ def overall(judged: Sequence[Judged]) -> tuple[float, float, int]:
     -------
     mean, mcse : float
     n : int
-        Datasets behind them.
+        Independent datasets behind them: those of conditions that share random numbers count once.
     """
     cases = [one.case for one in judged if one.case.number.n_used >= MIN_DATASETS]
     cases = cases or [one.case for one in judged]
@@ -149,14 +149,12 @@ def overall(judged: Sequence[Judged]) -> tuple[float, float, int]:
     if ratio:
         with np.errstate(divide="ignore", invalid="ignore"):
             values, errors = np.log(values), errors / values
-    conditions = [tuple(sorted(case.at.items())) for case in cases]
     within: dict[tuple[float | None, ...], float] = {}
+    datasets: dict[tuple[float | None, ...], int] = {}
     for case, error in zip(cases, errors, strict=True):
         seeds = tuple(case.at.get(key) for key in MAIN)
         within[seeds] = within.get(seeds, 0.0) + error
-    datasets = {
-        condition: case.number.n_used for condition, case in zip(conditions, cases, strict=True)
-    }
+        datasets[seeds] = max(datasets.get(seeds, 0), case.number.n_used)
     mean = float(values.mean())
     mcse = float(np.sqrt(np.square(list(within.values())).sum())) / len(cases)
     if ratio:

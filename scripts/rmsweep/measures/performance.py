@@ -382,6 +382,14 @@ AVERAGES: dict[str, Average] = {
 }
 """The measures of one strategy that are averaged over the slopes."""
 
+
+def same_decision(one: Fits, two: Fits) -> Array:
+    """Whether both reject zero on the same side of it, or neither rejects it."""
+    decisions = [fits.rejects_zero * np.sign(fits.estimate) for fits in (one, two)]
+    unknown = np.isnan(decisions).any(axis=0)
+    return np.where(unknown, np.nan, decisions[0] == decisions[1])
+
+
 PAIRED: dict[str, Average] = {
     # McNemar's: the datasets are the same, so that the difference varies less than its parts
     "difference_of_coverage": Average(lambda one, two: one.covers - two.covers, mean),
@@ -393,9 +401,7 @@ PAIRED: dict[str, Average] = {
     "difference_of_directional_power": Average(
         lambda one, two: one.right_sign - two.right_sign, mean
     ),
-    "decision_agreement": Average(
-        lambda one, two: 1.0 - np.abs(one.rejects_zero - two.rejects_zero), rate
-    ),
+    "decision_agreement": Average(same_decision, rate),
 }
 """The comparisons of two strategies that are, the second of which is the reference."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,20 +14,22 @@ import pyarrow.compute as pc
 from rmsweep.axes import minus, significant
 from rmsweep.claims.cases import Case, Number, Scale
 from rmsweep.claims.claim import Region
-from rmsweep.claims.post import LIBERAL, LIBERAL_COVERAGE
+from rmsweep.claims.post import ALIKE, LIBERAL, LIBERAL_COVERAGE, POWER
 from rmsweep.claims.rule import MIN_DATASETS, Judged, judge, overall
 from rmsweep.config import axis_defaults
 from rmsweep.design import Level, Study, plain
 from rmsweep.measures.performance import ALPHA
-from rmsweep.measures.rates import Z95
+from rmsweep.measures.rates import Z95, score_interval
 from rmsweep.measures.sample_size import GROUPS, NEEDED, sample_sizes
 from rmsweep.report import words
 from rmsweep.report.findings import SINGULAR, named
-from rmsweep.report.words import amount, counted, listed
+from rmsweep.report.words import NOMINAL, amount, counted, listed
+from rmsweep.strategies import mixed
 from rmsweep.sweep import tables
 
 SIZE, COVERAGE = "size_of_slopes", "coverage_of_slopes"
 ERRORS = "coef_abs_err_ratio"
+PAIRED = "difference_of_directional_power_of_slopes"
 SINGLE = ("bias", "empirical_se", "power", "wrong_sign", "failed_rate", "nonsingular_failure_rate")
 USUAL = "lmer"
 """The strategy that others are compared with, if the study has it, as in its figures."""
@@ -41,13 +43,13 @@ FITTED = 0.9
 """Datasets of a condition, from which on those that a strategy fits stand for all."""
 APART = 10.0
 """Ratios that are so many times their median over the conditions rule a mean of them."""
+ACCOUNTS = 2 / 3
+"""Part of a difference from which on it comes from one level of an axis."""
 FEW = 4
 """Strategies up to which each has a number of its own in a sentence."""
 PURPOSES = {"tests": ("tests", "type I error rate"), "intervals": ("95% intervals", "coverage")}
 """What strategies are for, and what they have to keep then."""
 UNTOLD = "the study can’t tell which"
-NAMED = 8
-"""Strategies up to which a sentence lists their names."""
 UNLIKE_LIFE = {
     "group_sizes": "groups of unequal size",
     "missing": "missing rows",
@@ -91,7 +93,7 @@ class Measured:
         UsageError
             If it can't be read.
         """
-        needed = [SIZE, COVERAGE, ERRORS, *SINGLE, *NEEDED]
+        needed = [SIZE, COVERAGE, ERRORS, PAIRED, *SINGLE, *NEEDED]
         columns = [axis.name for axis in study.axes]
         columns += ["strategy", "reference", "term", "measure", "fits", "value", "mcse"]
         columns += ["n_run", "n_converged", "n_used"]
@@ -128,6 +130,33 @@ class Measured:
         found = {name: self.judged(self.rows(measure, name), "rate", region) for name in names}
         return {name: own for name, own in found.items() if own}
 
+    def wrong_levels(self, judged: Sequence[Judged], region: Region) -> list[Judged]:
+        """What speaks against a strategy in all conditions of a level of an axis together.
+
+        Means that are outside the region, whose intervals, which hold together, don't reach its
+        middle; of a level with one condition, its number, if its own 95% interval is outside.
+        """
+        single: list[Judged] = []
+        means: list[Case] = []
+        for key in self.keys:
+            for own in by_level(judged, key).values():
+                levels = own[0].case.at
+                if len(own) == len(judged):
+                    continue
+                if len(own) == 1:
+                    single += judge([own[0].case], region)
+                else:
+                    number = Number(*overall(own))
+                    means.append(replace(own[0].case, at={key: levels[key]}, number=number))
+        middle = (region.low + region.high) / 2
+        return [one for one in single if one.side == "against"] + [
+            one
+            for one in judge(means, region)
+            if not region.low <= one.case.number.value <= region.high
+            and not one.low <= middle <= one.high
+            and one.case.number.n_used >= MIN_DATASETS
+        ]
+
     def of_slopes(self, measure: str, region: Region) -> dict[str, list[Judged]]:
         """The same of a measure of one coefficient, for each slope."""
         rows = self.rows(measure)
@@ -147,7 +176,7 @@ class Measured:
     def condition(self, at: Mapping[str, Level]) -> str:
         """`` with 10 groups and SD 4``: the levels of what the study varies."""
         varied = [name for name in self.keys if len(self.study.levels(name)) > 1]
-        levels = [named(name, at[name]) for name in varied]
+        levels = [named(name, at[name]) for name in varied if name in at]
         return f" with {listed(levels)}" if levels else ""
 
     def share(self, number: int, of: int) -> str:
@@ -189,6 +218,15 @@ def condition_of(one: Judged) -> tuple[Level, ...]:
 def conditions_of(judged: Sequence[Judged]) -> set[tuple[Level, ...]]:
     """The conditions that numbers are of."""
     return {condition_of(one) for one in judged}
+
+
+def by_level(judged: Sequence[Judged], key: str) -> dict[Level, list[Judged]]:
+    """Numbers by the level that their conditions have of an axis."""
+    parts: dict[Level, list[Judged]] = {}
+    for one in judged:
+        levels = one.case.at
+        parts.setdefault(levels[key], []).append(one)
+    return parts
 
 
 def shared(judged: Mapping[str, Sequence[Judged]]) -> dict[str, list[Judged]]:
@@ -245,7 +283,8 @@ class Sorted(NamedTuple):
     kept : sequence of str
         Near enough to what was promised in all conditions.
     high, low : mapping of str to sequence of Judged
-        The numbers of those with some that are too high, or too low and never too high.
+        The numbers of those with some that are too high, or too low and never too high: of
+        conditions, or else means over those of a level.
     unsure : sequence of str
         The others.
     """
@@ -256,30 +295,36 @@ class Sorted(NamedTuple):
     unsure: Sequence[str]
 
     @classmethod
-    def of(cls, judged: Mapping[str, Sequence[Judged]], region: Region) -> Sorted:
+    def of(cls, measured: Measured, measure: str, region: Region) -> Sorted:
         """Sort strategies; those with more wrong numbers come first."""
+        judged = measured.rates(measure, region)
         ordered = sorted(
             judged, key=lambda name: -sum(one.side == "against" for one in judged[name])
         )
         high, low = {}, {}
         for name in ordered:
-            wrong = [one for one in judged[name] if one.side == "against"]
-            if above := [one for one in wrong if one.low > region.high]:
+            conditions = [one for one in judged[name] if one.side == "against"]
+            wrong = conditions or measured.wrong_levels(judged[name], region)
+            if above := [one for one in wrong if one.case.number.value > region.high]:
                 high[name] = above
             elif wrong:
                 low[name] = wrong
-        kept = [name for name, own in judged.items() if all(one.side == "for" for one in own)]
+        kept = [
+            name
+            for name, own in judged.items()
+            if name not in {*high, *low} and all(one.side == "for" for one in own)
+        ]
         return cls(kept, high, low, [name for name in judged if name not in {*kept, *high, *low}])
 
 
 def by_tests(measured: Measured) -> Sorted:
     """Strategies by their type I error rates."""
-    return Sorted.of(measured.rates(SIZE, LIBERAL), LIBERAL)
+    return Sorted.of(measured, SIZE, LIBERAL)
 
 
 def by_intervals(measured: Measured) -> Sorted:
     """Strategies by the coverage of their intervals."""
-    return Sorted.of(measured.rates(COVERAGE, LIBERAL_COVERAGE), LIBERAL_COVERAGE)
+    return Sorted.of(measured, COVERAGE, LIBERAL_COVERAGE)
 
 
 def of_tests(measured: Measured) -> Iterator[str]:
@@ -295,7 +340,7 @@ def of_tests(measured: Measured) -> Iterator[str]:
             f"takes at least {MIN_DATASETS}."
         )
         return
-    found = Sorted.of(judged, LIBERAL)
+    found = by_tests(measured)
     limits = f"{amount(LIBERAL.low, 'rate')} to {amount(LIBERAL.high, 'rate')}"
     slopes = max(int(one["n_predictors"]) for one in measured.study.conditions) > 1
     rates = "type I error rates (means over the slopes)" if slopes else "type I error rates"
@@ -324,13 +369,41 @@ def of_tests(measured: Measured) -> Iterator[str]:
         cases = worst(measured, found.high, judged)
         yield f"Don’t trust those that{mean} reject too often: {cases}."
     if found.low:
-        cases = worst(measured, found.low, judged, -1)
+        cases = worst(measured, found.low, judged, -1, "far too cautious: no rejection")
         yield f"Too cautious, so that they miss effects: {cases}."
-    judged = measured.rates(COVERAGE, LIBERAL_COVERAGE)
-    others = {name: own for name, own in judged.items() if name not in found.high}
-    if short := Sorted.of(others, LIBERAL_COVERAGE).low:
+    low = by_intervals(measured).low
+    if short := {name: own for name, own in low.items() if name not in found.high}:
+        judged = measured.rates(COVERAGE, LIBERAL_COVERAGE)
         cases = worst(measured, short, judged, -1)
         yield f"95% intervals that{mean} contain the true slope too seldom: {cases}."
+        yield from of_quantiles(measured, {name: judged[name] for name in short})
+
+
+def of_quantiles(measured: Measured, judged: Mapping[str, Sequence[Judged]]) -> Iterator[str]:
+    """Why intervals are too short although tests are right: they have other quantiles."""
+    at_fault = [
+        one.name
+        for one in measured.study.strategies
+        if one.name in judged
+        and isinstance(one.inference, mixed.Inference)
+        and one.inference.interval == "z"
+        and one.inference.df != "normal"
+    ]
+    if not at_fault:
+        return
+    least = min(measured.study.levels(GROUPS))
+    parts = {name: by_level(judged[name], GROUPS) for name in at_fault}
+    rates = {name: overall(own[least]) for name, own in parts.items() if least in own}
+    said = [
+        f"{with_error(*number)} with `{name}`"
+        for name, number in rates.items()
+        if score_interval(*number)[1] < NOMINAL
+    ]
+    if said:
+        yield (
+            "A known reason is that, unlike tests, such intervals have normal quantiles, too short "
+            f"with {words.of_level(GROUPS, least)}: they cover {listed(said[:FEW])}."
+        )
 
 
 def most_datasets(judged: Mapping[str, Sequence[Judged]]) -> int:
@@ -375,18 +448,26 @@ def worst(
     wrong: Mapping[str, Sequence[Judged]],
     judged: Mapping[str, Sequence[Judged]],
     sign: int = 1,
+    none: str = "",
 ) -> str:
-    """Strategies, in how many conditions each is wrong, and how wrong at worst."""
+    """Strategies, in how many conditions each is wrong, and how wrong at worst.
+
+    `none` says what a rate of zero means.
+    """
     said, others = [], []
     direction = "up" if sign > 0 else "down"
     in_full = {*list(wrong)[:FEW], USUAL}
     for name, own in wrong.items():
         case = max((one.case for one in own), key=lambda it: sign * it.number.value)
         text = f"{direction} to {with_error(*case.number)}"
+        if none and not case.number.value:
+            text = f"{none} ({words.error_of_rate(*case.number)})"
         if name not in in_full:
             others.append(f"`{name}` ({direction} to {amount(case.number.value, 'rate', 2)})")
             continue
         where = measured.share(len(conditions_of(own)), len(conditions_of(judged[name])))
+        if len(case.at) < len(measured.keys):
+            where = " on average"
         said.append(f"`{name}`{where}, {text}{measured.condition(case.at)}")
     if others:
         said.append(f"in no more conditions than these, {listed(others)}")
@@ -450,6 +531,16 @@ class Errors(NamedTuple):
         return cls(base, near, apart if far else {}, missing)
 
 
+def far_behind(measured: Measured) -> dict[str, tuple[Level, ...]]:
+    """Strategies with a slope that varies many times more than the best, and where it does."""
+    rows = measured.rows("empirical_se")
+    rows = rows[(rows["term"] != "Intercept") & (rows["n_used"] >= MIN_DATASETS)]
+    least = rows.groupby([*measured.keys, "term"])["value"].transform("min")
+    rows = rows[rows["value"] > APART * least]
+    levels = rows[measured.keys].itertuples(index=False, name=None)
+    return dict(zip(rows["strategy"], levels, strict=True))
+
+
 def of_estimates(measured: Measured) -> Iterator[str]:
     """Whose estimates are near the truth."""
     found = Errors.of(measured)
@@ -469,6 +560,7 @@ def of_estimates(measured: Measured) -> Iterator[str]:
             name: max((one.case for one in own), key=lambda it: it.number.value)
             for name, own in found.ratios.items()
         }
+        yield from of_one_level(measured, found)
         name = max(largest, key=lambda name: largest[name].number.value)
         value, mcse, _ = largest[name].number
         at = measured.condition(largest[name].at)
@@ -477,6 +569,68 @@ def of_estimates(measured: Measured) -> Iterator[str]:
         yield from told_apart(measured, found)
     if biased := listed_bias(measured):
         yield f"Biased slopes: {biased}."
+
+
+class Contrast(NamedTuple):
+    """An axis, one of whose levels most of a mean difference comes from.
+
+    Attributes
+    ----------
+    key : str
+        The axis.
+    parts : mapping of Level to sequence of Judged
+        The numbers of that level, and those of the others.
+    """
+
+    key: str
+    parts: Mapping[Level, Sequence[Judged]]
+
+    @property
+    def where(self) -> str:
+        """The level."""
+        return named(self.key, next(iter(self.parts)))
+
+
+def contrast(measured: Measured, judged: Sequence[Judged]) -> Contrast | None:
+    """The level that accounts for a mean difference, of the axis with the largest contrast.
+
+    Its part of the sum over the levels is at least `ACCOUNTS`, and its difference from the mean
+    of the others is beyond Monte Carlo error.
+    """
+    found: dict[float, Contrast] = {}
+    for key in measured.keys:
+        parts = by_level(judged, key)
+        if len(parts) < 2:
+            continue
+        means, errors = {}, {}
+        for level, own in parts.items():
+            means[level], errors[level], _ = overall(own)
+            if own[0].case.scale == "ratio":
+                errors[level] /= means[level]
+                means[level] = float(np.log(means[level]))
+        most = max(means, key=lambda level: abs(means[level]))
+        others = [mean for level, mean in means.items() if level != most]
+        apart = abs(means[most] - float(np.mean(others)))
+        accounts = abs(means[most]) >= ACCOUNTS * sum(map(abs, means.values()))
+        if accounts and apart > Z95 * float(np.hypot(errors[most], max(errors.values()))):
+            found[apart] = Contrast(key, {most: parts[most]} | parts)
+    return found[max(found)] if found else None
+
+
+def of_one_level(measured: Measured, found: Errors) -> Iterator[str]:
+    """Whose larger or smaller errors are mostly those of one level of an axis."""
+    said: dict[str, list[str]] = {}
+    for name, own in found.ratios.items():
+        if 1 / ALIKE < overall(own)[0] < ALIKE or not (one := contrast(measured, own)):
+            continue
+        parts = [
+            f"{relative(*overall(part)[:2])} with {named(one.key, level)}"
+            for level, part in one.parts.items()
+        ]
+        text = f"comes mostly from data with {one.where}: it is {listed(parts)}"
+        said.setdefault(text, []).append(name)
+    for text, names in list(said.items())[:FEW]:
+        yield f"The difference of {coded(names)} {text}."
 
 
 def told_apart(measured: Measured, found: Errors) -> Iterator[str]:
@@ -619,6 +773,7 @@ def of_power(measured: Measured) -> Iterator[str]:
             "Among the strategies that do not clearly reject too often, the power "
             f"{ranging(said, 'is')}{measured.on_average(same, powers)}."
         )
+        yield from power_of_one_level(measured, same)
     if against:
         ordered = sorted(against, key=lambda name: -len(conditions_of(against[name])))
         cases = worst(measured, {name: against[name] for name in ordered}, wrong)
@@ -638,6 +793,33 @@ def of_power(measured: Measured) -> Iterator[str]:
             f"`{top}` rejects zero more often, in {with_error(*rest[top])} of datasets. That is no "
             f"merit: it also rejects true values too often{signs}."
         )
+
+
+def power_of_one_level(measured: Measured, same: Mapping[str, Sequence[Judged]]) -> Iterator[str]:
+    """Whose lack of power is mostly that of one level of an axis.
+
+    The strategies saw the same datasets: as if they were independent, errors are not too small.
+    """
+    means = {name: overall(own)[0] for name, own in same.items()}
+    base = USUAL if USUAL in means else max(means, key=lambda name: means[name])
+    of_base = {(condition_of(one), one.case.term): one.case.number for one in same[base]}
+    for name, own in same.items():
+        if abs(means[name] - means[base]) < POWER:
+            continue
+        lacks = []
+        for one in own:
+            (value, mcse, n), other = one.case.number, of_base[condition_of(one), one.case.term]
+            number = Number(other.value - value, float(np.hypot(mcse, other.mcse)), n)
+            lacks.append(replace(one, case=replace(one.case, number=number, scale="difference")))
+        if not (found := contrast(measured, lacks)):
+            continue
+        said = []
+        for level in found.parts:
+            its, that = (overall(by_level(same[who], found.key)[level])[0] for who in (name, base))
+            said.append(
+                f"{100 * its:.0f}% against {100 * that:.0f}% with {named(found.key, level)}"
+            )
+        yield (f"`{name}` and `{base}` differ mostly in data with {found.where}: {listed(said)}.")
 
 
 def of_sample_sizes(measured: Measured) -> Iterator[str]:
@@ -693,21 +875,29 @@ def of_fits(measured: Measured) -> Iterator[str]:
     others = f" and less with {counted(len(said) - FEW, 'other')}" if len(said) > FEW else ""
     some = f"{', '.join(said[:FEW])}{others}" if others else listed(said)
     not_converged = total - converged
+    singular, another = not_converged - n_real, n_real - failed
+    only = {
+        "were only singular": singular,
+        "came with a warning": another,
+        "failed": failed,
+    }
+    causes = {
+        f"were singular without another warning ({SINGULAR}), and their estimates can be used": (
+            singular
+        ),
+        "came with a warning": another,
+        "failed: they gave no estimates and are left out of all numbers": failed,
+    }
+    what = listed([text for text, number in only.items() if number], "or")
     yield (
-        f"{not_converged:,} of {counted(total, 'fit')} failed, by the study’s rule for warnings: "
+        f"{not_converged:,} of {counted(total, 'fit')} {what}, and don’t count as converged: "
         f"{some}."
     )
-    singular, another = not_converged - n_real, "another" if n_real < not_converged else "a"
-    causes = {
-        f"did so only for being singular ({SINGULAR}), and their estimates can be used": singular,
-        f"came with {another} warning": n_real - failed,
-        "gave no estimates and are left out of all numbers": failed,
-    }
-    parts = [f"{number:,} {what}" for what, number in causes.items() if number]
-    if len(parts) == 1:
-        yield f"All of them {parts[0].partition(' ')[2]}."
-    else:
+    parts = [f"{number:,} {text}" for text, number in causes.items() if number]
+    if len(parts) > 1:
         yield f"Of these, {'; '.join(parts)}."
+    elif singular:
+        yield f"A singular fit is one where {SINGULAR}; its estimates can be used."
     if failed < not_converged:
         yield "All fits with estimates are in all numbers that don’t say otherwise."
     alike_: dict[str, list[str]] = {}
@@ -733,8 +923,14 @@ def of_choice(measured: Measured) -> Iterator[str]:
     wrong = measured.of_slopes("wrong_sign", NOT_WRONG)
     amiss = {name for name, own in wrong.items() if any(one.side == "against" for one in own)}
     amiss |= {*of_bias(measured), *measured.gaps}
+    behind, tests = far_behind(measured), by_tests(measured)
+    left_out: dict[tuple[Level, ...], list[str]] = {}
+    for name in (*tests.kept, *tests.unsure):
+        if name in behind and name not in amiss:
+            left_out.setdefault(behind[name], []).append(name)
+    amiss |= {*behind}
     choices: dict[tuple[tuple[str, ...], bool], list[str]] = {}
-    for what, found in (("tests", by_tests(measured)), ("intervals", by_intervals(measured))):
+    for what, found in (("tests", tests), ("intervals", by_intervals(measured))):
         sure = [name for name in found.kept if name not in amiss]
         fair = sure or [name for name in found.unsure if name not in amiss]
         choices.setdefault((tuple(fair), bool(sure)), []).append(what)
@@ -743,6 +939,13 @@ def of_choice(measured: Measured) -> Iterator[str]:
     good = [one.name for one in measured.study.strategies if one.name not in amiss]
     for who, what in closest(measured, good, known=False):
         yield f"For estimates alone, {who} has {what}."
+    for key, without in left_out.items():
+        where = measured.condition(dict(zip(measured.keys, key, strict=True)))
+        tests_of = "its tests are" if len(without) == 1 else "their tests are"
+        yield (
+            f"Not recommended, although {tests_of} not clearly wrong: {coded(without)}. There is a "
+            f"slope whose estimates vary more than {APART:g} times as much as the best{where}."
+        )
 
 
 def recommended(
@@ -756,7 +959,7 @@ def recommended(
             f"For {purpose} of slopes, the study has no strategy to recommend: each has a wrong "
             f"{promise} or biased slopes somewhere, or does not fit."
         )
-    which = coded(names, "or") if len(names) <= NAMED else f"one of {len(names)} strategies"
+    which = coded(names, "or")
     it, its, keeps = ("it", "its", "keeps") if len(names) == 1 else ("they", "their", "keep")
     if is_sure:
         where = " in all conditions of this study" if len(measured.study.conditions) > 1 else ""
@@ -785,11 +988,47 @@ def most_powerful(measured: Measured, names: Sequence[str]) -> Iterator[tuple[st
         return
     ordered = sorted(means, key=lambda name: -means[name][0])
     ties = alike({name: means[name][:2] for name in ordered})
+    where = conditions_of(same[ordered[0]])
+    best = ordered[0]
+    ties = [name for name in ties if name == best or not has_less(measured, name, best, where)]
     if len(ties) == 1:
         value = with_error(*means[ordered[0]])
         yield f"`{ordered[0]}`", f"the most power, {value} on average"
     else:
         yield f"{UNTOLD} {several(ties, means)}", "the most power"
+
+
+def has_less(measured: Measured, name: str, best: str, where: Collection[object]) -> bool:
+    """Whether paired differences show a strategy to have less power than another.
+
+    Of two strategies that are each compared with a third, the standard error of their difference
+    is at most the sum of both.
+    """
+    references = dict.fromkeys([best, name, *measured.study.references, USUAL])
+    return any(
+        (one := more_power(measured, best, reference, where)) is not None
+        and (other := more_power(measured, name, reference, where)) is not None
+        and one[0] - other[0] > Z95 * (one[1] + other[1])
+        for reference in references
+    )
+
+
+def more_power(
+    measured: Measured, name: str, reference: str, where: Collection[object]
+) -> tuple[float, float] | None:
+    """How much more power a strategy has than another on the same datasets, and its error."""
+    if name == reference:
+        return 0.0, 0.0
+    rows = measured.rows(PAIRED)
+    straight = rows[(rows["strategy"] == name) & (rows["reference"] == reference)]
+    turned = rows[(rows["strategy"] == reference) & (rows["reference"] == name)]
+    both = pd.concat([straight, turned.assign(value=-turned["value"])])
+    judged = [
+        one for one in measured.judged(both, "difference", Region()) if condition_of(one) in where
+    ]
+    if conditions_of(judged) != where:
+        return None
+    return overall(judged)[:2]
 
 
 def closest(

@@ -198,7 +198,10 @@ MEASURES = {
         "Difference of rejections with the right sign", PAIRS, SHARED, "rate", 0.0
     ),
     "decision_agreement": Words(
-        "Agreement of decisions", PAIRS, "Share of datasets with the same decision.", "rate"
+        "Agreement of decisions",
+        PAIRS,
+        "Share of datasets where both reject zero with the same sign, or neither rejects it.",
+        "rate",
     ),
     **{
         f"{name}_ratio": Words(f"Ratio of median sums of {what}", PAIRS, SHARED, target=1.0)
