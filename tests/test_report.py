@@ -21,6 +21,7 @@ import document_gallery
 import render_report
 from pages import DRAWING, HEAD, ONE, SAID, a_study, write_page
 from rmsweep import axes
+from rmsweep.claims.claim import Region
 from rmsweep.config import axis_defaults
 from rmsweep.design import MAIN
 from rmsweep.figures import colours
@@ -262,6 +263,12 @@ def test_methods_follow_from_the_settings(made: Path) -> None:
     assert "degrees of freedom: G − K; intervals" in text
     assert "G that of groups" in text
     assert "seed 7" in text
+    assert (
+        "Conditions that differ only in the distribution of the noise or the scenario share the "
+        "random numbers of their datasets"
+    ) in text
+    plain_ = methods.as_text(methods.sections(a_study(), made.with_name("fits.parquet"), table))
+    assert "Conditions have seeds of their own. All strategies see the same datasets." in plain_
     assert "drawn anew from" not in text
     assert "60 datasets" in text
     assert "the number of groups (8, 16)" in text
@@ -320,7 +327,8 @@ def test_all_claims_are_seen_without_a_click(made: Path) -> None:
     assert before.count("<details") == before.count("</details>")
     for (_, claim, rest), row in zip(rows, claims.itertuples(), strict=True):
         assert html.unescape(claim).strip() == words.typographic(row.claim)
-        assert f'<td class="verdict">{findings.VERDICTS[row.verdict]}' in rest
+        starts = findings.VERDICTS[row.verdict], "On average it ", "Does not hold wherever"
+        assert any(f'<td class="verdict">{start}' in rest for start in starts)
         summary = re.search(r"<summary>(.*?)</summary>", rest)
         assert summary
         if row.verdict == "not testable":
@@ -333,7 +341,13 @@ def test_verdicts_say_how_many_numbers_agree(made: Path) -> None:
     sums = claims.groupby("id")[["n_for", "n_undecided", "n_numbers"]].sum()
     for number, (n_for, undecided, n) in zip(sums.index, sums.to_numpy(), strict=True):
         verdict = found[number].in_full
-        if n > 1:
+        if verdict.startswith("On average it "):
+            assert 2 * undecided > n
+            assert f". Single conditions: {n_for} of {n} agree" in verdict
+            assert f"{undecided} can’t be told with 60 datasets" in verdict
+        elif verdict.startswith("Does not hold wherever it can be told"):
+            assert n_for == 0
+        elif n > 1:
             assert f"({n_for} of {n} numbers agree" in verdict
             assert (f", {undecided} undecided)" in verdict) == (undecided > 0)
         if not n:
@@ -345,10 +359,14 @@ def test_failures_are_told_from_singular_fits(made: Path) -> None:
     fits = pd.read_parquet(made.with_name("fits.parquet"))
     found = {one.number: one for one in findings.findings(a_study(), made.parent)}
     failed = fits[(fits["strategy"] == "lmer_mis") & ~fits["fit_success"]]
-    (text,) = (one.text for one in found[18].comparisons if one.name == "failure rate")
-    assert f"Of {len(failed)} fits of lmer_mis that failed there, " in text
+    (text,) = (one.text for one in found[18].comparisons if one.name.endswith("or singular"))
+    assert f"Of {len(failed)} fits of lmer_mis that did not converge there, " in text
     assert "did so only for being singular (a variance is estimated as zero" in text
-    assert [one.name for one in found[18].comparisons if "other than" in one.name]
+    assert [one.name for one in found[18].comparisons] == [
+        "fits with a warning or singular",
+        "fits with a warning",
+    ]
+    assert "fits with a warning: holds (0%, below" in found[18].in_short
 
 
 def test_sentences_have_one_kind_of_apostrophe(made: Path) -> None:
@@ -387,7 +405,7 @@ def test_headlines_name_the_one_of_several_comparisons_that_they_show(made: Path
                 assert f"{number} {findings.SAID[verdict][number > 1]}" in one.tally
         assert one.first.startswith(f"One that {findings.SAID[one.comparisons[0].verdict][0]}: ")
     (claim,) = (one for one in found if one.number == 14)
-    assert claim.first.startswith("One that holds: type I error for slopes: lmer_mis")
+    assert claim.first.startswith("Type I error for slopes: lmer_mis")
 
 
 def test_the_page_names_and_links_the_post_and_says_what_strategies_are(made: Path) -> None:
@@ -450,6 +468,35 @@ def test_parts_of_a_study_share_a_row_for_each_claim() -> None:
     (row,) = findings.listed([*parts, *untested])
     assert row.verdict == "Holds: 2 of 6; Undecided: 1 of 6; Not testable here: 3 of 6"
     assert row.tally == "3 of 6 parts of the study can test it"
+
+
+def test_means_decide_where_single_conditions_cannot() -> None:
+    region = Region(1 / 1.1, 1.1)
+    row = pd.Series({"unit": "ratio", "estimate": 1.01, "low": 0.99, "high": 1.04, "mcse": 0.01})
+    numbers = pd.DataFrame({axis: [1.0, 2.0] for axis in MAIN}).assign(estimate=[1.0, 1.02])
+    assert findings.of_mean(row, numbers, region) == "for"
+    # a level that the mean hides
+    assert findings.of_mean(row, numbers.assign(estimate=[0.9, 1.2]), region) == "undecided"
+    assert findings.of_mean(row, numbers, Region(1.1)) == "against"
+    assert findings.of_mean(row, numbers.assign(estimate=[0.9, 1.2]), Region(1.1)) == "undecided"
+    assert findings.more_than_claimed(row.replace({0.99: 3.0}), Region(1.02, 1.25))
+    assert not findings.more_than_claimed(row, Region(1.02, 1.25))
+    one = findings.Comparison(
+        "errors", "undecided", "", "Text.", (3, 0, 24), "for", "ratio 1.01, MCSE 0.014", 50
+    )
+    claim = findings.Finding(1, "S", "A claim.", "", "Undecided", [one], "", 1.0)
+    assert claim.in_full == (
+        "On average it holds (ratio 1.01, MCSE 0.014). Single conditions: 3 of 27 agree, none "
+        "disagrees, 24 can’t be told with 50 datasets"
+    )
+    negative = replace(claim, verdict="Holds in part at most")
+    against = one._replace(sides=(0, 8, 10), verdict="at most in part", average="undecided")
+    negative = replace(negative, comparisons=[against])
+    assert negative.in_full == "Does not hold wherever it can be told (8 of 18)"
+    holds = one._replace(sides=(4, 0, 0), verdict="holds")
+    untested = one._replace(sides=(0, 0, 0), verdict="not testable")
+    part = replace(claim, verdict="Holds", comparisons=[holds, untested])
+    assert part.in_full == "Holds as far as tested (4 of 4 numbers agree)"
 
 
 def test_titles_of_the_studies_that_come_along_are_questions() -> None:

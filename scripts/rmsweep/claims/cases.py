@@ -33,9 +33,12 @@ MEASURES: dict[str, tuple[str, Scale]] = {
     "coverage": ("coverage", "rate"),
     "coverage_of_slopes": ("coverage for slopes", "rate"),
     "decision_agreement_of_slopes": ("same decisions on slopes", "rate"),
-    "failure_rate": ("failure rate", "rate"),
-    "nonsingular_failure_rate": ("failures other than singular fits", "rate"),
-    "optimizer_share_of_failures": ("failures with an optimizer's code", "rate"),
+    "failure_rate": ("fits with a warning or singular", "rate"),
+    "nonsingular_failure_rate": ("fits with a warning", "rate"),
+    "optimizer_share_of_failures": (
+        "fits whose optimizer gave up, of those with a warning or singular",
+        "rate",
+    ),
     "difference_of_size_of_slopes": ("type I error for slopes", "difference"),
     "difference_of_directional_power_of_slopes": ("power (right sign) for slopes", "difference"),
     "difference_of_size_adjusted_power_of_slopes": ("power at a type I error of 5%", "difference"),
@@ -454,7 +457,7 @@ def lacking(test: Test, grid: Grid, strategies: Sequence[Strategy]) -> str:
     if not pairs(test, strategies):
         if absent:
             return f"the study has no {', '.join(absent)}"
-        return f"only {test.engine} says this, and the study's engine is another"
+        return f"it needs engine: {test.engine}"
     if not grid.matching(test.where):
         return f"the study has no conditions {in_words(test.where)}"
     if not any(True for _ in grid.compared(test)):

@@ -188,7 +188,11 @@ def assess_test(
 
 def elsewhere(tests: Sequence[Test]) -> str:
     """Which of the studies that come along have what tests need."""
-    files = dict.fromkeys(f"config/{test.study}.yaml" for test in tests if test.study)
+    files = dict.fromkeys(
+        f"config/{test.study}.yaml{f' with engine: {test.engine}' if test.engine else ''}"
+        for test in tests
+        if test.study
+    )
     if not files:
         return "no study in config/ can test it"
     return f"{' and '.join(files)} can test it"
@@ -288,7 +292,10 @@ def compared(test: Test, study: Study) -> str:
     of = list(dict.fromkeys(one.name for one, _ in there)) or list(test.of)
     against = list(dict.fromkeys(one.name for _, one in there if one)) or list(test.against)
     term = f" for the {test.term.lower()}" if test.term == "Intercept" else ""
-    text = f"{MEASURES[test.measure][0]}{term}: {', '.join(of)}"
+    name = MEASURES[test.measure][0]
+    if study.strategies[0].verdict == "published":  # by which a singular fit is as good as others
+        name = name.replace(" or singular", "")
+    text = f"{name}{term}: {', '.join(of)}"
     if against:
         link = "minus" if scale_of(test.measure) == "difference" else "over"
         link = "and" if scale_of(test.measure) in ("rate", "distance") else link
@@ -309,7 +316,8 @@ def compared(test: Test, study: Study) -> str:
         parts.append(f"at each {number}{NOUNS[test.step]} against the next lower one")
     if test.against_fits:
         link = "over" if scale_of(test.measure) == "ratio" else "minus"
-        parts.append(f"of fits that failed {link} those that converged")
+        parts.append(f"of fits that did not converge {link} those that did")
     elif test.fits != "all":
-        parts.append(f"of fits that {'converged' if test.fits == 'converged' else 'failed'}")
+        did = "converged" if test.fits == "converged" else "did not converge"
+        parts.append(f"of fits that {did}")
     return ", ".join([text, *filter(None, parts)])

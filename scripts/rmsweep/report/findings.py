@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rmsweep.claims.cases import DERIVED
-from rmsweep.claims.claim import Claim, Test
+from rmsweep.claims.claim import Claim, Region, Test
 from rmsweep.claims.post import CLAIMS, OURS
 from rmsweep.claims.rule import Side
 from rmsweep.claims.table import ASSESSED, elsewhere
@@ -69,6 +69,12 @@ class Comparison(NamedTuple):
         Sentences.
     sides : (n_for, n_against, n_undecided)
         The numbers that agree with the claim, disagree, and do neither.
+    average : {"for", "against", "undecided"}
+        What their mean does, and their means at no level of an axis contradict.
+    number : str
+        That mean, and its error.
+    datasets : int
+        Of each condition.
     """
 
     name: str
@@ -76,6 +82,19 @@ class Comparison(NamedTuple):
     counts: str
     text: str
     sides: tuple[int, int, int] = (0, 0, 0)
+    average: Side = "undecided"
+    number: str = ""
+    datasets: int = 0
+
+    @property
+    def in_short(self) -> str:
+        """The verdict, or that on the mean."""
+        if self.average != "undecided" and 2 * self.sides[2] > sum(self.sides):
+            return f"{'holds' if self.average == 'for' else 'does not hold'} on average"
+        if self.verdict == "at most in part" and not self.sides[0]:
+            return "does not hold wherever it can be told"
+        verdict = VERDICTS[self.verdict].lower()
+        return f"{verdict} ({self.number})" if sum(self.sides) == 1 else verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +131,12 @@ class Finding:
     reason: str = ""
 
     @property
+    def against(self) -> float:
+        """Share of the numbers that disagree."""
+        sides = np.sum([one.sides for one in self.comparisons], axis=0)
+        return float(sides[1] / max(sides.sum(), 1))
+
+    @property
     def tally(self) -> str:
         """How its comparisons went, if it has several: ``2 of its 3 comparisons hold, ...``."""
         if len(self.comparisons) < 2:
@@ -141,7 +166,7 @@ class Finding:
             return self.reason
         if len(self.comparisons) < 2:
             return self.comparisons[0].counts
-        said = {one.name: VERDICTS[one.verdict].lower() for one in self.comparisons}
+        said = {one.name: one.in_short for one in self.comparisons}
         if len(said) < len(self.comparisons):
             return self.tally
         return "; ".join(f"{name}: {verdict}" for name, verdict in said.items())
@@ -155,9 +180,34 @@ class Finding:
         n = sum(sides)
         if not n:
             return self.verdict
+        open_ = (VERDICTS[it] for it in ("undecided", "at least in part", "at most in part"))
+        averages = self._on_average if 2 * sides[2] > n > 1 and self.verdict in open_ else None
+        if averages:
+            told = [
+                f"{sides[0]:,} of {n:,} agree{'s' if sides[0] == 1 else ''}",
+                f"{sides[1] or 'none'} disagree{'' if sides[1] > 1 else 's'}",
+                f"{sides[2]:,} can’t be told with {words.counted(averages[1], 'dataset')}",
+            ]
+            return f"{averages[0]}. Single conditions: {', '.join(told)}"
+        if self.verdict == VERDICTS["at most in part"] and not sides[0]:
+            return f"Does not hold wherever it can be told ({sides[1]:,} of {n:,})"
+        untested = sum(not sum(one.sides) for one in self.comparisons)
+        so_far = " as far as tested" if untested and self.verdict == VERDICTS["holds"] else ""
         undecided = f", {sides[2]:,} undecided" if sides[2] else ""
         which = f"{sides[0]:,} of {n:,} numbers agree" if n > 1 else how_one(sides)
-        return f"{self.verdict} ({which}{undecided if n > 1 else ''})"
+        return f"{self.verdict}{so_far} ({which}{undecided if n > 1 else ''})"
+
+    @property
+    def _on_average(self) -> tuple[str, int] | None:
+        """What means say where most single numbers say nothing, and datasets of a condition."""
+        tested = [one for one in self.comparisons if sum(one.sides)]
+        told = {one.average for one in tested}
+        if "undecided" in told:
+            return None
+        says = {"for": "it holds", "against": "it does not hold"}
+        what = says[told.pop()] if len(told) == 1 else "it holds in part"
+        number = f" ({tested[0].number})" if len(tested) == 1 else ""
+        return f"On average {what}{number}", tested[0].datasets
 
     @property
     def answer(self) -> str:
@@ -294,7 +344,8 @@ def named(axis: str, level: Level) -> str:
 
 def headlines(found: Sequence[Finding]) -> list[Finding]:
     """Those that say most of which analysis to trust, in the order of the post."""
-    ranked = sorted(found, key=lambda one: -one.weight)
+    # of several parts, one that speaks against the claim tells more than that all is well
+    ranked = sorted(found, key=lambda one: (-one.against, -one.weight))
     chosen = {one.number: one for one in reversed(ranked) if one.weight > 0}
     best = sorted(chosen.values(), key=lambda one: -one.weight)[:MOST]
     return sorted(best, key=lambda one: one.number)
@@ -311,10 +362,14 @@ def summary(found: Sequence[Finding]) -> str:
     if counts["not testable"] == len(found):
         return f"None of {n_claims} can be tested in this study."
     if slices > 1:
-        said = [f"{n:,} “{VERDICTS[name].lower()}”" for name, n in counts.items() if n]
+        said = [
+            f"{n:,} “{VERDICTS[name].lower()}”"
+            for name, n in counts.items()
+            if n and name != "not testable"
+        ]
         return (
-            f"{n_claims} were put to the test in each of {slices} parts of the study. "
-            f"The verdicts: {words.listed(said)}."
+            f"{n_claims} were put to the test in each of {slices} parts of the study, as far as "
+            f"these can test them. The verdicts: {words.listed(said)}."
         )
     return f"Of {n_claims}, {words.listed(parts)}."
 
@@ -333,6 +388,7 @@ def weight(claim: Claim, rows: pd.DataFrame) -> float:
 def decided_first(rows: pd.DataFrame) -> pd.DataFrame:
     """The tests of a claim, those that more numbers decide first."""
     decided = rows["n_for"] + rows["n_against"]
+    decided = decided.where(rows["test_verdict"] != "not testable", -1)
     return rows.loc[decided.sort_values(ascending=False, kind="stable").index]
 
 
@@ -350,11 +406,55 @@ def comparison(
         elif test.measure == "failure_rate" or test.fits == "not_converged":
             text = f"{text} {singular_ones(numbers, failures)}"
     sides = int(row["n_for"]), int(row["n_against"]), int(row["n_undecided"])
-    return Comparison(name, row["test_verdict"], counts, words.typographic(text), sides)
+    average: Side = "undecided"
+    number = ""
+    if tests and row["n_numbers"]:
+        test = tests[int(row["test"]) - 1]
+        number = on_average(row, numbers)
+        if not (test.always or test.some):
+            average = of_mean(row, numbers, test.region)
+        if sides[1] and sides[1] >= sides[0] and more_than_claimed(row, test.region):
+            counts += ": the difference is larger than claimed"
+            text += " The difference is there, and larger than claimed."
+    told = words.typographic(text)
+    planned = int(row["n_planned"])
+    return Comparison(name, row["test_verdict"], counts, told, sides, average, number, planned)
+
+
+def of_mean(row: pd.Series, numbers: pd.DataFrame, region: Region) -> Side:
+    """The side that a mean takes by its interval, if the mean at each level takes the same one."""
+    values = numbers["estimate"]
+    if row["unit"] == "ratio":
+        values = np.log(values)
+    means = [values.groupby(numbers[axis]).mean() for axis in MAIN]
+    levels = np.concatenate(means)
+    if row["unit"] == "ratio":
+        levels = np.exp(levels)
+    inside = (levels > region.low) & (levels < region.high)
+    if region.low < row["low"] and row["high"] < region.high and inside.all():
+        return "for"
+    outside = row["high"] < region.low or row["low"] > region.high
+    return "against" if outside and not inside.any() else "undecided"
+
+
+def more_than_claimed(row: pd.Series, region: Region) -> bool:
+    """Whether a difference is there, but larger than a claim that calls it small."""
+    nothing = 1.0 if row["unit"] == "ratio" else 0.0
+    return nothing <= region.low and region.high < np.inf and bool(row["low"] > region.high)
+
+
+def on_average(row: pd.Series, numbers: pd.DataFrame) -> str:
+    """A mean and its error: ``ratio 1.01, MCSE 0.014``."""
+    value = words.amount(row["estimate"], row["unit"])
+    name = "ratio " if row["unit"] == "ratio" else ""
+    if not np.isfinite(row["mcse"]):
+        return f"{name}{value}"
+    n_used = int(numbers["n_used"].sum())
+    return f"{name}{value}, {error(row['estimate'], row['mcse'], row['unit'], n_used)}"
 
 
 def read_failures(study: Study, folder: Path) -> pd.DataFrame:
-    """How many fits of each condition failed, and how many of these are not singular."""
+    """How many fits of each condition did not converge, and how many of these not as singular."""
     axes = [axis.name for axis in study.axes]
     names = "convergence_rate", "nonsingular_failure_rate"
     frame = tables.read(
@@ -372,21 +472,22 @@ def read_failures(study: Study, folder: Path) -> pd.DataFrame:
 
 
 def singular_ones(numbers: pd.DataFrame, failures: pd.DataFrame) -> str:
-    """Of the fits behind numbers that failed, how many are singular."""
+    """Of the fits behind numbers that did not converge, how many are singular."""
     (name,) = numbers["strategy"].unique()
     at = [axis for axis in MAIN if axis in failures]
     own = failures[failures["strategy"] == name]
-    own = own.merge(numbers[at].drop_duplicates().astype(own[at].dtypes.to_dict()), on=at)
+    if numbers[at].notna().all(axis=None):  # and not one number of all conditions
+        own = own.merge(numbers[at].drop_duplicates().astype(own[at].dtypes.to_dict()), on=at)
     failed, real = round(own["failed"].sum()), round(own["real"].sum())
     if not failed:
-        return "No fit of these failed."
+        return "All of these fits converged."
     which = "none" if real == failed else "all"
     if 0 < real < failed:
         which = f"{1 - real / failed:.0%}" if failed < 50 * real else f"all but {real:,}"
     meaning = "" if real == failed else f" ({SINGULAR}); the estimates of those can be used"
     return (
-        f"Of {words.counted(failed, 'fit')} of {name} that failed there, {which} did so only for "
-        f"being singular{meaning}."
+        f"Of {words.counted(failed, 'fit')} of {name} that did not converge there, {which} did so "
+        f"only for being singular{meaning}."
     )
 
 
@@ -412,18 +513,20 @@ def sentence(row: pd.Series, numbers: pd.DataFrame) -> str:
     compared = row["compared"][0].upper() + row["compared"][1:]
     if not row["n_numbers"]:
         return f"{compared}: no numbers, for {row['test_reason']}."
-    text = f"{compared}. Overall it is {words.amount(row['estimate'], row['unit'])}"
+    mean = "On average it is" if row["n_numbers"] > 1 else "It is"
+    text = f"{compared}. {mean} {words.amount(row['estimate'], row['unit'])}"
     if np.isfinite(row["mcse"]):
         n_used = int(numbers["n_used"].sum())
         text += f" ({error(row['estimate'], row['mcse'], row['unit'], n_used)})"
     limits = " and ".join(words.amount(float(it), row["unit"]) for it in limits_of(row["true_if"]))
-    text += f". The claim needs values {row['true_if'].split()[0]} {limits}. "
+    asked = {"above": "more than", "below": "less than", "between": "values between"}
+    text += f"; the claim asks for {asked[row['true_if'].split()[0]]} {limits}. "
     said = how_many(row)
     text += f"{said[0].upper()}{said[1:]}"
     if said.startswith("of "):
         text += placed(numbers, "for") or placed(numbers, "against")
     if needed := replications_needed(numbers, row["n_planned"]):
-        text += f"; about {needed:,} replications in all would decide half of the undecided ones"
+        text += f"; about {needed:,} datasets per condition would decide half of the undecided ones"
     return f"{text}."
 
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from rmsweep.axes import significant
 from rmsweep.config import axis_defaults
 from rmsweep.data.template import template_of
-from rmsweep.design import Study, plain
+from rmsweep.design import MAIN, Study, plain
 from rmsweep.report import words
 from rmsweep.sweep import tables
 
@@ -189,9 +189,18 @@ def data(study: Study) -> Section:
     elif least < most:
         number = f"{least:,} to {number}"
     replications = (
-        f"Each condition has {number} with seeds of their own, derived from the study’s seed "
-        f"{study.seed}. All strategies see the same datasets."
+        f"Each condition has {number}, whose seeds derive from the study’s seed {study.seed}."
     )
+    further = [words.of_axis(axis.name).noun for axis in study.axes if axis.name not in MAIN]
+    if len({tuple(one[key] for key in MAIN) for one in study.conditions}) < len(study.conditions):
+        replications += (
+            f" Conditions that differ only in {words.listed(further, 'or')} share the random "
+            "numbers of their datasets, so that they are not independent; all others have seeds of "
+            "their own."
+        )
+    else:
+        replications += " Conditions have seeds of their own."
+    replications += " All strategies see the same datasets."
     return Section("Data-generating mechanisms", [model, text, *named_levels(study), replications])
 
 

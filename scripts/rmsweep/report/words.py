@@ -169,7 +169,7 @@ MEASURES = {
         "rate",
     ),
     "nonsingular_failure_rate": Words(
-        "Fits that failed, but for singular fits",
+        "Fits with a warning or without estimates",
         FITS,
         "A singular fit is at the boundary: a variance is estimated as zero, or a correlation as "
         "1. Its estimates can be used.",
