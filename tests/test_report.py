@@ -443,7 +443,7 @@ def test_findings_say_which_fits_failed(made: Path) -> None:
     fits = pd.read_parquet(made.with_name("fits.parquet"))
     text = text_of(made)
     top = text[: text.index("What it says of the post’s claims")]
-    assert f"{(~fits['fit_success']).sum():,} of {len(fits):,} fits were only singular" in top
+    assert f"{(~fits['fit_success']).sum():,} of {len(fits):,} fits were singular" in top
 
 
 def test_parts_of_a_study_share_a_row_for_each_claim() -> None:

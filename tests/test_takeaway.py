@@ -236,7 +236,7 @@ def test_what_is_wrong_on_average_over_a_level_is_not_recommended() -> None:
     cautious = "`lm` on average, far too cautious: no rejection (below 1.2%) with 8 groups"
     assert f"Too cautious, so that they miss effects: {cautious}" in text
     assert "too seldom: `lmer` on average, down to 90% (MCSE 1.7%) with 8 groups" in text
-    assert "normal quantiles, too short with 8 groups: they cover 90% (MCSE 1.7%) with" in text
+    assert "normal quantiles, which are too short with 8 groups: 90% (MCSE 1.7%)." in text
     tests, intervals = of_choice(measured)
     assert tests.startswith("For tests of slopes, use `lm2` or `lmer`: nothing speaks against")
     assert intervals.startswith("For 95% intervals of slopes, use `lm2`: nothing speaks against")
@@ -306,7 +306,7 @@ def test_fits_that_failed_are_told_beside_the_findings() -> None:
     real = table(study, "nonsingular_failure_rate", {"lm": [0.0], "lmer": [0.15]}, n_used=100)
     failed.frame["n_converged"] = [100, 60]
     assert " ".join(of_fits(both(failed, real))) == (
-        "40 of 200 fits were only singular, came with a warning or failed, and don’t count as "
+        "40 of 200 fits came with a warning, were singular or failed, and don’t count as "
         "converged: 40% with `lmer`. Of these, 25 were singular without another warning (a "
         "variance is estimated as zero, or a correlation as 1), and their estimates can be used; "
         "5 came with a warning; 10 failed: they gave no estimates and are left out of all numbers. "

@@ -394,15 +394,12 @@ def of_quantiles(measured: Measured, judged: Mapping[str, Sequence[Judged]]) -> 
     least = min(measured.study.levels(GROUPS))
     parts = {name: by_level(judged[name], GROUPS) for name in at_fault}
     rates = {name: overall(own[least]) for name, own in parts.items() if least in own}
-    said = [
-        f"{with_error(*number)} with `{name}`"
-        for name, number in rates.items()
-        if score_interval(*number)[1] < NOMINAL
-    ]
-    if said:
+    short = {name: rate for name, rate in rates.items() if score_interval(*rate)[1] < NOMINAL}
+    if short:
         yield (
-            "A known reason is that, unlike tests, such intervals have normal quantiles, too short "
-            f"with {words.of_level(GROUPS, least)}: they cover {listed(said[:FEW])}."
+            f"A known reason: unlike tests, the intervals of {coded([*short])} have normal "
+            f"quantiles, which are too short with {words.of_level(GROUPS, least)}: "
+            f"{listed([with_error(*rate) for rate in short.values()])}."
         )
 
 
@@ -876,9 +873,9 @@ def of_fits(measured: Measured) -> Iterator[str]:
     some = f"{', '.join(said[:FEW])}{others}" if others else listed(said)
     not_converged = total - converged
     singular, another = not_converged - n_real, n_real - failed
-    only = {
-        "were only singular": singular,
+    kinds = {
         "came with a warning": another,
+        "were singular": singular,
         "failed": failed,
     }
     causes = {
@@ -888,7 +885,7 @@ def of_fits(measured: Measured) -> Iterator[str]:
         "came with a warning": another,
         "failed: they gave no estimates and are left out of all numbers": failed,
     }
-    what = listed([text for text, number in only.items() if number], "or")
+    what = listed([text for text, number in kinds.items() if number], "or")
     yield (
         f"{not_converged:,} of {counted(total, 'fit')} {what}, and don’t count as converged: "
         f"{some}."
