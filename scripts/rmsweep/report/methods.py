@@ -198,7 +198,7 @@ def data(study: Study) -> Section:
             "numbers of their datasets, so that they are not independent; all others have seeds of "
             "their own."
         )
-    else:
+    elif len(study.conditions) > 1:
         replications += " Conditions have seeds of their own."
     replications += " All strategies see the same datasets."
     return Section("Data-generating mechanisms", [model, text, *named_levels(study), replications])
