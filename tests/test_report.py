@@ -481,6 +481,9 @@ def test_means_decide_where_single_conditions_cannot() -> None:
     assert findings.of_mean(row, numbers.assign(estimate=[0.9, 1.2]), Region(1.1)) == "undecided"
     assert findings.more_than_claimed(row.replace({0.99: 3.0}), Region(1.02, 1.25))
     assert not findings.more_than_claimed(row, Region(1.02, 1.25))
+    # a rate that is too high is no difference
+    rate = pd.Series({"unit": "rate", "low": 0.3})
+    assert not findings.more_than_claimed(rate, Region(0.025, 0.075))
     one = findings.Comparison(
         "errors", "undecided", "", "Text.", (3, 0, 24), "for", "ratio 1.01, MCSE 0.014", 50
     )

@@ -439,6 +439,8 @@ def of_mean(row: pd.Series, numbers: pd.DataFrame, region: Region) -> Side:
 
 def more_than_claimed(row: pd.Series, region: Region) -> bool:
     """Whether a difference is there, but larger than a claim that calls it small."""
+    if row["unit"] == "rate":
+        return False
     nothing = 1.0 if row["unit"] == "ratio" else 0.0
     return nothing <= region.low and region.high < np.inf and bool(row["low"] > region.high)
 
