@@ -25,6 +25,7 @@ import pytest
 
 from checkout import Checkout
 from rmsweep import plan
+from rmsweep.claims.post import CLAIMS
 from rmsweep.config import read_study
 from rmsweep.design import Study
 from rmsweep.errors import UserError
@@ -71,7 +72,7 @@ def test_everything_is_made(reference: Checkout) -> None:
     assert reference.table("timings").num_rows == 10 * 4
     assert set(reference.table("performance")["fits"].to_pylist()) == {"all", "converged"}
     claims = pq.read_table(reference.results() / "claims.parquet")
-    assert set(claims["id"].to_pylist()) == set(range(1, 34))
+    assert set(claims["id"].to_pylist()) == {claim.id for claim in CLAIMS}
     assert reference.table("claims_by_condition").num_rows
     assert len(list((reference.results() / "figures").glob("*.svg"))) == len(NAMES)
     assert (reference.results() / "report.html").read_text().startswith("<!doctype html>")
