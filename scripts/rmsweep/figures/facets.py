@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -360,8 +361,8 @@ def is_ordered(study: Study, name: str) -> bool:
     return bool(np.isfinite(sizes).all() and (np.diff(sizes, axis=0) >= 0).all())
 
 
-def slopes(study: Study, name: str) -> dict[str, str]:
-    """The one slope of all predictors for each named list of true coefficients, as a text.
+def slopes(study: Study, name: str) -> dict[str, float]:
+    """The one slope of all predictors for each named list of true coefficients.
 
     Empty where the slopes of a list differ, or where intercepts differ between lists.
     """
@@ -377,7 +378,7 @@ def slopes(study: Study, name: str) -> dict[str, str]:
     alike = all(len({*beta[1:]}) == 1 for beta in named.values())
     if not alike or len({beta[0] for beta in named.values()}) > 1:
         return {}
-    return {level: minus(plain(float(beta[1]))) for level, beta in named.items()}
+    return {level: float(beta[1]) for level, beta in named.items()}
 
 
 def axis_of(study: Study, name: str) -> Axis:
@@ -548,7 +549,8 @@ def facet_grid(
     panel_height = max(panel_height, needed / len(row_levels) - row_gap)
     of_numbers = axis_of(study, layout.x).kind != "text"
     effects = slopes(study, layout.x)
-    labels = [minus(it) if of_numbers else effects.get(it, it) for it in rows.labels]
+    labels = [plain(effects[it]) if it in effects else it for it in rows.labels]
+    labels = [minus(it) if of_numbers or effects else it for it in labels]
     labels = [] if xlabel else labels
     longest = max(map(len, labels), default=0)
     pairs = [len(one) + len(other) for one, other in pairwise(labels)]
@@ -618,8 +620,8 @@ def facet_grid(
                 axes.text(0.5, 0.5, "no fits", transform=axes.transAxes, ha="center")
                 continue
             frame = groups[key]
-            place = "left" if rows.apart and not k else "right"
-            axes.set_title(said[key, k], loc=place, pad=3)
+            side: Literal["left", "right"] = "left" if rows.apart and not k else "right"
+            axes.set_title(said[key, k], loc=side, pad=3)
             for place in kinds[k][k::2] if banded else ():
                 axes.axvspan(place - 0.5, place + 0.5, color=BAND, linewidth=0, zorder=-1)
             if rows.apart:
@@ -632,10 +634,10 @@ def facet_grid(
 
 def x_title(view: View) -> str:
     """What the x axis shows; it says so where its distances are not those of the levels."""
-    if slopes(view.study, view.layout.x):
-        return "True slope"
     levels = view.study.levels(view.layout.x)
     title = of_axis(view.layout.x).title
+    if found := slopes(view.study, view.layout.x):
+        title, levels = "True slope", list(found.values())
     if len(levels) > 2 and not any(isinstance(level, str) for level in levels):
         steps = np.diff(np.array(levels, dtype=float))
         if not np.allclose(steps, steps[0]):
