@@ -80,9 +80,12 @@ def draw_points(wish: Wish, name: str) -> Drawn:
         view = replace(view, layout=names.layout(view.study, name))
     if name == "power" and view.study.power:
         view = replace(view, terms=view.terms or (view.study.power.effect,))
-    rows = read_measures(wish.measures, [points.spec_of(name, view).measure], view)
+    measures = [points.spec_of(name, view).measure, *([points.WRONG] if name == "power" else [])]
+    rows = read_measures(wish.measures, measures, view)
+    conditions = view.study.slices(view.layout.axes)
     for part, own in rows.slices().items():
-        yield part, points.draw(own, name)
+        if name not in names.OF_EFFECTS or names.any_effect(conditions[part]):
+            yield part, points.draw(own, name)
 
 
 def draw_zip(wish: Wish, name: str) -> Drawn:
@@ -203,6 +206,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = options.strategies, options.reference, layout, options.terms, options.at, post
     scale = options.scale or ("linear" if post else "log")
     own_layout = any((options.rows, options.columns, options.x))
+    for name in options.only or ():
+        if name in names.OF_EFFECTS and not names.any_effect(fits.study.conditions):
+            raise UsageError(f"--only: {name!r}: all true slopes of the study are zero")
     wish = Wish(table, View.of(fits.study, *chosen), scale, own_layout)
     # a study's own figures are those without wishes: the next run draws them anew
     wishes = vars(options).keys() - {"fits", "output", "only", "pdf", "jobs"}

@@ -35,6 +35,7 @@ from rmsweep.figures import (
     colours,
     convergence,
     cost,
+    facets,
     grid,
     metrics,
     names,
@@ -49,6 +50,7 @@ from rmsweep.measures.causes import CAUSES, causes
 from rmsweep.measures.distributions import box_statistics
 from rmsweep.measures.rates import success_rates, wilson_interval
 from rmsweep.measures.table import performance
+from rmsweep.report.pictures import pictures
 from rmsweep.sweep import provenance, tables
 from rmsweep.sweep.provenance import table_identity
 
@@ -202,13 +204,15 @@ def test_each_point_and_failed_fit_that_is_not_to_be_seen_is_counted(
     path = write_fits(tmp_path / "fits.parquet", values=values)
     figure = metrics.draw(read_fits(path, "se_sum"), "se_sum", scale)
     below = "1 point below (smallest 1e−09), " if scale == "log" else ""
-    expected = f"2 points above (largest 1,000,000), {below}1 failed fit not shown"
+    expected = f"2 points above (largest 1,000,000), {below}1 fit lacks a coefficient"
     assert expected in texts(figure)
 
 
 def test_strategies_without_a_sum_are_named() -> None:
     values = pd.Series([1.0, np.nan, np.nan, np.nan])
     frame = pd.DataFrame({"value": values, "strategy": ["lm", "lm", "fe", "fe"]})
+    frame["status"] = "failed"
+    frame.loc[0, "status"] = "ok"
     assert metrics.remarks(frame, (0, 2)) == "1 failed fit not shown, no values: fe"
     assert metrics.remarks(frame[2:], (0, 2)) == "2 failed fits not shown"
 
@@ -216,8 +220,8 @@ def test_strategies_without_a_sum_are_named() -> None:
 def test_notes() -> None:
     nothing = np.nan
     assert metrics.note(pd.Series([1.0, 2]), (1, 2)) == ""
-    said = metrics.note(pd.Series([3.0, 31, nothing, nothing]), (1, 2))
-    assert said == "2 points above (largest 31), 2 failed fits not shown"
+    said = metrics.note(pd.Series([3.0, 31, nothing, nothing, nothing]), (1, 2), failed=1)
+    assert said == "2 points above (largest 31), 1 failed fit not shown, 2 fits lack a coefficient"
     assert metrics.note(pd.Series([0.5]), (1, 2)) == "1 point below (smallest 0.5)"
 
 
@@ -233,7 +237,7 @@ def test_one_far_point_does_not_move_the_axis(fits: Rows, scale: metrics.Scale) 
 def test_a_table_of_failed_fits_alone_is_drawn(tmp_path: Path, scale: metrics.Scale) -> None:
     path = write_fits(tmp_path / "fits.parquet", values=pd.Series(np.full(160, np.nan)))
     figure = metrics.draw(read_fits(path, "t_sum"), "t_sum", scale)
-    assert "160 failed fits not shown" in texts(figure)
+    assert "160 fits lack a coefficient" in texts(figure)
     style.save(figure, [tmp_path / "figure.png"], {})
 
 
@@ -439,7 +443,11 @@ def boxes(figure: Figure) -> list[tuple[str, Bbox]]:
         for text in figure.findobj(Text)
         if text.get_visible() and text.get_text().strip() and (text not in ticks or text in shown)
     ]
-    return [(text.get_text(), text.get_window_extent()) for text in found]
+    keys = [key for legend in figure.legends for key in legend.get_lines()]
+    return [
+        *((text.get_text(), text.get_window_extent()) for text in found),
+        *((f"the key of {key.get_label()}", key.get_window_extent()) for key in keys),
+    ]
 
 
 def collisions(shown: list[tuple[str, Bbox]]) -> list[tuple[str, str]]:
@@ -470,8 +478,8 @@ def test_no_text_is_over_another_or_off_the_page(tmp_path: Path, kind: str) -> N
         fe = ["fe", "lmer_mundlak", *({"name": f"lmer_t_{k}", "from": "lmer"} for k in "ab")]
         sizes = {"n_groups": [10], "n_obs": [5, 25, 50, 100], "sigma": [0.25, 1]}
         write_fits(path, **sizes, n_sims=2, strategies=[*POST, *fe])  # type: ignore[arg-type]
-    # the other sums are drawn as this one
-    for name in {*names.NAMES} - {"coef_abs_err", "t_sum"}:
+    # the other sums are drawn as the one with the longest label
+    for name in {*names.NAMES} - {"coef_abs_err", "se_sum"}:
         for figure in drawn(path, name)[:1]:
             FigureCanvasAgg(figure)
             shown = boxes(figure)
@@ -540,7 +548,14 @@ def test_points_are_those_of_the_performance_table(tmp_path: Path, name: str) ->
     expected = spec.in_view(measured(path, spec.measure)["value"])
     of_one = spec.scale == "share"
     expected = expected[measured(path, spec.measure)["term"] == "IV1"] if of_one else expected
-    assert marks(figure) == pytest.approx(sorted(expected))
+    if name == "power":
+        wrong = measured(path, points.WRONG).query("term == 'IV1'")["value"].to_numpy()
+        hollow = wrong[wrong > points.WRONGLY]
+        assert len(hollow)
+        assert "Hollow marks: rejections with the wrong sign" in texts(figure)
+        assert marks(figure) == pytest.approx(sorted([*expected - wrong, *hollow]))
+    else:
+        assert marks(figure) == pytest.approx(sorted(expected))
     assert len(expected) == 2 * 2 * 4 * (1 if of_one else 4)
     assert "20 fits per point" in texts(figure)
 
@@ -559,10 +574,55 @@ def test_power_is_of_the_terms_that_have_an_effect(tmp_path: Path) -> None:
     (figure,) = drawn(path, "size_adjusted_power", terms=["IV3"])
     assert "Not defined in this study: the true coefficient is zero." in texts(figure)
     assert not figure.axes
-    (figure,) = drawn(path, "power", terms=["IV1"])
-    rates = measured(path, "rejection").query("term == 'IV1'")
+    (figure,) = drawn(path, "power", terms=["IV3"])
+    rates = measured(path, "rejection").query("term == 'IV3'")
     assert marks(figure) == pytest.approx(sorted(rates["value"]))
-    assert "Rejections of zero" in texts(*drawn(path, "nested_loop"))
+    assert "Rejections with the right sign" in texts(*drawn(path, "nested_loop"))
+
+
+def test_power_has_figures_where_there_is_an_effect(tmp_path: Path) -> None:
+    none, some = (a_study(beta=beta) for beta in ([1, 0, 0, 0], [0, 0, 0.1, 0]))
+    assert [len(names.slices(study, "power")) for study in (none, some)] == [0, 1]
+    assert len(names.slices(none, "size")) == 1
+    scenarios = {"scenarios": {"null": {"beta": 0}, "effect": {"beta": 0.5}}}
+    sizes = {"n_groups": [10, 30], "n_obs": [5, 25], "n_sims": 2, "strategies": ["lm"]}
+    path = write_fits(tmp_path / "fits.parquet", scenarios=scenarios, **sizes)  # type: ignore[arg-type]
+    study = read_fits(path, "fit_success").study
+    assert list(names.slices(study, "power")) == ["scenario=effect"]
+    wish = draw.Wish(path, View.of(study))
+    assert [part for part, _ in draw.draw_points(wish, "power")] == ["scenario=effect"]
+
+
+def test_strategies_with_the_same_values_are_drawn_once(tmp_path: Path) -> None:
+    values = pd.Series(np.repeat(np.arange(1.0, 41), 4))
+    path = write_fits(tmp_path / "fits.parquet", values=values)
+    (figure,) = drawn(path, "coef_abs_err")
+    assert "lm, lm2, lmer, lmer_mis: OLS" in texts(figure)
+    assert len(figure.legends[0].get_texts()) == 1
+
+
+def test_effects_that_are_numbers_are_ticks() -> None:
+    levels = {"none": [0] * 4, "d0.1": [0, 0.1, 0.1, 0.1], "less": [0, -0.2, -0.2, -0.2]}
+    found = facets.slopes(a_study(grid={"beta": levels}), "beta")
+    assert found == {"none": 0, "d0.1": 0.1, "less": -0.2}
+    levels["mixed"] = [0, 0.1, 0.2, 0.1]
+    assert facets.slopes(a_study(grid={"beta": levels}), "beta") == {}
+
+
+def test_figures_say_the_sds_of_coefficients_that_differ() -> None:
+    study = a_study(sigma=[2], scenarios={"one": {"sigma_ratio": [1, 0, 0, 0]}, "two": {}})
+    said = facets.shared(View.of(study))
+    assert said == " SDs of intercept and slopes: 2 and 0 and 0 and 0 (one); 2 for all else."
+
+
+def test_a_figure_with_nothing_to_show_says_so_to_pages(tmp_path: Path) -> None:
+    figure = Figure()
+    style.say_nothing(figure)
+    style.save(figure, [tmp_path / "claims.png"], {})
+    style.save(Figure(), [tmp_path / "bias.png"], {})
+    files = [tmp_path / "claims.png", tmp_path / "bias.png"]
+    shown = pictures(a_study(), files, tmp_path, tmp_path)
+    assert [picture.title for picture in shown] == ["Bias"]
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -24,7 +24,8 @@ from rmsweep.report import page, words
 pytestmark = pytest.mark.slow
 
 LABEL = re.compile(
-    r"(?P<analysis>\S+), (?P<condition>.+): (?P<value>\S+) \((?:MCSE|95% interval) .+\)"
+    r"(?P<analysis>\S+), (?P<condition>.+): (?P<value>\S+?)(?P<unit>%| points|) "
+    r"\((?:MCSE|95% interval) .+\)"
 )
 
 
@@ -84,8 +85,7 @@ def numbers(opened: Page) -> dict[tuple[str, str], float]:
     for label in opened.marks():
         parts = LABEL.fullmatch(label)
         assert parts, label
-        text = parts["value"].replace("−", "-")
-        value = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+        value = float(parts["value"].replace("−", "-")) / (100 if parts["unit"] else 1)
         found[parts["analysis"], parts["condition"]] = value
     assert len(found) == len(opened.marks())
     return found
@@ -153,9 +153,21 @@ def test_every_control_shows_the_numbers_of_the_table(opened: Page, measured: pd
     opened.set("reference", "lmer")
     compared = expected(measured, "rmse_ratio", term="IV1", fits="all", reference="lmer")
     assert_shown(opened, compared)
+    keys = opened.driver.find_element(By.ID, "keys").text.split()
+    assert keys == ["lm", "lm2", "lmer_mis"]
+    opened.open("#m=difference_of_size")
+    assert all(re.search(r"points \(", label) for label in opened.marks())
+    assert "percentage points" in opened.driver.find_element(By.ID, "explorer-title").text
+    opened.open("#m=coverage")
+    assert "grey band" in opened.driver.find_element(By.ID, "explorer-caption").text
     opened.open("#m=rmse")
     opened.set("scale", "log")
     assert_shown(opened, expected(measured, "rmse", term="IV1", fits="all"))
+    ticks = opened.run(
+        "return [...document.querySelectorAll('#explorer text')].map((it) => it.textContent)"
+    )
+    assert sum(bool(re.fullmatch(r"[0-9.]+", tick)) for tick in ticks) >= 4
+    assert not [tick for tick in ticks if re.search("[0-9]e[+−-]?[0-9]", tick)]
     # points have the room of their panels
     script = """const all = [...document.querySelectorAll("#explorer path[aria-label]")]
         .map((it) => it.getBoundingClientRect().y);
@@ -312,6 +324,8 @@ def test_a_click_on_a_point_shows_its_condition(opened: Page) -> None:
     opened.drawn()
     caption = opened.driver.find_element(By.ID, "replications-caption").text
     assert caption.startswith("16 groups, 12 observations, SD 1. Points: all 60 replications.")
+    said = opened.driver.find_element(By.ID, "explorer-chosen").text
+    assert said.startswith("Ringed: 16 groups, 12 observations, SD 1, shown below.")
     for name in ("simulate", "dataset-page"):
         command = opened.driver.find_element(By.ID, name).text
         assert "--n-groups 16 --n-obs 12 --sigma 1 --sim 0" in command
@@ -363,6 +377,10 @@ def test_figures_have_the_ground_of_the_page_and_legible_letters(
         ground = (20, 20, 20) if appearance == "dark" else (255, 255, 255)
         assert max(abs(one - two) for one, two in zip(corner, ground, strict=True)) < 5
         script = "const it = document.querySelector('.static img'); return it.width"
+        if appearance == "phone":
+            room = browser.run("return document.querySelector('.static .scroll').clientWidth")
+            assert browser.run(script) == room
+            browser.run("document.querySelector('.static .full').click()")
         assert browser.run(script) == 600
         assert browser.console() == []
 

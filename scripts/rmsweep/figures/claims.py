@@ -34,8 +34,8 @@ CHIPS = {
     "at most in part": ("#F3D5B5", "#F3D5B5"),
     "does not hold": (SIDES["against"], SIDES["against"]),
     "undecided": (SIDES["undecided"], SIDES["undecided"]),
-    "not testable": ("#FFFFFF", "#FFFFFF"),
 }
+UNTESTABLE = "not testable"
 DARK = ("holds", "in part", "does not hold")
 """The verdicts whose grounds are dark."""
 YARDS = {
@@ -175,14 +175,20 @@ def draw(claims: Claims) -> Figure:
     """
     if len(claims.parts) > 1:
         return draw_parts(claims)
-    rows = [rows for _, rows in claims.claims.groupby("id", sort=True)]
+    every = [rows for _, rows in claims.claims.groupby("id", sort=True)]
+    rows = [rows for rows in every if rows["verdict"].iloc[0] != UNTESTABLE]
+    if not rows:
+        return draw_parts(claims)
+    none = len(every) - len(rows)
     texts = [in_lines(row["claim"].iloc[0]) for row in rows]
     heights = [
         max(LINE * (text.count("\n") + 1), LANE * len(row)) + GAP
         for text, row in zip(texts, rows, strict=True)
     ]
     counts = claims.claims.drop_duplicates("id")["verdict"].value_counts()
-    summary = ", ".join(f"{name}: {counts[name]}" for name in CHIPS if name in counts)
+    tested = [name for name in CHIPS if name in counts and name != UNTESTABLE]
+    summary = ", ".join(f"{name}: {counts[name]}" for name in tested)
+    left_out = f" {none} of {len(every)} claims can't be tested here." if none else ""
     figure, top = style.page(
         WIDTH,
         sum(heights) + FOOT,
@@ -192,7 +198,7 @@ def draw(claims: Claims) -> Figure:
         "claim has it; the axis counts how far it is from the threshold, in steps of "
         f"{100 * (ALIKE - 1):.0f}% for ratios, of {100 * YARDS['rate']:.3g} percentage points for "
         f"rates, and of {CLOSE} standard errors for distances of estimates. On the right: how many "
-        "numbers are for the claim, against it, and undecided.",
+        f"numbers are for the claim, against it, and undecided.{left_out}",
         entries={
             f"{side} the claim" if side != "undecided" else side: c for side, c in SIDES.items()
         },
@@ -223,7 +229,7 @@ def draw_parts(claims: Claims) -> Figure:
     parts = claims.parts
     firsts = {name: rows.drop_duplicates("id").set_index("id") for name, rows in parts.items()}
     verdicts = pd.DataFrame({name: rows["verdict"] for name, rows in firsts.items()})
-    tested = verdicts[(verdicts != "not testable").any(axis=1)]
+    tested = verdicts[(verdicts != UNTESTABLE).any(axis=1)]
     texts = claims.claims.drop_duplicates("id").set_index("id")["claim"].loc[tested.index]
     texts = texts.map(in_lines)
     heights = LINE * (texts.str.count("\n") + 1) + GAP
@@ -236,7 +242,7 @@ def draw_parts(claims: Claims) -> Figure:
         width,
         float(heights.sum()) + head + 0.1,
         f"The post's claims, put to the test – study “{claims.study.name}”",
-        f"The verdict on each claim in each part of the study ({summary}). "
+        f"The verdict on each claim in each part of the study{f' ({summary})' * bool(summary)}. "
         + " ".join(f"{sign} {name}," for name, sign in SIGNS.items()).rstrip(",")
         + "; where there is nothing, the part can't test the claim."
         + (f" {none} of {len(verdicts)} claims can't be tested in any part." if none else ""),
@@ -248,7 +254,7 @@ def draw_parts(claims: Claims) -> Figure:
     )
     page = Page(figure, figure.get_figheight(), width)
     if tested.empty:
-        page.text(width / 2, 0.2, "nothing to show", size=style.SMALL, ha="center")
+        style.say_nothing(figure)
         return figure
     for k, name in enumerate(parts):
         x = CHIP + (k + 0.5) * CELL
@@ -264,7 +270,7 @@ def draw_parts(claims: Claims) -> Figure:
         page.text(TEXT + 0.22, middle, str(number), size=style.SMALL, weight="bold", ha="right")
         page.text(TEXT + 0.32, middle, text, size=style.SMALL, linespacing=1.1)
         for k, verdict in enumerate(tested.loc[number]):
-            if verdict == "not testable":
+            if verdict == UNTESTABLE:
                 continue
             x, half = CHIP + k * CELL + 0.02, CELL / 2 - 0.02
             left, right = CHIPS[verdict]

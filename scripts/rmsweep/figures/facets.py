@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from rmsweep.data.vectors import vector
 from rmsweep.design import Axis, Level, Strategy, Study, plain
 from rmsweep.errors import UsageError
 from rmsweep.figures import colours, style
-from rmsweep.figures.names import Layout
+from rmsweep.figures.names import EFFECTS, Layout
 from rmsweep.measures.table import MEASURED
 from rmsweep.sweep import tables
 
@@ -109,7 +110,7 @@ class View:
         if len(self.shown) == len(self.study.strategies):
             return ""
         total = len(self.study.strategies)
-        return f" Shown are {len(self.shown)} of {total} strategies (draw.py --strategies)."
+        return f" Shown are {len(self.shown)} of {total} strategies."
 
 
 def usual_reference(study: Study) -> str:
@@ -256,7 +257,7 @@ class Rows:
 
 
 def read_fits(path: Path, column: str, view: View | None = None) -> Rows:
-    """Read one column of ``fits.parquet``, as ``value``.
+    """Read one column of ``fits.parquet``, as ``value``, and ``status``.
 
     Raises
     ------
@@ -268,7 +269,7 @@ def read_fits(path: Path, column: str, view: View | None = None) -> Rows:
     table = tables.read(
         path,
         "fits",
-        columns=[*(axis.name for axis in view.study.axes), "strategy", column],
+        columns=[*(axis.name for axis in view.study.axes), "strategy", "status", column],
         filters=of_shown(view),
         use_threads=False,
         read_dictionary=["strategy"],
@@ -360,6 +361,26 @@ def is_ordered(study: Study, name: str) -> bool:
     return bool(np.isfinite(sizes).all() and (np.diff(sizes, axis=0) >= 0).all())
 
 
+def slopes(study: Study, name: str) -> dict[str, float]:
+    """The one slope of all predictors for each named list of true coefficients.
+
+    Empty where the slopes of a list differ, or where intercepts differ between lists.
+    """
+    if name != EFFECTS or axis_of(study, name).kind != "text":
+        return {}
+    try:
+        named = {
+            str(one.levels[name]): vector(one["beta"], int(one["n_predictors"]) + 1)
+            for one in study.conditions
+        }
+    except ValueError:  # drawn at random, or a scenario's
+        return {}
+    alike = all(len({*beta[1:]}) == 1 for beta in named.values())
+    if not alike or len({beta[0] for beta in named.values()}) > 1:
+        return {}
+    return {level: float(beta[1]) for level, beta in named.items()}
+
+
 def axis_of(study: Study, name: str) -> Axis:
     """An axis by its name."""
     return next(axis for axis in study.axes if axis.name == name)
@@ -392,10 +413,27 @@ def shared(view: View) -> str:
     names = [axis.name for axis in study.axes if axis.name not in placed]
     single = [name for name in names if len(study.levels(name)) == 1]
     texts = {name: spelled(name, study.levels(name)[0]) for name in single}
-    ratios = (vector(it["sigma_ratio"], int(it["n_predictors"]) + 1) for it in study.conditions)
-    if "sigma" in texts and any((ratio != 1).any() for ratio in ratios):
-        texts["sigma"] += " times the ratio of each coefficient"
-    return f" All datasets: {', '.join(texts.values())}." if texts else ""
+    spreads: dict[str, list[Level]] = {}
+    for one in study.conditions if "sigma" in texts else ():
+        ratio = vector(one["sigma_ratio"], int(one["n_predictors"]) + 1)
+        if (ratio != 1).any():
+            sds = (plain(float(f"{sd:.4g}")) for sd in float(one["sigma"]) * ratio)
+            spreads.setdefault(" and ".join(sds), []).append(one.levels.get("scenario", ""))
+        else:
+            spreads.setdefault("", [])
+    said = ""
+    if any(spreads):
+        del texts["sigma"]
+        alike = "" in spreads
+        told = [
+            f"{sds}{f' ({listed})' if listed else ''}"
+            for sds, own in spreads.items()
+            if sds
+            for listed in [", ".join(dict.fromkeys(map(str, filter(None, own))))]
+        ]
+        others = [f"{spelled('sigma', study.levels('sigma')[0])[3:]} for all else"] * alike
+        said = f" SDs of intercept and slopes: {'; '.join([*told, *others])}."
+    return (f" All datasets: {', '.join(texts.values())}." if texts else "") + said
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,6 +469,9 @@ class Sizes:
 
 BAND = "#F5F5F8"
 LEFT, RIGHT, GAP, SPLIT = 0.8, 0.35, 0.15, 0.55
+HEADROOM = 0.2
+APART = 1.9
+"""Inches of the notes on levels that are set apart."""
 
 
 def sizes(rows: Rows, marks: int = 1) -> Sizes:
@@ -494,16 +535,28 @@ def facet_grid(
     per_level = (panel_width - SPLIT * bool(rows.apart)) / max(1, len(places))
     widths = [per_level * len(kind) for kind in kinds]
     groups = dict(list(rows.frame.groupby(["row", "column"])))
-    said = {key: style.wrap(notes(frame), widths[0]) for key, frame in groups.items()}
+    # those of levels that are set apart may be broader than their panel, and begin left of it
+    broad = max(widths[-1], APART) if rows.apart else 0.0
+    rooms = [panel_width - broad - GAP * bool(rows.apart), broad]
+    said = {
+        (key, k): style.wrap(notes(frame[frame["x"].isin(rows.apart) == bool(k)]), rooms[k])
+        for key, frame in groups.items()
+        for k in range(len(kinds))
+    }
     lines = max((text.count("\n") + 1 for text in said.values() if text), default=0)
     row_gap = 0.2 + 0.13 * lines
+    needed = style.inches([ylabel], 0.8 * style.NORMAL) - 2 * HEADROOM
+    panel_height = max(panel_height, needed / len(row_levels) - row_gap)
     of_numbers = axis_of(study, layout.x).kind != "text"
-    labels = [] if xlabel else [minus(it) if of_numbers else it for it in rows.labels]
+    effects = slopes(study, layout.x)
+    labels = [plain(effects[it]) if it in effects else it for it in rows.labels]
+    labels = [minus(it) if of_numbers or effects else it for it in labels]
+    labels = [] if xlabel else labels
     longest = max(map(len, labels), default=0)
     pairs = [len(one) + len(other) for one, other in pairwise(labels)]
     crowded = 0.035 * max(pairs, default=longest) + 0.06 > per_level
     heads = [spelled(layout.columns, level, short=not wide) for level in columns]
-    head = 0.2
+    head = HEADROOM
     if not wide:
         heads = [style.wrap(text, panel_width, 1.15 * style.NORMAL) for text in heads]
         head += 0.15 * max(text.count("\n") for text in heads)
@@ -567,7 +620,8 @@ def facet_grid(
                 axes.text(0.5, 0.5, "no fits", transform=axes.transAxes, ha="center")
                 continue
             frame = groups[key]
-            axes.set_title("" if k else said[key], loc="right", pad=3)
+            side: Literal["left", "right"] = "left" if rows.apart and not k else "right"
+            axes.set_title(said[key, k], loc=side, pad=3)
             for place in kinds[k][k::2] if banded else ():
                 axes.axvspan(place - 0.5, place + 0.5, color=BAND, linewidth=0, zorder=-1)
             if rows.apart:
@@ -582,6 +636,8 @@ def x_title(view: View) -> str:
     """What the x axis shows; it says so where its distances are not those of the levels."""
     levels = view.study.levels(view.layout.x)
     title = of_axis(view.layout.x).title
+    if found := slopes(view.study, view.layout.x):
+        title, levels = "True slope", list(found.values())
     if len(levels) > 2 and not any(isinstance(level, str) for level in levels):
         steps = np.diff(np.array(levels, dtype=float))
         if not np.allclose(steps, steps[0]):

@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from rmsweep.axes import significant
+from rmsweep.design import Strategy
 from rmsweep.figures import style
-from rmsweep.figures.facets import KEYS, Panel, Rows, facet_grid, spelled
+from rmsweep.figures.colours import Look
+from rmsweep.figures.facets import KEYS, Panel, Rows, facet_grid, legend, sizes, spelled
 from rmsweep.figures.points import MEANINGFUL, NO_RESULT, counted, say_empty
 from rmsweep.measures.distributions import box_statistics
 from rmsweep.measures.sums import TEXTS
@@ -29,6 +31,10 @@ ADVICE = {
     "standard errors and of coverage.",
     "t_sum": "Larger is not better: it is earned only if the intervals also cover (see coverage).",
 }
+FAILED = "failed"
+"""The status of a fit without estimates."""
+NARROW = 0.075
+"""Inches from one box to the next below which they are lines of quartiles, and marks of medians."""
 FEW = 5
 """Values below which a box would say more than there is."""
 
@@ -60,6 +66,8 @@ def draw(rows: Rows, metric: str, scale: Scale = "log") -> Figure:
         rows = rows.without(silent)
         names = ", ".join(one.name for one in silent)
         left_out = f" Left out, for lack of an estimate of each coefficient: {names}."
+    omission = rows.view.omission
+    rows, entries, shared = without_copies(rows)
     boxes = box_statistics(rows.frame, KEYS)
     if scale == "log":
         apart = rows.far_apart(boxes["med"].droplevel(["row", "column", "strategy"]))
@@ -70,34 +78,75 @@ def draw(rows: Rows, metric: str, scale: Scale = "log") -> Figure:
     points = f"the first {MAX_POINTS} fits of each box" if thinned else "all fits"
     title, ylabel = TEXTS[metric]
     fits = counted(rows.frame.groupby(KEYS, observed=True).size(), "fit")
+    narrow = sizes(rows).step < NARROW
+    drawn = (
+        "Marks: medians, in the legend's order. Lines: from the lower to the upper quartile."
+        if narrow
+        else f"Points: {points}, converged or not. Boxes, in the legend's order: quartiles, with "
+        "Tukey's whiskers; the strategy's mark is at the median. Triangles: there are points "
+        "beyond."
+    )
     subtitle = (
-        f"{ADVICE[metric]} {farthest(boxes, rows)}{fits} per "
-        f"box. Points: {points}, also those that did not converge. Boxes, in the legend's order: "
-        "quartiles, with whiskers to the last value within 1.5 interquartile ranges, and the mark "
-        f"of the strategy at the median; with fewer than {FEW} values there are points alone. The "
-        "axis ends with the longest whisker: triangles mark the boxes that have points beyond, and "
-        f"each panel says how many.{rows.apartness}{left_out}"
+        f"{ADVICE[metric]} {farthest(boxes, rows)}{fits} per {'mark' if narrow else 'box'}. "
+        f"{drawn}{shared}{rows.apartness}{left_out}{omission}"
     )
     is_apart = boxes.index.get_level_values("x").isin(rows.apart)
-    limits_of = [y_limits(boxes[is_apart == kind], scale) for kind in (False, True)]
+    seen = boxes.assign(whislo=boxes["q1"], whishi=boxes["q3"]) if narrow else boxes
+    limits_of = [y_limits(seen[is_apart == kind], scale) for kind in (False, True)]
 
     def notes(frame: pd.DataFrame) -> str:
+        if narrow:
+            return remarks(frame, (-np.inf, np.inf))
         kinds = frame["x"].isin(rows.apart).map(lambda kind: limits_of[kind])
         return remarks(frame, (kinds.str[0], kinds.str[1]))
 
-    figure, panels = facet_grid(rows, title, subtitle, ylabel, notes=notes)
+    figure, panels = facet_grid(rows, title, subtitle, ylabel, notes=notes, entries=entries)
     for panel in panels:
         limits = limits_of[panel.apart]
         if panel.first:
             panel.axes.set(yscale=scale, ylim=limits)
         if panel.first and scale == "log":
             label_decades(panel.axes, limits)
-        if not panel.crowded:
+        if not narrow:
             draw_points(panel, rows, limits)
-        draw_boxes(panel, rows, boxes)
+        draw_boxes(panel, rows, boxes, narrow)
         if not np.isfinite(panel.frame["value"]).any():
             say_empty(panel.axes, NO_RESULT)
     return figure
+
+
+def without_copies(rows: Rows) -> tuple[Rows, dict[str, Look], str]:
+    """The rows with one of the strategies that have the same values, such as errors of one fit.
+
+    Returns
+    -------
+    rows : Rows
+    entries : dict of str to Look
+        The legend, which names all.
+    shared : str
+        That some are drawn as one, as a sentence; empty if none are.
+    """
+    same: list[list[Strategy]] = []
+    values = dict(list(rows.frame.groupby("strategy", observed=True)["value"]))
+    for one in rows.view.shown:
+        own = values.get(one.name, pd.Series(dtype=float)).to_numpy()
+        for others in same:
+            first = values.get(others[0].name, pd.Series(dtype=float)).to_numpy()
+            alike = len(own) == len(first) and np.allclose(own, first, rtol=1e-9, equal_nan=True)
+            if alike and np.isfinite(own).any():
+                others.append(one)
+                break
+        else:
+            same.append([one])
+    copies = [one for _, *others in same for one in others]
+    entries = legend(rows.view)
+    if not copies:
+        return rows, entries, ""
+    looks = rows.view.looks
+    entries = {
+        f"{', '.join(it.name for it in own)}: {own[0].label}": looks[own[0].name] for own in same
+    }
+    return rows.without(copies), entries, " Strategies with one mark have the same values."
 
 
 def farthest(boxes: pd.DataFrame, rows: Rows) -> str:
@@ -109,7 +158,7 @@ def farthest(boxes: pd.DataFrame, rows: Rows) -> str:
     reference = pd.Series(medians[own].to_numpy(), conditions[own]).reindex(conditions)
     ratios = medians / reference.to_numpy()
     ratios = ratios[(ratios > 0) & np.isfinite(ratios) & (ratios != 1)]
-    if ratios.empty:
+    if ratios.empty or significant(np.exp(np.abs(np.log(ratios)).max()), 2) == "1":
         return ""
     *levels, strategy = ratios.index[np.argmax(np.abs(np.log(ratios)))]
     layout = view.layout
@@ -143,9 +192,10 @@ def y_limits(boxes: pd.DataFrame, scale: Scale) -> tuple[float, float]:
 
 def label_decades(axes: Axes, limits: tuple[float, float]) -> None:
     """Label a log axis in plain numbers, 2 and 5 between the powers of ten where they fit."""
-    few = limits[1] < 2000 * limits[0]
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    span = limits[1] / limits[0]
+    subs = (1, 1.5, 2, 3, 4, 5, 6, 8) if span < 6 else (1, 2, 5) if span < 2000 else (1,)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.yaxis.set_minor_locator(NullLocator())
 
 
@@ -157,12 +207,16 @@ def remarks(frame: pd.DataFrame, limits: Limits) -> str:
     """What a panel doesn't show: points, fits, and strategies for which there is no such sum."""
     known = np.isfinite(frame["value"]).groupby(frame["strategy"], observed=True).any()
     silent = [] if not known.any() else list(known.index[~known])
-    text = note(frame.loc[~frame["strategy"].isin(silent), "value"], limits)
+    frame = frame[~frame["strategy"].isin(silent)]
+    text = note(frame["value"], limits, int((frame["status"] == FAILED).sum()))
     return ", ".join(filter(None, [text, f"no values: {', '.join(silent)}" if silent else ""]))
 
 
-def note(values: pd.Series, limits: Limits) -> str:
-    """``12 points above (largest 31), 3 failed fits not shown``; empty if all is to be seen."""
+def note(values: pd.Series, limits: Limits, failed: int = 0) -> str:
+    """``12 points above (largest 31), 3 failed fits not shown``; empty if all is to be seen.
+
+    Fits that did not fail have no sum where they lack a coefficient.
+    """
     finite = values[np.isfinite(values)]
     least, most = (
         end[finite.index] if isinstance(end, pd.Series) else pd.Series(end, finite.index)
@@ -175,8 +229,11 @@ def note(values: pd.Series, limits: Limits) -> str:
     if len(below):
         least_of_all = significant(below.min(), 3)
         parts.append(f"{plural(len(below), 'point')} below (smallest {least_of_all})")
-    if failed := len(values) - len(finite):
+    if failed:
         parts.append(f"{plural(failed, 'failed fit')} not shown")
+    if partial := len(values) - len(finite) - failed:
+        verb = "lacks" if partial == 1 else "lack"
+        parts.append(f"{plural(partial, 'fit')} {verb} a coefficient")
     return ", ".join(parts)
 
 
@@ -224,25 +281,25 @@ def draw_points(panel: Panel, rows: Rows, limits: tuple[float, float]) -> None:
             )
 
 
-def draw_boxes(panel: Panel, rows: Rows, boxes: pd.DataFrame) -> None:
+def draw_boxes(panel: Panel, rows: Rows, boxes: pd.DataFrame, narrow: bool) -> None:
     """Draw the boxes of one panel; where they are too many to be told apart, lines of medians."""
     frame = boxes.reset_index()
     frame = frame[(frame["row"] == panel.key[0]) & (frame["column"] == panel.key[1])]
     frame = frame[frame["x"].isin(rows.apart) == panel.apart]
     as_pixels = len(boxes) > MAX_VECTOR_BOXES
     for code, (name, look) in enumerate(rows.view.looks.items()):
-        own = frame[(frame["strategy"] == name) & ((frame["n"] >= FEW) | panel.crowded)]
+        own = frame[(frame["strategy"] == name) & ((frame["n"] >= FEW) | narrow)]
         x = rows.position(own["x"].cat.codes, code)
-        if panel.crowded:
+        if narrow:
             panel.axes.vlines(
-                x, own["q1"], own["q3"], color=look.colour, linewidth=0.6, rasterized=as_pixels
+                x, own["q1"], own["q3"], color=look.colour, linewidth=0.8, rasterized=as_pixels
             )
             panel.axes.plot(
                 *(x, own["med"], look.marker),
                 color=look.colour,
                 linestyle=look.line if rows.ordered else "none",
                 linewidth=0.8,
-                markersize=2.5,
+                markersize=2.5 if panel.crowded else 3.5,
             )
             continue
         width = 0.75 * rows.step

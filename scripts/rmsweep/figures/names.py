@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rmsweep.design import LONGEST_NAME, MAIN, Condition, Study, digest
+from rmsweep.design import LONGEST_NAME, MAIN, Condition, Study, Value, digest
 from rmsweep.errors import UsageError
 from rmsweep.sweep.tables import METRICS
 
@@ -96,10 +96,29 @@ def layout(study: Study, name: str) -> Layout:
 
 
 def slices(study: Study, name: str) -> dict[str, list[Condition]]:
-    """The slices of a study that a figure is drawn for, by name."""
+    """The slices of a study that a figure is drawn for, by name.
+
+    Those of effects are drawn where there is one: elsewhere rejections are false positives, which
+    have a figure of their own.
+    """
     if name in WHOLE:
         return {"": list(study.conditions)}
-    return study.slices(layout(study, name).axes)
+    found = study.slices(layout(study, name).axes)
+    if name not in OF_EFFECTS:
+        return found
+    return {part: own for part, own in found.items() if any_effect(own)}
+
+
+def any_effect(conditions: Iterable[Condition]) -> bool:
+    """Whether a true slope is not zero, or an intercept that is the only coefficient."""
+    return any(has_effect(condition["beta"]) for condition in conditions)
+
+
+def has_effect(beta: Value) -> bool:
+    """Whether true coefficients, as a condition has them, are an effect."""
+    if isinstance(beta, tuple):
+        return any(beta[1:] or beta)
+    return bool(beta)
 
 
 def paths(folder: Path, name: str, parts: Iterable[str]) -> list[Path]:

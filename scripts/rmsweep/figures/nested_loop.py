@@ -23,18 +23,22 @@ from rmsweep.figures.points import (
     SCALES,
     SHADES,
     SPECS,
+    WRONG,
     chosen_terms,
     counted,
     farthest,
     reach,
+    with_right_sign,
 )
 
 FIGURES = ("size", "ratios")
 """Of `rmsweep.figures.points`; what is above each other here."""
 OF_EFFECTS = (*FIGURES, "power")
 """The same where the study has several effects."""
-POWER = "Below it: rejections of zero, which are power where there is an effect. "
-MEASURES = [SPECS[name].measure for name in OF_EFFECTS]
+POWER = (
+    "Below it: rejections of zero, with the right sign where there is an effect, which are power. "
+)
+MEASURES = [*(SPECS[name].measure for name in OF_EFFECTS), WRONG]
 STRIP = 0.42
 HEIGHT = 2.4
 TINY = 6.5
@@ -64,6 +68,8 @@ def draw(rows: Rows) -> Figure:
     terms = chosen_terms(rows, list(dict.fromkeys(own["term"])))
     term = next((term for term in terms if term != "Intercept"), next(iter(terms), "none"))
     own = own[own["term"] == term]
+    rejects = own["measure"] == SPECS["power"].measure
+    own = pd.concat([own[~rejects], with_right_sign(own[rejects], own)])
     reference = view.reference.name
     ratios = own[own["measure"] == SPECS["ratios"].measure]
     far = rows.far_apart(reach(ratios, SPECS["ratios"]))

@@ -15,8 +15,9 @@ from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 from rmsweep.axes import minus, significant
 from rmsweep.data.dataset import Array
 from rmsweep.figures import style
-from rmsweep.figures.facets import CROWDED, Panel, Rows, View, facet_grid, legend, sizes, where
+from rmsweep.figures.facets import Panel, Rows, View, facet_grid, legend, sizes, where
 from rmsweep.measures.performance import ALPHA
+from rmsweep.measures.rates import wilson_interval
 from rmsweep.measures.sample_size import GROUPS, Curve
 
 Scale = Literal["rate", "rate from the top", "share", "signed", "ratio"]
@@ -28,8 +29,11 @@ SMALL_STEP = 0.065
 """Inches from one mark to the next below which marks are small."""
 LONGEST = 2.0
 """How far beyond all values, as a factor, the interval of a ratio is drawn."""
-ASIDE = 0.6
-"""The part of their usual distance that strategies have whose marks lines join."""
+ASIDE = 0.2
+"""The part of their usual distance that strategies have whose marks lines join: a line that begins
+further to the left would seem to rise earlier."""
+ALIKE = 1e-6
+"""Distance from the reference that is no difference between strategies."""
 NOTHING = 1e-9
 """Distance from the target that is rounding error."""
 
@@ -78,6 +82,10 @@ size may be from the nominal one, liberally and strictly."""
 SHADES = ("#EFEFEF", "#DDDDDD")
 IN_BANDS = " Bands: within 2.5 and 0.5 percentage points of it (Bradley 1978)."
 WILSON = "95% Wilson intervals"
+WRONG = "wrong_sign"
+WRONGLY = ALPHA / 2.0
+"""The rate of rejections with the wrong sign above which they are marked: valid tests have no
+more of them."""
 OF_A_RATE = "95% intervals for Monte Carlo error (value ± 1.96 MCSE), as far as a rate can go"
 NO_RESULT = "no strategy\ngave a result here"
 TOO_FEW = "too few datasets\nto tell"
@@ -98,10 +106,10 @@ SPECS = {
     "power": Spec(
         "rejection",
         "Power of the tests",
-        "How often a strategy's test rejects zero at 5%, as it is reported. Where the true "
-        "coefficient is zero, these are false positives, and the dashed line is at 5%. More is "
-        "better only where the type I error rate is right.",
-        "Rejections of zero",
+        "How often a strategy's test, as it is reported, rejects zero at 5% and has the sign of "
+        "the true coefficient. Where that is zero, these are false positives, and the dashed line "
+        "is at 5%. More is better only where the type I error rate is right.",
+        "Rejections with the right sign",
         ALPHA,
         "share",
         WILSON,
@@ -175,9 +183,10 @@ SPECS = {
 POWER = Spec(
     "rejection_of_run",
     "Power",
-    "How often a strategy's test finds the effect, by rejecting zero at 5%. The dashed line is the "
-    "power that the study asks for, and above each panel is the least number of groups that has "
-    "it. Only a strategy that keeps its type I error rate has earned its power.",
+    "How often a strategy's test finds the effect, by rejecting zero at 5% with the right sign. "
+    "The dashed line is the power that the study asks for, and above each panel is the least "
+    "number of groups that has it. Only a strategy that keeps its type I error rate has earned its "
+    "power.",
     "Datasets with the effect found",
     0.8,
     "share",
@@ -212,6 +221,8 @@ def draw(rows: Rows, name: str) -> Figure:
     if spec.of_pairs and len(view.shown) > 1:
         rows = rows.without([view.reference])
     own = rows.frame[rows.frame["measure"] == spec.measure]
+    if name == "power":
+        own = with_right_sign(own, rows.frame)
     defined = own.groupby("term")["defined"].transform("any")
     own = own[defined] if defined.any() and not view.terms else own
     every = list(dict.fromkeys(own["term"]))
@@ -220,9 +231,14 @@ def draw(rows: Rows, name: str) -> Figure:
     reference = view.reference.name
     title, label = (text.format(reference=reference) for text in (spec.title, spec.label))
     if not own.empty and not own["defined"].any():
-        return nothing_defined(rows, title, own)
+        said = f"Not defined in this study: {reasons(own['reason'])}."
+        return nothing_to_see(rows, title, said)
     for column in ("value", "low", "high"):
         own = own.assign(**{column: spec.in_view(own[column])})
+    known = own["value"].dropna()
+    if spec.of_pairs and len(known) and (known - spec.target).abs().max() <= ALIKE:
+        said = f"No strategy differs from {reference} in any condition."
+        return nothing_to_see(rows, title, said)
     if spec.scale in RATES:
         own = own.assign(low=own["low"].clip(lower=0.0), high=own["high"].clip(upper=1.0))
     else:
@@ -235,7 +251,8 @@ def draw(rows: Rows, name: str) -> Figure:
         f"{counted(own['n_used'][own['value'].notna()], 'fit')} per point; "
         f"{in_words(terms, len(every))}; {'vertical ' * (spec.scale == 'share')}lines are "
         f"{spec.interval}{without}."
-        f"{farthest(own, spec, view)}{rows.apartness}{undefined(own)}{lacking(own)}{view.omission}"
+        f"{wrongly(own)}{farthest(own, spec, view)}{rows.apartness}{undefined(own)}{lacking(own)}"
+        f"{view.omission}"
     )
     entries = legend(rows.view)
 
@@ -268,18 +285,62 @@ def draw(rows: Rows, name: str) -> Figure:
     return figure
 
 
-def nothing_defined(rows: Rows, title: str, own: pd.DataFrame) -> Figure:
-    """Say why a measure is not defined anywhere: empty panels would say no more."""
-    figure, top = style.page(
+def with_right_sign(own: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Rates of rejection, less those with the wrong sign, which are in the column ``wrong``.
+
+    Parameters
+    ----------
+    own : pandas.DataFrame
+        Rows of ``rejection``, or of ``rejection_of_run``.
+    frame : pandas.DataFrame
+        All rows, with those of ``wrong_sign``, which is defined where there is an effect.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With Wilson intervals of what remains; ``all`` is the rate of all rejections.
+    """
+    keys = [name for name in own.columns[: own.columns.get_loc("measure")] if name != "reference"]
+    known = frame[(frame["measure"] == WRONG) & frame["value"].notna()].set_index(keys)["value"]
+    wrong = known.reindex(pd.MultiIndex.from_frame(own[keys])).to_numpy()
+    made = own.assign(all=own["value"])
+    runs = own["n_run"] if (own["measure"] == POWER.measure).all() else own["n_used"]
+    # a rate of the fits that are used, as one of those that this is a rate of
+    made["wrong"] = np.nan_to_num(wrong) * (own["n_used"] / runs.where(runs > 0))
+    less = made["wrong"] > 0
+    value = (own["value"] - made["wrong"]).clip(lower=0.0)
+    n = runs.where(runs > 0).to_numpy(float)
+    low, high = wilson_interval(value.to_numpy(float) * n, n)
+    return made.assign(
+        value=value.where(less, own["value"]),
+        low=own["low"].where(~less, low),
+        high=own["high"].where(~less, high),
+    )
+
+
+def wrongly(own: pd.DataFrame) -> str:
+    """What hollow marks are, and where the most are, as sentences; empty if there are none."""
+    if "wrong" not in own or not (own["wrong"] > WRONGLY).any():
+        return ""
+    row = own.loc[own["wrong"].idxmax()]
+    return (
+        " Hollow marks: rejections with the wrong sign, where they are more than "
+        f"{WRONGLY:.1%} (at most {row['wrong']:.1%}, {row['strategy']})."
+    )
+
+
+def nothing_to_see(rows: Rows, title: str, said: str) -> Figure:
+    """Say why there is nothing to see in a measure: its panels would say no more."""
+    figure, _ = style.page(
         style.MIN_WIDTH,
         0.5,
         f"{title} – {rows.study.title}",
-        f"Not defined in this study: {reasons(own['reason'])}.",
+        said,
         entries={},
         slice_name=rows.slice,
         incomplete=rows.incomplete,
     )
-    figure.text(0.5, top / 2 / figure.get_figheight(), "nothing to show", ha="center")
+    style.say_nothing(figure)
     return figure
 
 
@@ -346,7 +407,8 @@ def chosen_terms(rows: Rows, terms: Sequence[str], joined: bool = False) -> list
     if joined:
         return [term for term in terms if term != "Intercept"][:1] or list(terms)
     for some in (list(terms), list(terms[:2])):
-        if sizes(rows, max(1, len(some))).step >= 1.2 * CROWDED:
+        # small marks of both kinds at each level would hide each other, and bands
+        if sizes(rows, max(1, len(some))).step >= SMALL_STEP:
             return some
     return list(terms[1:2] or terms)
 
@@ -354,11 +416,11 @@ def chosen_terms(rows: Rows, terms: Sequence[str], joined: bool = False) -> list
 def in_words(terms: Sequence[str], total: int) -> str:
     """Which of so many coefficients are shown, and by which marks."""
     slopes = [term for term in terms if term != "Intercept"]
-    more = " (others: draw.py --terms)" if len(terms) < total else ""
     if len(slopes) == len(terms):
+        more = f", one of {total}" if len(terms) == 1 < total else ""
         return f"coefficient {', '.join(terms) or 'none'}{more}"
     of_slopes = f", filled ones {', '.join(slopes)}" if slopes else ""
-    return f"open marks are intercepts{of_slopes}{more}"
+    return f"open marks are intercepts{of_slopes}"
 
 
 def counted(counts: pd.Series, what: str) -> str:
@@ -441,10 +503,11 @@ def smallest(inside: pd.DataFrame, rows: Rows, target: float) -> str:
         own = inside[(inside["strategy"] == name) & inside["value"].notna()].sort_values(GROUPS)
         if own.empty or own[GROUPS].duplicated().any():
             continue
-        numbers = (own[key].to_numpy(float) for key in (GROUPS, "value", "n_run"))
+        # as in the table of those numbers
+        numbers = (own[key].to_numpy(float) for key in (GROUPS, "all", "n_run"))
         estimate, *_ = Curve(*numbers).smallest(target)
         if estimate is None:
-            reached = (own["value"] >= target).any()
+            reached = (own["all"] >= target).any()
             bound = own[GROUPS].min() if reached else own[GROUPS].max()
             parts.append(f"{name} {'≤' if reached else '>'} {bound:g}")
         else:
@@ -503,6 +566,20 @@ def draw_points(
                 clip_on=False,
                 zorder=3,
             )
+            if "wrong" in own:
+                shown = own["wrong"] > WRONGLY
+                panel.axes.plot(
+                    x[shown],
+                    own["wrong"][shown],
+                    marker=look.marker,
+                    linestyle="none",
+                    markersize=2.8 if small else 4.0,
+                    color=look.colour,
+                    markerfacecolor="white",
+                    markeredgewidth=0.7,
+                    clip_on=False,
+                    zorder=2.9,
+                )
 
 
 def of_rates(own: pd.DataFrame, target: float) -> tuple[float, float]:

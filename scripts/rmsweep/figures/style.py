@@ -61,6 +61,7 @@ DPI = 200
 HEAD = "head"
 """What the names of the artists above the legend begin with; they are drawn last, so that no other
 text of an SVG needs their letters."""
+NOTHING = "nothing to show"
 HUE = 30
 """Difference of the channels from which on a colour is no grey."""
 
@@ -163,6 +164,11 @@ def page(
     return figure, body
 
 
+def say_nothing(figure: Figure) -> None:
+    """Say that a figure has nothing to show; pages leave it out."""
+    figure.text(0.5, 0.25 / figure.get_figheight(), NOTHING, size=SMALL, ha="center", va="center")
+
+
 def handle(label: str, look: str | Look) -> Artist:
     """What stands for a label in the legend."""
     if isinstance(look, str):
@@ -198,6 +204,8 @@ def save(figure: Figure, paths: Iterable[Path], made_with: Mapping[str, str]) ->
                 said = PngInfo()
                 said.add_itxt("Description", str(figure.get_label()))
                 said.add_itxt("Head", f"{head(figure):.4f}")
+                if any(text.get_text() == NOTHING for text in figure.texts):
+                    said.add_itxt("Empty", NOTHING)
                 look: Any = {"dpi": (DPI, DPI), "optimize": True, "pnginfo": said}
                 picture.save(temporary, format="png", **look)
 

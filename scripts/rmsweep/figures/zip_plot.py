@@ -23,7 +23,7 @@ from rmsweep.design import MAIN, Condition, Level
 from rmsweep.figures import style
 from rmsweep.figures.colours import Look
 from rmsweep.figures.facets import Rows, View, legend, spelled
-from rmsweep.figures.points import signed_root, signed_square
+from rmsweep.figures.points import counted, signed_root, signed_square
 from rmsweep.measures.performance import ALPHA
 from rmsweep.sweep import tables
 
@@ -60,16 +60,18 @@ def draw(measured: Rows, coefs: Path) -> Figure:
     found = [term for term in dict.fromkeys(own["term"]) if not view.terms or term in view.terms]
     term = next((term for term in found if term != "Intercept"), next(iter(found), "Intercept"))
     cells = [intervals(coefs, view, condition, term) for condition in conditions]
-    n = max((len(cell) for cell in cells), default=0) // max(1, len(view.shown))
+    sizes = [cell["strategy"].value_counts() for cell in cells]
+    each = pd.concat(sizes) if sizes else pd.Series(dtype=int)
+    n = int(each.max()) if len(each) else 0
     thinned = f"; one in {-(-n // MOST_INTERVALS)} is drawn" if n > MOST_INTERVALS else ""
     roots = " Square-root axis, where strategies differ much." * any(reach(it)[1] for it in cells)
     subtitle = (
         f"The 95% intervals of the coefficient {term}, minus the truth, ranked from the estimate "
         "that is nearest to the truth in standard errors, at the bottom, to the farthest. Dark "
         "intervals miss the truth: of intervals that keep their promise these are the uppermost "
-        f"5%, above the dashed line. {n:,} interval{'' if n == 1 else 's'} per panel{thinned}; "
+        f"5%, above the dashed line. {counted(each, 'interval')} per panel{thinned}; "
         f"those that are wider than the axis are cut.{roots} Above each panel: coverage, with its "
-        "95% Wilson interval. Other conditions: draw.py --at."
+        "95% Wilson interval."
     )
     titles = [row_title(view, condition, measured.slice) for condition in conditions]
     titles = [style.wrap(text, 2.2, style.NORMAL) for text in titles]

@@ -61,6 +61,7 @@ const trimmed = (value, digits) => String(Number(value.toPrecision(digits)));
 function shown(value, kind, digits = 4) {
   if (value === null) return "–";
   if (kind === "rate") return minus(`${trimmed(100 * value, digits)}%`);
+  if (kind === "points") return minus(`${trimmed(100 * value, digits)} points`);
   return minus(trimmed(value, digits) + (kind === "percent" ? "%" : ""));
 }
 const listed = (items) =>

@@ -26,6 +26,10 @@
     const axisOf = Object.fromEntries(D.axes.map((axis, place) => [axis.name, { ...axis, place }]));
     const several = D.axes.filter((axis) => axis.levels.length > 1).map((axis) => axis.name);
     const inWords = (reason) => D.said[D.reasons.indexOf(reason)] ?? reason;
+    for (const measure of D.measures) {
+      // the difference of two percentages is none
+      if (measure.kind === "rate" && measure.paired === "difference") measure.kind = "points";
+    }
     const measureOf = Object.fromEntries(D.measures.map((measure) => [measure.name, measure]));
     const names = D.strategies.map((strategy) => strategy.name);
     const slope = Math.min(1, D.terms.length - 1);
@@ -410,6 +414,17 @@
       for (const link of document.querySelectorAll("#findings a[href^='#']")) {
         link.addEventListener("click", () => byId("explore").scrollIntoView());
       }
+      // the address stays that of the view
+      byId("to-one").addEventListener("click", (event) => {
+        event.preventDefault();
+        byId("one").scrollIntoView();
+      });
+      for (const button of document.querySelectorAll("button.full")) {
+        button.addEventListener("click", () => {
+          const whole = button.closest("figure").classList.toggle("whole");
+          button.textContent = whole ? "Fit to the screen" : "Full size";
+        });
+      }
       onNewWidth(update);
       byId("svg").addEventListener("click", async () =>
         save(`${S.m}.svg`, await exported(), "image/svg+xml"),
@@ -497,7 +512,8 @@
 
     function titleOf(measure) {
       const of = measure.terms.length ? ` of ${S.t}` : "";
-      return `${measure.title}${of}${measure.paired ? `, compared with ${S.v}` : ""}`;
+      const unit = measure.kind === "points" ? " (percentage points)" : "";
+      return `${measure.title}${of}${measure.paired ? `, compared with ${S.v}` : ""}${unit}`;
     }
 
     function heldText() {
@@ -521,7 +537,11 @@
         };
         sentences.push(bars[measure.form]);
       }
-      if (measure.good) sentences.push(measure.good);
+      if (measure.good) {
+        // what is not drawn on this scale is not spoken of
+        const good = isLog(points) ? measure.good.replace(/[;,] the grey band[^.]*(?=\.)/, "") : measure.good;
+        sentences.push(good);
+      }
       if ("converged" in measure.fits) {
         sentences.push(
           S.u === "converged"
@@ -598,15 +618,18 @@
       inner.width = Math.max(Math.min(panelWidth, enough), LEAST_STEP * marks);
       inner.height = Math.max(120, Math.min(beside === 1 ? 280 : 220, Math.round(inner.width * 0.62)));
       dress(spec, D.strategies, literal);
-      const log = S.y === "log" && points.every((point) => point.y > 0 && (point.low ?? 1) > 0);
+      const log = isLog(points);
       // whole powers of ten would leave most panels empty
       const known = points.flatMap((point) => [point.y, point.low ?? point.y, point.high ?? point.y]);
       if (log && measure.target > 0) known.push(measure.target);
       const ends = [0.97 * Math.min(...known), 1.03 * Math.max(...known)];
       const analysesHere = [...new Set(points.map((point) => point.place))].sort((a, b) => a - b);
-      const format = { rate: "~%", percent: "~g", number: "~g" }[measure.kind];
+      const format = { rate: "~%", percent: "~r", number: "~r", points: "~r" }[measure.kind];
       const headers = axisOf[S.x].levels;
       const crowded = headers.join("").length * 7.5 + 14 * headers.length > inner.width;
+      // Vega warns of a ring around nothing
+      const ringed = !literal && points.some((point) => point.c === Number(S.k));
+      if (!ringed) inner.layer = inner.layer.filter((layer) => layer.mark.filled !== false);
       for (const layer of inner.layer) {
         const { x, y, xOffset } = layer.encoding;
         if (x) {
@@ -620,10 +643,12 @@
         if (y) {
           y.scale = log ? { type: "log", domain: ends } : { zero: false, nice: true };
           y.axis = { title: null, format, tickCount: 5 };
+          if (log) y.axis.values = ticksOf(ends);
           if (measure.kind === "percent") y.axis.labelExpr = "datum.label + '%'";
+          if (measure.kind === "points") y.axis.labelExpr = "format(100 * datum.value, '~r')";
         }
         if (layer.mark.type === "point" && headers.length * analysesHere.length > inner.width / 9) {
-          layer.mark.size = 22;
+          layer.mark.size /= 2;
         }
       }
       const all = [...points];
@@ -644,7 +669,10 @@
         }
       }
       spec.datasets = {
-        points: all.map(({ record: _, found: __, ...point }) => point),
+        points: all.map(({ record: _, found: __, ...point }) => ({
+          ...point,
+          here: !literal && point.c === Number(S.k),
+        })),
         band: measure.band && !log ? [{ low: measure.band[0], high: measure.band[1] }] : [],
         target: measure.target === null || (log && measure.target <= 0) ? [] : [{ y: measure.target }],
       };
@@ -663,6 +691,26 @@
         }
       }
       return spec;
+    }
+
+    const isLog = (points) =>
+      S.y === "log" && points.every((point) => point.y > 0 && (point.low ?? 1) > 0);
+
+    // of a logarithmic axis: few round numbers, but more than the powers of ten of a short one
+    function ticksOf([low, high]) {
+      const steps = [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 5, 7], [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9]];
+      for (const own of steps) {
+        const found = [];
+        for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power += 1) {
+          for (const step of own) found.push(Number(`${step}e${power}`));
+        }
+        const inside = found.filter((tick) => tick >= low && tick <= high);
+        if (inside.length >= 4) return inside;
+      }
+      const size = 10 ** Math.floor(Math.log10((high - low) / 3));
+      const step = [1, 2, 5].map((it) => it * size).filter((it) => (high - low) / it >= 3).at(-1);
+      const count = Math.floor(high / step) - Math.ceil(low / step) + 1;
+      return Array.from({ length: count }, (_, k) => Number(((Math.ceil(low / step) + k) * step).toPrecision(6)));
     }
 
     // a figure that stands alone: title, caption, legend, the light colours
@@ -710,7 +758,8 @@
       const measure = measureOf[S.m];
       const points = visible();
       byId("explorer-name").textContent = titleOf(measure);
-      byId("keys").replaceChildren(...chosen().map((place) => element("li", {}, ...keyOf(place))));
+      const compared = chosen().filter((place) => !(measure.paired && names[place] === S.v));
+      byId("keys").replaceChildren(...compared.map((place) => element("li", {}, ...keyOf(place))));
       const view = await draw("explorer", explorerSpec(points));
       view.addEventListener("click", (_, item) => {
         const c = item?.datum?.c;
@@ -718,6 +767,9 @@
       });
       byId("explorer-title").textContent = `${titleOf(measure)}.`;
       byId("explorer-caption").textContent = captionOf(measure, points);
+      const k = Number(S.k);
+      byId("explorer-chosen").hidden = !points.some((point) => point.c === k);
+      byId("chosen").textContent = conditionText(k);
     }
 
     async function drawReplications(k, t) {

@@ -169,6 +169,7 @@ def html(
         names=[one["name"] for one in strategies],
         power=study.power if shown["needed"] else None,
         complaints=shown["complaints"],
+        levels=methods.named_levels(study),
         methods=sections,
         methods_text=methods.as_text(sections),
         methods_markdown=methods.as_text(sections, markdown=True),

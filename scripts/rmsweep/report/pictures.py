@@ -73,7 +73,7 @@ TEXTS = {
 
 
 def pictures(study: Study, files: Iterable[Path], folder: Path, beside: Path) -> list[Picture]:
-    """The figures in the order of the page, slice by slice.
+    """The figures in the order of the page, slice by slice, without those with nothing to show.
 
     Parameters
     ----------
@@ -103,5 +103,7 @@ def pictures(study: Study, files: Iterable[Path], folder: Path, beside: Path) ->
         rank = order.index(name) if name in order else len(order)
         with Image.open(file) as opened:
             said = opened.info.get("Description", text.caption)
+            if "Empty" in opened.info:
+                continue
         found.append((rank, place, part, Picture(*text, said, words, path, file)))
     return [picture for *_, picture in sorted(found, key=lambda it: it[:3])]

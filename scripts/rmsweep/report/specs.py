@@ -105,6 +105,12 @@ def explorer(wrapped: bool) -> Json:
         .mark_rule(aria=False, strokeWidth=1.5)
         .encode(x=x, xOffset=offset, y="low:Q", y2="high:Q", color=colour())
     )
+    ring = (
+        alt.Chart()
+        .transform_filter("datum.here")
+        .mark_point(filled=False, size=190, color=INK, strokeWidth=1.2, aria=False)
+        .encode(x=x, xOffset=offset, y="y:Q")
+    )
     marks = (
         alt.Chart()
         .mark_point(filled=True, opacity=1, size=46, cursor="pointer")
@@ -132,7 +138,7 @@ def explorer(wrapped: bool) -> Json:
         .encode(text="note:N")
     )
     # what has data of its own is drawn once in each panel; all else is the panel's own
-    layers = alt.layer(band, target, bars, marks, notes)
+    layers = alt.layer(band, target, bars, ring, marks, notes)
     if wrapped:
         chart = layers.facet(
             facet=alt.Facet("panel:N", sort=None, header=alt.Header(labelAnchor="start")),
