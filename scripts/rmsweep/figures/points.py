@@ -169,8 +169,8 @@ SPECS = {
         "decision_agreement",
         "Same decision as {reference}",
         "How often a strategy and {reference} decide alike on the same dataset: both reject a "
-        "coefficient of zero at 5%, with the same sign, or neither does. Who agrees need not be right: see the type I "
-        "error rate and coverage.",
+        "coefficient of zero at 5%, with the same sign, or neither does. Who agrees need not be "
+        "right: see the type I error rate and coverage.",
         "Datasets with the same decision",
         1.0,
         "rate from the top",
