@@ -39,7 +39,7 @@ OF_ALL = ("nested_loop",)
 """Those of other studies."""
 TERM = "IV1"
 MEASURES = ("bias", "size", "rmse_ratio", "convergence_rate")
-PIXELS, SHADES = 900, 64
+PIXELS, SHADES = 900, 128
 
 
 def section(fits: Path, file: Path) -> str:
