@@ -529,6 +529,7 @@ def test_drawing_without_memory_is_said_in_one_line(
 ) -> None:
     monkeypatch.setattr(draw, "draw_one", killed)
     row = {"n_groups": [5], "n_obs": [5], "sigma": [1.0], "strategy": ["lm"], "fit_success": [True]}
+    row["status"] = ["ok"]
     made_with = {"study": json.dumps({**TINY, "study": "tiny"}), "versions": "{}", "code": ""}
     pq.write_table(pa.table(row).replace_schema_metadata(made_with), merged / "fits.parquet")
     assert draw.main([str(merged / "fits.parquet")]) == 2
