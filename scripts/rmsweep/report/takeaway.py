@@ -179,6 +179,10 @@ class Measured:
         levels = [named(name, at[name]) for name in varied if name in at]
         return f" with {listed(levels)}" if levels else ""
 
+    def condition_at(self, levels: Sequence[Level]) -> str:
+        """The same of a level of each axis, in their order."""
+        return self.condition(dict(zip(self.keys, levels, strict=True)))
+
     def share(self, number: int, of: int) -> str:
         """How many of a strategy's conditions: `` in 3 of 45 conditions``."""
         if len(self.study.conditions) == 1:
@@ -641,7 +645,7 @@ def told_apart(measured: Measured, found: Errors) -> Iterator[str]:
             }
             least, most = (end(own, key=lambda name: own[name].value) for end in (min, max))
             yield (
-                f"Data{measured.condition(dict(zip(measured.keys, key, strict=True)))} would "
+                f"Data{measured.condition_at(key)} would "
                 f"dominate the averages and are left out of them: there the error is "
                 f"{relative(*own[least][:2])} with `{least}` and {relative(*own[most][:2])} with "
                 f"`{most}`."
@@ -650,7 +654,7 @@ def told_apart(measured: Measured, found: Errors) -> Iterator[str]:
             yield f"So are {counted(others, 'other condition')}."
     by_names: dict[tuple[str, ...], list[str]] = {}
     for key, names in found.missing.items():
-        where = measured.condition(dict(zip(measured.keys, key, strict=True)))
+        where = measured.condition_at(key)
         by_names.setdefault(tuple(names), []).append(where.removeprefix(" with "))
     for names, without in by_names.items():
         some = listed(without) if len(without) <= FEW else f"such as {without[0]}"
@@ -937,7 +941,7 @@ def of_choice(measured: Measured) -> Iterator[str]:
     for who, what in closest(measured, good, known=False):
         yield f"For estimates alone, {who} has {what}."
     for key, without in left_out.items():
-        where = measured.condition(dict(zip(measured.keys, key, strict=True)))
+        where = measured.condition_at(key)
         tests_of = "its tests are" if len(without) == 1 else "their tests are"
         yield (
             f"Not recommended, although {tests_of} not clearly wrong: {coded(without)}. There is a "

@@ -43,7 +43,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -165,6 +165,11 @@ class Fit:
     convergence: Convergence = field(default_factory=Convergence)
     unsaid: str = ""
     own: OwnTests | None = None
+
+    def of_terms(self, fitted: Sequence[str], wanted: Sequence[str]) -> Fit:
+        """The fit of some of the terms that it has, in the order that is wanted."""
+        places = [fitted.index(term) for term in wanted]
+        return replace(self, estimate=self.estimate[places], se=self.se[places], df=self.df[places])
 
 
 class Conventions(TypedDict):

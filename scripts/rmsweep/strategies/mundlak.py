@@ -219,11 +219,6 @@ def own(data: Dataset, whole: Dataset, fitted: Fit, options: Options) -> Fit:
     said = [f"with group means{but(data.group_level)}"]
     for factor in others(data, options):
         said.append(f"means by {factor}{but(data.constant.get(factor, ()), f' by {factor}')}")
-    places = [whole.terms.index(term) for term in data.terms]
     return replace(
-        fitted,
-        estimate=fitted.estimate[places],
-        se=fitted.se[places],
-        df=fitted.df[places],
-        se_type=", ".join([fitted.se_type, *said]),
+        fitted.of_terms(whole.terms, data.terms), se_type=", ".join([fitted.se_type, *said])
     )

@@ -33,12 +33,8 @@ def seen_from(data: Dataset, factor: str) -> Dataset:
 
 def in_order(found: Fit, seen: Dataset, data: Dataset) -> Fit:
     """A fit with its terms in the order of the data's own, and conventions about the factor."""
-    places = [seen.terms.index(term) for term in data.terms]
     return replace(
-        found,
-        estimate=found.estimate[places],
-        se=found.se[places],
-        df=found.df[places],
+        found.of_terms(seen.terms, data.terms),
         se_type=convention_of(seen.group, data, found.se_type),
         df_type=convention_of(seen.group, data, found.df_type),
     )
