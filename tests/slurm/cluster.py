@@ -218,6 +218,7 @@ class Cluster:
             script.chmod(0o755)
 
     def _write_configuration(self, cpus: int) -> None:
+        # Processes are tracked by group: by descent, one whose parent has ended is never killed.
         host, user = socket.gethostname().partition(".")[0], getpass.getuser()
         for name in ("state", *self.nodes):
             (self.folder / name).mkdir()
@@ -243,7 +244,7 @@ class Cluster:
             SlurmctldLogFile={self.folder}/slurmctld.log
             SlurmdLogFile={self.folder}/%n.log
             SlurmdParameters=config_overrides
-            ProctrackType=proctrack/linuxproc
+            ProctrackType=proctrack/pgid
             TaskPlugin=task/none
             JobAcctGatherType=jobacct_gather/none
             AccountingStorageType=accounting_storage/none
