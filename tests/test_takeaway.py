@@ -14,18 +14,15 @@ from measured import made
 from pages import ODD, ONE, a_study, fail
 from rmsweep.design import Study
 from rmsweep.report import words
-from rmsweep.report.takeaway import (
-    Measured,
-    listed_bias,
-    of_choice,
-    of_estimates,
-    of_fits,
-    of_limits,
-    of_power,
-    of_tests,
-    relative,
-    takeaway,
-)
+from rmsweep.report.takeaway import takeaway
+from rmsweep.report.takeaway.choice import of_choice
+from rmsweep.report.takeaway.estimates import listed_bias, of_estimates
+from rmsweep.report.takeaway.fits import of_fits
+from rmsweep.report.takeaway.limits import of_limits
+from rmsweep.report.takeaway.measured import Measured
+from rmsweep.report.takeaway.power import of_power
+from rmsweep.report.takeaway.sentences import relative
+from rmsweep.report.takeaway.trust import of_tests
 
 MANY = 2000
 """Datasets that decide about everything below."""
@@ -308,7 +305,7 @@ def test_fits_that_failed_are_told_beside_the_findings() -> None:
     assert " ".join(of_fits(both(failed, real))) == (
         "40 of 200 fits came with a warning, were singular or failed, and don’t count as "
         "converged: 40% with `lmer`. Of these, 25 were singular without another warning (a "
-        "variance is estimated as zero, or a correlation as 1), and their estimates can be used; "
+        "variance is estimated as zero, or a correlation as ±1), and their estimates can be used; "
         "5 came with a warning; 10 failed: they gave no estimates and are left out of all numbers. "
         "All fits with estimates are in all numbers that don’t say otherwise."
     )

@@ -646,18 +646,17 @@ class Complaints:
         if singular:
             verdicts = {one.verdict for one in self.study.strategies}
             lines.append(
-                f"{words.counted(singular, 'fit')} {'is' if singular == 1 else 'are'} singular: a "
-                "variance is estimated as zero, or a correlation as one or minus one. That is no "
-                "failure: the estimates of the coefficients remain usable."
+                f"{words.counted(singular, 'fit')} {'is' if singular == 1 else 'are'} singular: "
+                f"{words.SINGULAR}. That is no failure: the estimates can be used."
             )
             if len(verdicts) == 1:
-                lines.append(SINGULAR[verdicts.pop()])
+                lines.append(COUNTED[verdicts.pop()])
         if others:
             lines.append(f"{words.counted(others, 'fit')} gave estimates with another warning.")
         return " ".join(lines)
 
 
-SINGULAR = {
+COUNTED = {
     "strict": "By the study’s rule such a fit does not count as converged, as any with a warning.",
     "published": "By the study’s rule such a fit counts as converged.",
 }

@@ -16,7 +16,7 @@ from rmsweep.report.data import Json, rounded_number
 from rmsweep.report.fitted import Fitted, number
 from rmsweep.report.looks import looks
 from rmsweep.report.notes import notes
-from rmsweep.report.takeaway import USUAL
+from rmsweep.report.takeaway.measured import USUAL
 from rmsweep.strategies.inference import infer, stars
 
 TEMPLATE, SCRIPT = "dataset.html.j2", "dataset.js"

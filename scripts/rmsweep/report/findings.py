@@ -49,8 +49,6 @@ VERDICTS = {
     "undecided": "Undecided",
     "not testable": "Not testable here",
 }
-SINGULAR = "a variance is estimated as zero, or a correlation as 1"
-"""What a singular fit is."""
 MOST_REPLICATIONS = 10_000_000
 """More is no advice."""
 
@@ -486,7 +484,7 @@ def singular_ones(numbers: pd.DataFrame, failures: pd.DataFrame) -> str:
     which = "none" if real == failed else "all"
     if 0 < real < failed:
         which = f"{1 - real / failed:.0%}" if failed < 50 * real else f"all but {real:,}"
-    meaning = "" if real == failed else f" ({SINGULAR}); the estimates of those can be used"
+    meaning = "" if real == failed else f" ({words.SINGULAR}); the estimates of those can be used"
     return (
         f"Of {words.counted(failed, 'fit')} of {name} that did not converge there, {which} did so "
         f"only for being singular{meaning}."

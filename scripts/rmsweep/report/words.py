@@ -16,6 +16,8 @@ from rmsweep.measures.rates import score_interval
 NOMINAL = 1.0 - ALPHA
 BRADLEY = (0.5 * ALPHA, 1.5 * ALPHA)
 """Bradley (1978), British J. of Mathematical and Statistical Psychology 31:144, liberally."""
+SINGULAR = "a variance is estimated as zero, or a correlation as ±1"
+"""What a singular fit is."""
 
 
 class Words(NamedTuple):
@@ -164,15 +166,13 @@ MEASURES = {
     "singular_rate": Words(
         "Singular fits",
         FITS,
-        "A variance is estimated as zero, or a correlation as one or minus one; the estimates of "
-        "the coefficients remain usable.",
+        f"In a singular fit {SINGULAR}; its estimates can be used.",
         "rate",
     ),
     "nonsingular_failure_rate": Words(
         "Fits with a warning or without estimates",
         FITS,
-        "A singular fit is at the boundary: a variance is estimated as zero, or a correlation as "
-        "1. Its estimates can be used.",
+        f"Singular fits, where {SINGULAR}, are not among these: their estimates can be used.",
         "rate",
     ),
     "optimizer_rate": Words("Fits whose optimizer gave up", FITS, "", "rate"),
