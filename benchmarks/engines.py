@@ -4,10 +4,10 @@
 
 Fits DV ~ IV1 + IV2 + IV3 + (IV1 + IV2 + IV3 | Group) to datasets of every condition of the default
 grid, all programs in one process, one after the other on each dataset, and prints a Markdown
-table. CPU time of this process, start-up apart; the native engine's is that of a block of datasets,
-divided by their number, for each size of `--blocks`. Programs that are not installed are left out,
-and said so. `--sigma` and `--programs` (parts of names, beside lmerTest) take some conditions and
-programs alone.
+table. CPU time of this process, start-up apart; the native engine's is per dataset, for as many
+datasets as the largest of `--blocks` has, in blocks of each size. Programs that are not installed
+are left out, and said so. `--sigma` and `--programs` (parts of names, beside lmerTest) take some
+conditions and programs alone.
 """
 
 from __future__ import annotations
@@ -199,13 +199,13 @@ def main() -> None:
         data = [simulate(study.seed, condition, sim).data for sim in range(options.blocks[-1])]
         for size, name in natives.items():
             start = time.process_time()
-            native = by_native_engine(data[:size])
-            seconds = (time.process_time() - start) / size
+            blocks = [by_native_engine(data[at : at + size]) for at in range(0, len(data), size)]
+            seconds = (time.process_time() - start) / len(data)
             records += [
                 (condition.key, sim, name, seconds, 0.0, 0.0, 0.0) for sim in range(options.sims)
             ]
         for sim in range(options.sims):
-            best = native[sim]
+            best = blocks[0][sim]
             for name, fit in programs.items():
                 spent, result = timed(lambda fit=fit, one=data[sim]: fit(one))
                 off = gap = df_off = np.nan
