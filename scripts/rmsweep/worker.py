@@ -32,7 +32,7 @@ from typing import NoReturn
 IDLE_SECONDS = 30.0
 """Longer than Snakemake's pauses between jobs; ``RMSWEEP_WORKER_IDLE`` overrides it."""
 
-LIFE_SECONDS = 10.0
+LIFE_SECONDS = 60.0
 """CPU time after which a child takes no further job: what a fork costs is little beside it, and
 a process that lives for ever would hold ever more memory."""
 

@@ -341,8 +341,7 @@ def expected_hessian(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> t
     solved = _solve(blocks, G, reml, work)
     crossed = _cross(solved, reml, work)
     at = _places(len(solved.K), len(solved.beta))
-    expected = _traces(crossed.W, crossed.W, at, work)
-    return crossed.gradient, (expected + expected.transpose(0, 2, 1)) / 2.0
+    return crossed.gradient, _traces(crossed.W, crossed.W, at, work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,10 +484,12 @@ def _traces(A: Array, W: Array, at: _Places, work: Workspace) -> Array:
     AW = work.array("AW", n_datasets, k, k)
     AW = np.matmul(A.transpose(1, 0, 2), W.transpose(1, 2, 0), out=AW).reshape(n_datasets, k * k)
     traces = _picked("traces", AW, at.aw[0], work)
-    for places in at.aw[1:]:
+    # of a symmetric AW the last two terms of four are the first two again
+    twice = A is W
+    for places in at.aw[1:2] if twice else at.aw[1:]:
         traces += _picked("other", AW, places, work)
     traces = traces.reshape(n_datasets, k, k)
-    traces *= at.aw_factor
+    traces *= 2.0 * at.aw_factor if twice else at.aw_factor
     return traces
 
 

@@ -162,18 +162,22 @@ def scored(blocks: Blocks, model: Model, unit: Array, root: Array) -> Array:
 
 def _score(blocks: Blocks, model: Model, unit: Array, root: Array, work: Workspace) -> Array:
     q = unit.shape[1]
-    rows, columns, _ = triangle(q)
+    rows, columns, place = triangle(q)
     outer = unit[:, :, None] * unit[:, None, :]
     scale = outer[:, rows, columns]
-    form = symmetric_root(q, model.covariance)
-    free = form.basis[:, rows, columns].T  # G has the structure of Y, so Y's basis serves
     G = np.matmul(root, root)
     gradient, expected = expected_hessian(blocks, outer * G, model.reml, work)
-    expected = expected * scale[:, :, None] * scale[:, None, :]
-    downhill = -np.matmul((gradient * scale)[:, None, :], free)[:, 0]
-    step, _ = solve_each(np.matmul(np.matmul(free.T, expected), free), downhill)
+    form = symmetric_root(q, model.covariance)
+    # the entries of G are the parameters, or else those of Y, whose structure G has
+    free = None if model.covariance == "full" else form.basis[:, rows, columns].T
+    if free is None:
+        step = solve_each(expected, -gradient)[0] / scale
+    else:
+        expected = expected * scale[:, :, None] * scale[:, None, :]
+        downhill = -np.matmul((gradient * scale)[:, None, :], free)[:, 0]
+        step, _ = solve_each(np.matmul(np.matmul(free.T, expected), free), downhill)
     step = np.where(np.isfinite(step).all(axis=1, keepdims=True), step, 0.0)
-    return well_inside(G + form.matrices(step))
+    return well_inside(G + (step[:, place] if free is None else form.matrices(step)))
 
 
 def _portions(blocks: Blocks, n_runs: int) -> Iterator[NDArray[np.intp]]:
