@@ -75,11 +75,11 @@ CLAIMS := $(wildcard results/config/claims.parquet results/precise/claims.parque
 # a page to take a picture of, and studies whose findings are shown
 PAGE := $(wildcard results/config/report.html)
 GALLERY := $(wildcard $(patsubst %,results/%/fits.parquet,config precise published-figures \
-	type-one-error power simpson messy))
+	type-one-error power simpson anova messy))
 docs: setup-dev
 	python scripts/document.py config/README.md docs/strategies.md docs/scenarios.md
 	test $(words $(CLAIMS)) -lt 2 || python scripts/document_claims.py docs/claims.md $(CLAIMS)
-	test $(words $(GALLERY)) -lt 7 || python scripts/document_gallery.py docs/gallery.md $(GALLERY)
+	test $(words $(GALLERY)) -lt 8 || python scripts/document_gallery.py docs/gallery.md $(GALLERY)
 	test -z "$(PAGE)" || python benchmarks/page_picture.py $(PAGE) docs/figures/page.png
 
 clean:

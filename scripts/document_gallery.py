@@ -32,6 +32,7 @@ SHOWN = {
     "published-figures": ("convergence",),
     "type-one-error": ("size",),
     "simpson": ("bias",),
+    "anova": ("power",),
     "messy": ("size",),
 }
 """The figures that show most, by study."""

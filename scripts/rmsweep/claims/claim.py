@@ -77,7 +77,7 @@ class Test:
         Keys of a study, one of which has to be other than its default: the claim is about such
         data.
     study : str
-        A study in ``config/`` that has what the test needs; empty if none has.
+        A study in ``config/`` that has what the test needs.
     """
 
     __test__ = False  # for pytest

@@ -191,10 +191,7 @@ def elsewhere(tests: Sequence[Test]) -> str:
     files = dict.fromkeys(
         f"config/{test.study}.yaml{f' with engine: {test.engine}' if test.engine else ''}"
         for test in tests
-        if test.study
     )
-    if not files:
-        return "no study in config/ can test it"
     return f"{' and '.join(files)} can test it"
 
 
