@@ -95,7 +95,7 @@ def test_errors_are_compared_either_way_round() -> None:
         "0.0071) with `lm2`, on average over the conditions. At worst, that of `lm2` is"
     )
     assert relative(0.9, 0.02) == "10% smaller (MCSE 2%)"
-    assert relative(1.001, 0.02) == "unchanged (MCSE 2%)"
+    assert relative(1.001, 0.02) == "the same (MCSE 2%)"
 
 
 def test_errors_are_averaged_over_the_conditions_that_all_fit() -> None:
@@ -107,7 +107,7 @@ def test_errors_are_averaged_over_the_conditions_that_all_fit() -> None:
     part.frame["n_run"] = part.frame["n_used"]
     part.frame.loc[6:, "n_used"] = 0.8 * MANY
     text = " ".join(of_estimates(both(whole, part)))
-    assert "unchanged (MCSE 0.41%) with `lm2` and 20.0% larger" in text
+    assert "the same (MCSE 0.41%) with `lm2` and 20.0% larger" in text
     assert "on average over 6 of 8 conditions." in text
     left_out = "2 conditions are left out, since `lm2` does not estimate all coefficients in 90% of"
     assert f"{left_out} datasets there: 16 groups, 12 observations and SD 0.1 and" in text

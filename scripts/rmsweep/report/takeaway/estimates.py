@@ -111,7 +111,7 @@ def of_estimates(measured: Measured) -> Iterator[str]:
         told = {name: f"{relative(*means[name])} with `{name}`" for name in ordered}
         where = measured.on_average(found.ratios)
         said = ranging([told[name] for name in ordered], "is")
-        if len(told) > FEW and len({relative(*mean) for mean in means.values()}) == 1:
+        if len(told) > 1 and len({relative(*mean) for mean in means.values()}) == 1:
             said = f"is {relative(*means[ordered[0]])} with all others"
         yield (
             f"Compared with `{found.base}` on the same datasets, the median sum of absolute errors "

@@ -93,11 +93,11 @@ def extremes(ordered: list[str]) -> list[str]:
 
 
 def relative(ratio: float, mcse: float) -> str:
-    """``6% larger (MCSE 0.1%)``, ``3.3 times as large (MCSE 0.4)``, or ``unchanged``."""
+    """``6% larger (MCSE 0.1%)``, ``3.3 times as large (MCSE 0.4)``, or ``the same``."""
     if ratio >= 2:
         return f"{ratio:.{places(mcse)}f} times as large (MCSE {significant(mcse, 2)})"
     error = f"MCSE {amount(mcse, 'rate', 2)}" if np.isfinite(mcse) else "MCSE unknown"
     change = f"{100 * abs(ratio - 1):.{places(100 * mcse)}f}"
     if not float(change):
-        return f"unchanged ({error})"
+        return f"the same ({error})"
     return f"{change}% {'larger' if ratio > 1 else 'smaller'} ({error})"
