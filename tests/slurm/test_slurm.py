@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from contextlib import suppress
@@ -43,8 +44,8 @@ def test_a_cancelled_job_leaves_no_process(cluster: Cluster, tmp_path: Path):
         "time.sleep(600)\n"
     )
     started = [tmp_path / "in the batch", tmp_path / "in a step"]
-    batch, step = (f"{sys.executable} {survivor} '{path}'" for path in started)
-    wrap = f'{batch} & srun -n1 sh -c "{step}; true"; true'
+    batch, step = (shlex.join([sys.executable, str(survivor), str(path)]) for path in started)
+    wrap = f"{batch} & srun -n1 sh -c {shlex.quote(f'{step}; true')}; true"
     job = cluster.run("sbatch", "--parsable", "--output=/dev/null", "--wrap", wrap)
     wait_for(lambda: all(path.exists() for path in started), "both processes have started")
     assert len(processes_with(survivor)) >= len(started)
