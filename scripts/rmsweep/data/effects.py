@@ -89,11 +89,13 @@ def spread(condition: Condition) -> Array:
     if design := template_of(condition):
         varies = np.ones(n_predictors + 1)
         varies[[*design.group_level]] = 0.0
-    else:
-        varies = _varies(condition["predictor_level"], n_predictors)
-    return condition.sigma * varies * vector(condition["sigma_ratio"], n_predictors + 1)
+        return condition.sigma * varies * vector(condition["sigma_ratio"], n_predictors + 1)
+    levels = condition["predictor_level"], condition["sigma_ratio"]
+    return _spread(condition.sigma, *levels, n_predictors)
 
 
 @lru_cache
-def _varies(level: Value, n_predictors: int) -> Array:
-    return np.append(1.0, vector(level, n_predictors) == 1)
+def _spread(sigma: float, level: Value, ratio: Value, n_predictors: int) -> Array:
+    varies = np.append(1.0, vector(level, n_predictors) == 1)
+    spread: Array = sigma * varies * vector(ratio, n_predictors + 1)
+    return spread

@@ -39,14 +39,14 @@ from rmsweep.data.items import DESIGNS, Items, between_items, designs
 from rmsweep.data.patterns import CATEGORICAL, PATTERNS
 from rmsweep.data.rows import Rows, autoregressive
 from rmsweep.data.sites import between_sites
-from rmsweep.data.vectors import scale, vector
+from rmsweep.data.vectors import any_of, scale, vector
 from rmsweep.design import Condition, Piece, Value
 
 
 def group_means(condition: Condition, draws: Draws) -> Array:
     """The predictors' group means m, (n_groups, n_predictors); zero where none has any."""
     shape = condition.n_groups, condition["n_predictors"]
-    if not between(condition).any():
+    if not any_between(condition):
         return np.zeros(shape)
     m = draws.of(Purpose.MEANS).standard_normal(shape)
     return distributed(condition, m, draws, Purpose.MEANS_DISTRIBUTION)
@@ -66,8 +66,8 @@ def predictors(
     mean = vector(condition["predictor_mean"], n_predictors)
     L = scale(n_predictors, condition["predictor_sd"], condition["predictor_correlation"])
     w = distributed(condition, w, draws, Purpose.PREDICTORS)
-    phis = vector(condition["predictor_autocorrelation"], n_predictors)
-    if phis.any():
+    if any_of(condition["predictor_autocorrelation"], n_predictors):
+        phis = vector(condition["predictor_autocorrelation"], n_predictors)
         series = [autoregressive(one, rows, phi) for one, phi in zip(w.T, phis, strict=True)]
         w = np.column_stack(series)
     steps = {"within": rows.times, "between": rows.times}
@@ -76,12 +76,12 @@ def predictors(
     w = patterned(condition, w, steps)
     X = np.empty((len(w), n_predictors + 1))
     X[:, 0] = 1
-    share = between(condition)
     if condition["predictor_correlation"] == 0:  # the same to the bit, L being diagonal
         x = w if condition["predictor_sd"] == 1 else w * L.diagonal()
     else:  # as it was in the first version, to the bit
         x = np.einsum("ij,kj->ik", w, L)
-    if share.any():
+    if any_between(condition):
+        share = between(condition)
         of_groups = means @ L.T
         if sites is not None and (of_sites := between_sites(condition)).any():
             _, first = np.unique(sites, return_index=True)
@@ -190,6 +190,17 @@ def between(condition: Condition) -> Array:
     return _between(
         condition["predictor_level"], condition["predictor_icc"], condition["n_predictors"]
     )
+
+
+def any_between(condition: Condition) -> bool:
+    """Whether any predictor has a share of its variance there."""
+    levels = condition["predictor_level"], condition["predictor_icc"]
+    return _any_between(*levels, condition["n_predictors"])
+
+
+@lru_cache
+def _any_between(level: Value, icc: Value, n_predictors: int) -> bool:
+    return bool(_between(level, icc, n_predictors).any())
 
 
 @lru_cache

@@ -329,6 +329,8 @@ def constant(condition: Condition) -> dict[str, tuple[str, ...]]:
     """The terms that are constant within the levels of factors other than the groups'."""
     if design := template_of(condition):
         return {FACTOR: design.called(design.constant)} if design.cells else {}
+    if not (condition["n_items"] or condition["n_sites"]):
+        return {}
     names = np.array(terms(condition["n_predictors"])[1:])
     same = {}
     if condition["n_items"]:

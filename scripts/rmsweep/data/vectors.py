@@ -17,6 +17,12 @@ def vector(value: Value, length: int) -> Array:
 
 
 @lru_cache
+def any_of(value: Value, length: int) -> bool:
+    """Whether any of these values is other than zero."""
+    return bool(vector(value, length).any())
+
+
+@lru_cache
 def scale(size: int, sd: Value, correlation: Value) -> Array:
     """D L, with D the SDs of so many variables and LL' = R their correlations, (size, size)."""
     R = np.full((size, size), correlation, dtype=float)

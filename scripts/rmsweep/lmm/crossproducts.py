@@ -50,7 +50,7 @@ EXACT = (
 )
 
 # Elements (datasets × rows) that are worked on at once; more would fall out of the cache.
-_ELEMENTS_AT_ONCE = 60_000
+_ELEMENTS_AT_ONCE = 120_000
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
