@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -20,21 +19,14 @@ pytestmark = pytest.mark.slow
 Digests = dict[str, dict[str, str]]
 
 
-def processes_with(path: Path) -> list[str]:
-    """Command lines of live processes that name a path."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            found.append(process.read_bytes().decode(errors="replace"))
-    return [command for command in found if str(path) in command]
-
-
 def minutes(job: Job) -> int:
     """A job's time limit."""
     return int(job.limit.split(":")[0])
 
 
-def test_a_cancelled_job_leaves_no_process(cluster: Cluster, tmp_path: Path):
+def test_a_cancelled_job_leaves_no_process(
+    cluster: Cluster, checkout: GatedCheckout, tmp_path: Path
+):
     """Not even one that outlives the shell that has started it, as Snakemake does for a while."""
     survivor = tmp_path / "survivor.py"
     survivor.write_text(
@@ -46,12 +38,13 @@ def test_a_cancelled_job_leaves_no_process(cluster: Cluster, tmp_path: Path):
     started = [tmp_path / "in the batch", tmp_path / "in a step"]
     batch, step = (shlex.join([sys.executable, str(survivor), str(path)]) for path in started)
     wrap = f"{batch} & srun -n1 sh -c {shlex.quote(f'{step}; true')}; true"
-    job = cluster.run("sbatch", "--parsable", "--output=/dev/null", "--wrap", wrap)
+    where = f"--chdir={checkout.root}"
+    job = cluster.run("sbatch", "--parsable", "--output=/dev/null", where, "--wrap", wrap)
     wait_for(lambda: all(path.exists() for path in started), "both processes have started")
-    assert len(processes_with(survivor)) >= len(started)
+    assert str(checkout.processes()).count(survivor.name) >= len(started)
     cluster.run("scancel", job)
     wait_for(lambda: not cluster.active_jobs(), "the job is cancelled")
-    assert not processes_with(survivor)
+    assert survivor.name not in str(checkout.processes())
 
 
 def test_a_cluster_makes_the_bytes_of_a_local_run(

@@ -87,15 +87,21 @@ def spread(condition: Condition) -> Array:
     """Between-group SD of each coefficient, (p,); zero at predictors of level 2 and 3."""
     n_predictors = condition["n_predictors"]
     if design := template_of(condition):
-        varies = np.ones(n_predictors + 1)
-        varies[[*design.group_level]] = 0.0
-        return condition.sigma * varies * vector(condition["sigma_ratio"], n_predictors + 1)
-    levels = condition["predictor_level"], condition["sigma_ratio"]
-    return _spread(condition.sigma, *levels, n_predictors)
+        same = design.group_level
+    else:
+        same = _above(condition["predictor_level"], n_predictors)
+    return _spread(condition.sigma, same, condition["sigma_ratio"], n_predictors + 1)
 
 
 @lru_cache
-def _spread(sigma: float, level: Value, ratio: Value, n_predictors: int) -> Array:
-    varies = np.append(1.0, vector(level, n_predictors) == 1)
-    spread: Array = sigma * varies * vector(ratio, n_predictors + 1)
+def _above(level: Value, n_predictors: int) -> tuple[int, ...]:
+    """Places among the terms of the predictors of level 2 and 3."""
+    return tuple((1 + np.flatnonzero(vector(level, n_predictors) > 1)).tolist())
+
+
+@lru_cache
+def _spread(sigma: float, same: tuple[int, ...], ratio: Value, n_terms: int) -> Array:
+    varies = np.ones(n_terms)
+    varies[[*same]] = 0.0
+    spread: Array = sigma * varies * vector(ratio, n_terms)
     return spread

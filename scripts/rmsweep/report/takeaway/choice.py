@@ -32,13 +32,14 @@ UNTOLD = "the study can’t tell which"
 
 def of_choice(measured: Measured) -> Iterator[str]:
     """Which strategy to use for what, as far as the study can tell."""
-    judged = measured.tests.judged
+    tests = measured.tests
+    judged = tests.judged
     if len(measured.study.strategies) == 1 or not judged or most_datasets(judged) < MIN_DATASETS:
         return
     wrong = measured.of_slopes("wrong_sign", NOT_WRONG)
     amiss = {name for name, own in wrong.items() if any(one.side == "against" for one in own)}
     amiss |= {*of_bias(measured), *measured.gaps}
-    behind, tests = far_behind(measured), measured.tests
+    behind = far_behind(measured)
     left_out: dict[tuple[Level, ...], list[str]] = {}
     for name in (*tests.kept, *tests.unsure):
         if name in behind and name not in amiss:

@@ -9,11 +9,7 @@ from rmsweep.claims.rule import MIN_DATASETS, Judged, overall
 from rmsweep.measures.rates import score_interval
 from rmsweep.measures.sample_size import GROUPS
 from rmsweep.report import words
-from rmsweep.report.takeaway.measured import (
-    Measured,
-    by_level,
-    most_datasets,
-)
+from rmsweep.report.takeaway.measured import Measured, by_level, most_datasets
 from rmsweep.report.takeaway.sentences import averages, coded, with_error, worst
 from rmsweep.report.words import NOMINAL, amount, counted, listed
 from rmsweep.strategies import mixed
