@@ -65,6 +65,16 @@ def test_searches_that_head_for_the_known_minimum_end_early(small, monkeypatch):
     assert 1.2 * short.mean() < fit(products).n_evaluations.mean()
 
 
+def test_large_groups_tell_where_to_set_out(monkeypatch):
+    """The search ends in the same minima without that, but later."""
+    products = case_products(CASES["30x25x1"], range(50))
+    near = fit(products)
+    monkeypatch.setattr(start, "LARGE", np.inf)
+    far = fit(products)
+    assert near.n_evaluations.mean() < 0.8 * far.n_evaluations.mean()
+    assert np.abs(near.criterion - far.criterion).max() < 1e-9
+
+
 def test_one_large_group_makes_minima_that_are_searched_for():
     case = replace(CASES["30x5x1"], sizes=(4,) * 30 + (100,))
     products = case_products(case, range(N_DATASETS))
@@ -76,13 +86,15 @@ def test_one_large_group_makes_minima_that_are_searched_for():
     assert np.count_nonzero(searched(products) > lowest + APART) > 3
 
 
+@pytest.mark.parametrize("case", ["10x5x1", "10x25x1"])
 @pytest.mark.parametrize("covariance", ["diagonal", "scalar"])
-def test_further_starts_keep_to_the_covariances_structure(covariance):
-    products = case_products(CASES["10x5x1"], range(5))
+def test_starts_keep_to_the_covariances_structure(covariance, case):
+    products = case_products(CASES[case], range(5))
     unit = np.full_like(products.z_unit, 0.5)
     model = Model(reml=True, covariance=covariance, balanced=False)
     found = np.tile(0.3 * np.eye(4), (5, 1, 1))
     roots = start.further_roots(products.blocks, model, unit, found)
+    roots = np.concatenate([roots, start.first_roots(products.blocks, model, unit)[None]])
     off = roots - np.einsum("srii->sri", roots)[..., None] * np.eye(4)
     assert np.abs(off).max() < 1e-12
     assert (np.einsum("srii->sri", roots) > 0).all()

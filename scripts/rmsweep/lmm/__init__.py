@@ -20,8 +20,8 @@ Kuznetsova, A., Brockhoff, P. B. & Christensen, R. H. B. (2017). lmerTest packag
 mixed effects models. Journal of Statistical Software 82(13).
 Longford, N. T. (1987). A fast scoring algorithm for maximum likelihood estimation in unbalanced
 mixed models with nested random effects. Biometrika 74, 817-827.
-Moré, J. J. & Sorensen, D. C. (1983). Computing a trust region step. SIAM Journal on Scientific and
-Statistical Computing 4, 553-572.
+Swamy, P. A. V. B. (1970). Efficient inference in a random coefficient regression model.
+Econometrica 38, 311-323.
 """
 
 from rmsweep.lmm.checks import Checks, lme4_check, lme4_checks, lmertest_warnings

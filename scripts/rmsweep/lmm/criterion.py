@@ -170,28 +170,13 @@ class _Solved(NamedTuple):
     DD_sums: Array
 
 
-def _scratch(q: int, p: int, shape: tuple[int, ...], work: Workspace) -> Array:
-    """Room for the products of two entries, of which one sum is made."""
-    m = max(q, p) + 1
-    return work.array("scratch", m, m, *shape)
-
-
-def _sum_by_row(products: Array, out: Array) -> None:
-    """Sum products (k, l, R, G) over l, one after the other: groups stay the innermost axis."""
-    if products.shape[1] == 1:
-        out[...] = products[:, 0]
-    else:
-        np.add.reduce(products, axis=1, out=out)
-
-
-def _gram(columns: Array, name: str, scratch: Array, work: Workspace) -> Array:
+def _gram(columns: Array, name: str, work: Workspace) -> Array:
     """Lower triangle of A'A, packed row by row, of the columns (c, m, R, G) of A."""
-    c, m, *shape = columns.shape
+    c, _, *shape = columns.shape
     packed = work.array(name, c * (c + 1) // 2, *shape)
     for a in range(c):
-        first = a * (a + 1) // 2
-        products = np.multiply(columns[a], columns[: a + 1], out=scratch[: a + 1, :m])
-        _sum_by_row(products, packed[first : first + a + 1])
+        row = packed[a * (a + 1) // 2 :][: a + 1]
+        np.einsum("lrg,klrg->krg", columns[a], columns[: a + 1], out=row)
     return packed
 
 
@@ -199,8 +184,7 @@ def _solve(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> _Solved:
     """Value of the criterion, by generalised least squares within and over groups."""
     q, shape = len(blocks.r), blocks.r.shape[1:]
     n_datasets, p = blocks.xr_rest.shape
-    g = entries_first(G)[..., None]
-    scratch = _scratch(q, p, shape, work)
+    g = entries_first(G)
 
     # Below M the transposes of what its factor is divided into: T, T⁻¹Z'X (T' where X = Z), T⁻¹Z'r.
     same = blocks.x is None
@@ -215,23 +199,19 @@ def _solve(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> _Solved:
     tall[-1] = blocks.r
     GT = work.array("GT", q, q, *shape)
     for j in range(q):
-        products = np.multiply(g[:, j:], T[j:, j], out=scratch[:q, : q - j])
-        _sum_by_row(products, GT[:, j])
+        np.einsum("kir,irg->krg", g[j:, j:], T[j:, j], out=GT[j:, j])
     for i in range(q):
-        right = GT[i:, : i + 1].swapaxes(0, 1)
-        products = np.multiply(T[i:, i], right, out=scratch[: i + 1, : q - i])
-        _sum_by_row(products, M[i, : i + 1])
+        np.einsum("arg,akrg->krg", T[i:, i], GT[i:, : i + 1], out=M[i, : i + 1])
     diagonal = tall.reshape(len(tall) * q, *shape)[: q * q : q + 1]
     np.add(diagonal, 1.0, out=diagonal)
     _, determinant = cholesky(tall)
     K, d = T, tall[-1]
     D = K if same else tall[2 * q : -1]
 
-    DD = _gram(D, "DD", scratch, work)
+    DD = _gram(D, "DD", work)
     DD_sums = DD.sum(axis=-1)
-    Dd = work.array("Dd", p, *shape)
-    _sum_by_row(np.multiply(D, d, out=scratch[:p, :q]), Dd)
-    dd = np.square(d, out=scratch[0, :q]).sum(axis=-1)
+    Dd = np.einsum("plrg,lrg->prg", D, d, out=work.array("Dd", p, *shape))
+    dd = np.square(d).sum(axis=-1)
     # the same for X'V⁻¹X, the identity and X'V⁻¹r
     rows, columns, _ = triangle(p)
     whole = np.empty((2 * p + 1, p, n_datasets))
@@ -287,7 +267,7 @@ def criterion(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> Criterio
     np.multiply(weight, crossed.s, out=factors[:, 0])
     if reml:
         factors[:, 1:] = crossed.UF
-    Q = _gram(factors, "Q", crossed.scratch, work)
+    Q = _gram(factors, "Q", work)
     Q *= 2.0
     Q -= W
 
@@ -381,7 +361,7 @@ def information(blocks: Blocks, G: Array, work: Workspace) -> Information:
     W, UF = crossed.W, crossed.UF
     n_datasets, p, q, k = len(solved.rho), len(solved.beta), len(solved.K), len(W)
     at = _places(q, p)
-    UCU = _gram(UF, "Q", crossed.scratch, work)
+    UCU = _gram(UF, "Q", work)
     scale = datasets_first((W - UCU).sum(axis=-1)) * at.factor
     UCU *= -2.0
     UCU += W
@@ -411,7 +391,6 @@ class _Crossed(NamedTuple):
     cross: Array
     ss: Array
     gradient: Array
-    scratch: Array
 
 
 def _cross(solved: _Solved, reml: bool, work: Workspace) -> _Crossed:
@@ -420,29 +399,26 @@ def _cross(solved: _Solved, reml: bool, work: Workspace) -> _Crossed:
     shape = d.shape[1:]
     _, _, place = triangle(q)
     at = _places(q, p)
-    scratch = _scratch(q, p, shape, work)
 
     if D is K:
         W, W_sums = DD, DD_sums
         U = W.take(place.ravel(), axis=0, out=work.array("U", q * q, *shape), mode="clip")
         U = U.reshape(q, q, *shape)
     else:
-        W = _gram(K, "W", scratch, work)
+        W = _gram(K, "W", work)
         W_sums = W.sum(axis=-1)
         U = work.array("U", q, p, *shape)
         for a in range(q):
-            _sum_by_row(np.multiply(K[a], D, out=scratch[:p, :q]), U[a])
-    residual = _residual(solved, scratch)
+            np.einsum("lrg,plrg->prg", K[a], D, out=U[a])
+    residual = _residual(solved, work)
 
     # UF, then s: their cross-products over groups hold all but tr(QEWF). F = R⁻ᵀ for ΣX'V⁻¹X = RR'.
     stack = work.array("stack", q * p + q, *shape)
     UF = stack[: q * p].reshape(q, p, *shape)
     s = stack[q * p :]
     for j in range(p):
-        some = slice(0, j + 1)
-        products = np.multiply(U[:, some], inverse[j, some, :, None], out=scratch[:q, some])
-        _sum_by_row(products, UF[:, j])
-    _sum_by_row(np.multiply(K, residual, out=scratch[:q, :q]), s)
+        np.einsum("airg,ir->arg", U[:, : j + 1], inverse[j, : j + 1], out=UF[:, j])
+    np.einsum("alrg,lrg->arg", K, residual, out=s)
     by_dataset = stack.transpose(1, 0, 2)
     cross = work.array("cross", n_datasets, len(stack), len(stack))
     cross = np.matmul(by_dataset, by_dataset.transpose(0, 2, 1), out=cross)
@@ -451,17 +427,14 @@ def _cross(solved: _Solved, reml: bool, work: Workspace) -> _Crossed:
     S = datasets_first(W_sums) - (nu / rho)[:, None] * ss
     if reml:
         S -= cross.take(at.uu_trace, axis=1).reshape(n_datasets, len(W), p).sum(axis=-1)
-    return _Crossed(W, UF, s, cross, ss, S * at.factor, scratch)
+    return _Crossed(W, UF, s, cross, ss, S * at.factor)
 
 
-def _residual(solved: _Solved, scratch: Array) -> Array:
+def _residual(solved: _Solved, work: Workspace) -> Array:
     """What β leaves of d, (q, R, G), which it overwrites."""
-    p, q = solved.D.shape[:2]
-    terms = scratch[: p + 1, :q]
-    terms[0] = solved.d
-    np.multiply(solved.D, solved.beta[:, None, :, None], out=terms[1:])
-    residual: Array = np.subtract.reduce(terms, axis=0, out=solved.d)
-    return residual
+    d = solved.d
+    d -= np.einsum("plrg,pr->lrg", solved.D, solved.beta, out=work.array("fitted", *d.shape))
+    return d
 
 
 def _picked(name: str, source: Array, places: Index, work: Workspace) -> Array:
@@ -499,13 +472,6 @@ def conditional_modes(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> 
     Parameters are those of `criterion`.
     """
     at = _solve(blocks, G, reml, work)
-    q, p, shape = len(at.K), len(at.beta), at.d.shape[1:]
-    residual = _residual(at, _scratch(q, p, shape, work))
-    s = np.zeros((q, *shape))
-    modes = np.zeros((q, *shape))
-    for i in range(q):
-        s += at.K[:, i] * residual[i]
-    g = entries_first(G)[..., None]
-    for a in range(q):
-        modes += g[:, a] * s[a]
+    s = np.einsum("alrg,lrg->arg", at.K, _residual(at, work))
+    modes = np.einsum("kar,arg->krg", entries_first(G), s)
     return np.ascontiguousarray(modes.transpose(1, 2, 0))

@@ -22,7 +22,6 @@ from rmsweep.lmm.smallmatrix import (
     datasets_first,
     forward_substitute,
     solve_each,
-    sum_of_products,
 )
 
 # A column counts as a combination of the columns before it when less than this fraction of its
@@ -109,12 +108,22 @@ class Blocks:
     @property
     def group_coefficients(self) -> Array:
         """Coefficients of r on Z in each group, (q, R, G); zero if not determined."""
+        return self._back_substituted(self.r[:, None].copy())[:, 0]
+
+    @property
+    def sampling_roots(self) -> Array:
+        """U_i with U_iU_i' = (Z_i'Z_i)⁻¹, (q, q, R, G); zero if not determined."""
+        q, *shape = self.r.shape
+        return self._back_substituted(np.eye(q)[..., None, None] * np.ones(shape))
+
+    def _back_substituted(self, right: Array) -> Array:
+        """T_i'⁻¹ of right sides (q, columns, R, G), which it overwrites."""
         q = len(self.r)
         _, _, place = triangle(q)
         T = self.z[place.ravel()].reshape(q, q, *self.r.shape[1:])
         pivots = T[np.arange(q), np.arange(q)]
         reciprocals = np.divide(1.0, pivots, out=np.zeros_like(pivots), where=self.determined)
-        return back_substitute(T, reciprocals, self.r[:, None].copy())[:, 0]
+        return back_substitute(T, reciprocals, right)
 
     def take(self, index: NDArray[np.intp]) -> Blocks:
         """Return the blocks of some of the datasets."""
@@ -281,13 +290,10 @@ class CrossProducts:
         x = T.swapaxes(0, 1).copy() if old.x is None else old.x
         n_kept, p = len(kept), x.shape[1]
         zz, sides = np.empty((n_kept, n_kept, *shape)), np.empty((n_kept, p + 1, *shape))
-        scratch = np.empty((max(n_kept, p), *shape))
-        for i, column in enumerate(kept):
-            pairs = [(T[column, k], T[kept, k]) for k in range(q)]
-            sum_of_products(pairs, zz[i], scratch)
-            sum_of_products([(T[column, k], x[k]) for k in range(q)], sides[i, :p], scratch)
-            pairs = [(T[column, k], old.r[k : k + 1]) for k in range(q)]
-            sum_of_products(pairs, sides[i, p:], scratch)
+        own = T[kept]
+        np.einsum("akrg,bkrg->abrg", own, own, out=zz)
+        np.einsum("akrg,kprg->aprg", own, x, out=sides[:, :p])
+        np.einsum("akrg,krg->arg", own, old.r, out=sides[:, p])
         reciprocals, _ = cholesky(zz, np.full((n_kept, 1, 1), RANK_TOLERANCE))
         forward_substitute(zz, reciprocals, sides)
         rests = [
@@ -349,9 +355,8 @@ class CrossProducts:
         right = xx[:, kept, column] * pooled[:, column, None]
         step, _ = solve_each(xx[:, kept][:, :, kept], right)
         d[:, kept] = -step
-        scratch, xd, xr = np.empty_like(old.r), np.empty_like(old.r), np.empty_like(old.r)
-        sum_of_products([(x[:, k], d[:, k, None]) for k in range(p)], xd, scratch)
-        sum_of_products([(T[:, k], xd[k]) for k in range(p)], xr, scratch)
+        xd = np.einsum("qkrg,rk->qrg", x, d)
+        xr = np.einsum("akrg,krg->arg", T, xd)
         return replace(
             self,
             x_is_z=False,
@@ -677,13 +682,11 @@ def _rank_tolerance(centre: Array) -> Array:
 
 def _rest_products(x: Array, r: Array) -> tuple[Array, Array, Array]:
     """Cross-products X'X, X'r and r'r of (q, p, R, G) and (q, R, G), over rows and groups."""
-    p, shape = x.shape[1], x.shape[2:]
-    xx = np.empty((shape[0], p, p))
-    out, scratch = np.empty((p, *shape)), np.empty((p, *shape))
+    p, n_datasets = x.shape[1], x.shape[2]
+    xx = np.empty((n_datasets, p, p))
     for i in range(p):
-        rows = sum_of_products([(row[i], row) for row in x], out, scratch).sum(axis=-1)
-        xx[:, i] = rows.T
-    xr = datasets_first(sum_of_products(zip(x, r, strict=True), out, scratch).sum(axis=-1))
+        xx[:, i] = np.einsum("qrg,qprg->prg", x[:, i], x).sum(axis=-1).T
+    xr = datasets_first(np.einsum("qprg,qrg->prg", x, r).sum(axis=-1))
     rr = datasets_first(np.square(r).sum(axis=-1)).sum(axis=-1)
     return xx, xr, rr
 

@@ -33,7 +33,7 @@ from rmsweep.lmm.criterion import Information, datasets_at_once, information
 from rmsweep.lmm.crossed import CrossedInformation
 from rmsweep.lmm.crossproducts import CrossProducts, triangle, uncentred
 from rmsweep.lmm.fit import Estimates, working_frame
-from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite, datasets_first, sum_of_products
+from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite, datasets_first
 
 # Scaled to a diagonal of ones, eigenvalues of the information up to here are rounding: of
 # parameters that the data say nothing of.
@@ -142,7 +142,7 @@ def adjusted(
 
 def _quadratic(at: Information, weight: Array) -> Array:
     """Sums over entries E, F and over groups of weight_EF (UF)'E(W − UCU')F(UF), (R, p, p)."""
-    q, p, n_datasets, n_groups = at.UF.shape
+    q, p, n_datasets, _ = at.UF.shape
     rows, columns, place = triangle(q)
     # ΣEWF has the entries Σ_bc weight[ab, cd] W_bc: a linear map of W's lower triangle
     b, c = rows, columns
@@ -151,15 +151,10 @@ def _quadratic(at: Information, weight: Array) -> Array:
     linear = linear + np.where(b == c, 0.0, weight[:, place[a, c], place[b, d]])
     EWF = np.matmul(linear, at.W.transpose(1, 0, 2))
     middle = np.ascontiguousarray(EWF.transpose(1, 0, 2))
-    scratch, sums = np.empty((2, p, n_datasets, n_groups))
-    right = np.empty_like(at.UF)
-    for i in range(q):
-        pairs = [(at.UF[j], middle[place[i, j]]) for j in range(q)]
-        sum_of_products(pairs, right[i], scratch)
+    right = np.einsum("jprg,ijrg->iprg", at.UF, middle[place])
     quadratic = np.empty((p, p, n_datasets))
     for i in range(p):
-        pairs = [(at.UF[j, i], right[j, : i + 1]) for j in range(q)]
-        products = sum_of_products(pairs, sums[: i + 1], scratch)
+        products = np.einsum("jrg,jkrg->krg", at.UF[:, i], right[:, : i + 1])
         quadratic[i, : i + 1] = quadratic[: i + 1, i] = products.sum(axis=-1)
     flat = at.change.reshape(n_datasets, len(rows), p * p)
     weighted = np.matmul(weight, flat).reshape(at.change.shape)

@@ -3,13 +3,13 @@
 A matrix is held as an array whose first two axes are its rows and columns, and whose other axes
 run over datasets, or over datasets and groups. For matrices of two to ten rows that is several
 times faster than a BLAS call per matrix. Operations are elementwise, or one call per matrix, so
-the result for a dataset doesn't depend on how many others are beside it, to the last bit.
+the result for a dataset doesn't depend on how many others are beside it, to the last bit. Sums by
+`einsum` are elementwise if its innermost axis are groups: it adds one product after the other.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,19 +43,6 @@ class Workspace:
         if buffer is None or len(buffer) < size:
             buffer = self._buffers[name] = np.empty(size)
         return buffer[:size].reshape(shape)
-
-
-def sum_of_products(pairs: Iterable[tuple[Array, Array]], out: Array, scratch: Array) -> Array:
-    """Write the sum of the products of the pairs, at least one, to `out`.
-
-    `scratch` has at least the rows of `out` and is overwritten.
-    """
-    (a, b), *rest = pairs
-    np.multiply(a, b, out=out)
-    for a, b in rest:
-        product = np.multiply(a, b, out=scratch[: len(out)])
-        np.add(out, product, out=out)
-    return out
 
 
 def cholesky(A: Array, rank_tolerance: Array | None = None) -> tuple[Array, Array]:

@@ -22,7 +22,12 @@ from rmsweep.lmm.smallmatrix import (
 # Least and largest standard deviation, relative to σ, that the first search sets out from.
 FIRST_SDS = (0.1, 100.0)
 
-# Steps of Fisher scoring that a search begins with. Each costs about half as much as a Newton step.
+# From so many rows per group and random effect on, the groups' own coefficients tell how much they
+# differ.
+LARGE = 3
+
+# Steps of Fisher scoring that a further search begins with. Each costs nearly as much as a Newton
+# step.
 SCORING_STEPS = 2
 
 # With few groups and few degrees of freedom within them the criterion can have several minima. The
@@ -49,21 +54,44 @@ _FLOOR = (0.01, 1e-5)
 
 
 @np.errstate(all="ignore")  # a dataset may have no residuals within its groups
-def first_roots(blocks: Blocks, unit: Array) -> Array:
-    """Symmetric roots Y of G from which to search first, (R, q, q): one variance for all effects.
+def first_roots(blocks: Blocks, model: Model, unit: Array) -> Array:
+    """Symmetric roots Y of G from which to search first, (R, q, q), after a step of scoring.
 
-    Moments tell it: with v_i = T_i⁻¹Z_i'r_i, Σ v_i'v_i is near σ² Σ (rank Z_i + tr T_i'GT_i).
+    The step sets out from one variance for all effects. Where groups are large, the covariance of
+    their own coefficients, less what sampling adds to it (Swamy 1970), is nearer to the minimum, if
+    it is well inside the positive definite matrices.
 
     Parameters are those of `optimise.minimise`.
+    """
+    q, _, n_groups = blocks.r.shape
+    work = Workspace()
+    roots = np.empty((len(unit), q, q))
+    for index in _portions(blocks, len(unit)):
+        some, own = blocks.take(index), unit[index]
+        root = _one_variance(some, own)
+        large = np.flatnonzero(some.n_obs >= LARGE * q * n_groups)
+        if len(large):
+            few, units = some.take(large), own[large]
+            G = _projected(_between_groups(few, units) - _sampling(few, units), model)
+            eigenvalues = np.linalg.eigvalsh(G)
+            inside = eigenvalues[:, 0] > _FLOOR[0] * eigenvalues[:, -1]
+            root[large[inside]] = well_inside(G[inside])
+        roots[index] = _score(some, model, own, root, work)
+    return roots
+
+
+def _one_variance(blocks: Blocks, unit: Array) -> Array:
+    """Roots of one variance for all effects, (R, q, q).
+
+    Moments tell it: with v_i = T_i⁻¹Z_i'r_i, Σ v_i'v_i is near σ² Σ (rank Z_i + tr T_i'GT_i).
     """
     q = len(blocks.r)
     rows, _, _ = triangle(q)
     n_determined = blocks.determined.sum(axis=(0, 2))
-    within = blocks.rr_rest / np.maximum(1, blocks.n_obs - n_determined)
     explained = datasets_first(np.square(blocks.r).sum(axis=-1)).sum(axis=-1)
     squares = datasets_first(np.square(blocks.z).sum(axis=-1))
     traces = (np.square(unit[:, rows]) * squares).sum(axis=-1)
-    sds = np.sqrt(np.maximum((explained / within - n_determined) / traces, 0.0))
+    sds = np.sqrt(np.maximum((explained / _within(blocks) - n_determined) / traces, 0.0))
     sds = np.clip(np.where(np.isnan(sds), 1.0, sds), *FIRST_SDS)
     return sds[:, None, None] * np.eye(q)
 
@@ -100,7 +128,7 @@ def further_roots(blocks: Blocks, model: Model, unit: Array, found: Array) -> Ar
     small = _SHRUNK * largest
     return np.stack(
         [
-            _between_groups(blocks, model, unit),
+            well_inside(_projected(_between_groups(blocks, unit), model)),
             from_eigen(np.where(lesser, small, eigenvalues), U),
             from_eigen(np.where(lesser, largest, small), U),
         ]
@@ -116,18 +144,41 @@ def random_starts(n_starts: int, model: Model, n_datasets: int, q: int) -> Array
     return np.repeat(roots[:, None], n_datasets, axis=1)
 
 
-def _between_groups(blocks: Blocks, model: Model, unit: Array) -> Array:
-    """Roots of the covariance of the groups' OLS coefficients, relative to their residuals'."""
-    q, _, n_groups = blocks.r.shape
+def _within(blocks: Blocks) -> Array:
+    """Residual variance within the groups, σ², (R,)."""
+    n_determined = blocks.determined.sum(axis=(0, 2))
+    variance: Array = blocks.rr_rest / np.maximum(1, blocks.n_obs - n_determined)
+    return variance
+
+
+def _between_groups(blocks: Blocks, unit: Array) -> Array:
+    """Covariance of the groups' OLS coefficients, relative to σ², (R, q, q)."""
     b = blocks.group_coefficients
     b -= b.mean(axis=-1, keepdims=True)
-    within = blocks.rr_rest / np.maximum(1, blocks.n_obs - blocks.determined.sum(axis=(0, 2)))
-    b /= np.sqrt(within)[:, None] * unit.T[..., None]
-    form = symmetric_root(q, model.covariance)
-    by_dataset = b.transpose(1, 0, 2)
-    G = np.matmul(by_dataset, by_dataset.transpose(0, 2, 1)) / (n_groups - 1)
-    G = np.where(all_finite(G)[:, None, None], G, np.eye(q))
-    return well_inside(form.matrices(form.parameters(G)))
+    b /= np.sqrt(_within(blocks))[:, None] * unit.T[..., None]
+    return _mean_square(b[:, None], b.shape[-1] - 1)
+
+
+def _sampling(blocks: Blocks, unit: Array) -> Array:
+    """Mean of the sampling covariances of the groups' OLS coefficients, as `_between_groups`."""
+    roots = blocks.sampling_roots
+    roots /= unit.T[:, None, :, None]
+    return _mean_square(roots, roots.shape[-1])
+
+
+def _mean_square(parts: Array, n: int) -> Array:
+    """Sum of AA' over the groups of A (q, columns, R, G), divided by n, (R, q, q)."""
+    q, m, n_datasets, n_groups = parts.shape
+    by_dataset = parts.transpose(2, 0, 1, 3).reshape(n_datasets, q, m * n_groups)
+    squares: Array = np.matmul(by_dataset, by_dataset.transpose(0, 2, 1)) / n
+    return squares
+
+
+def _projected(G: Array, model: Model) -> Array:
+    """The nearest G (R, q, q) of the model's structure; the identity for what isn't finite."""
+    form = symmetric_root(G.shape[1], model.covariance)
+    G = np.where(all_finite(G)[:, None, None], G, np.eye(G.shape[1]))
+    return form.matrices(form.parameters(G))
 
 
 def random_roots(n_datasets: int, q: int, rng: np.random.Generator) -> Array:

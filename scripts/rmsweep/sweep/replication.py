@@ -464,7 +464,9 @@ def in_order(fitted: Sequence[Any], n_terms: int) -> NDArray[np.bool_]:
         and not fit.unsaid
         and fit.ci_type in ("t", "z")
         and isinstance(fit.convergence, Convergence)
-        and all(is_vector(part, n_terms) for part in (fit.estimate, fit.se, fit.df))
+        and is_vector(fit.estimate, n_terms)
+        and is_vector(fit.se, n_terms)
+        and is_vector(fit.df, n_terms)
     ]
     good = np.zeros(len(fitted), dtype=bool)
     if places:
