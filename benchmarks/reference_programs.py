@@ -102,7 +102,7 @@ def main() -> None:
         for name, (family, preset) in presets.items()
         if strategies.engines(family)[-1] == "native"
         and "lme4" not in strategies.engines(family)
-        and not preset.needs_items
+        and not preset.needs_more
     ]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sims", type=int, default=10, help="datasets of each kind and size")

@@ -50,7 +50,7 @@ def main() -> None:
     native = [
         name
         for name, (family, preset) in strategies.presets().items()
-        if "native" in strategies.engines(family) and not preset.needs_items
+        if "native" in strategies.engines(family) and not preset.needs_more
     ]
     parser.add_argument("--strategies", nargs="+", default=native, choices=native)
     parser.add_argument("--missing", type=float, default=0.0, help="rate of missing rows")
@@ -65,6 +65,7 @@ def main() -> None:
         for sigma in sigmas:
             where = condition(n_groups=n_groups, n_obs=n_obs, sigma=sigma, missing=missing)
             data = [simulate(0, where, sim).data for sim in range(options.sims)]
+            cost(data[:1], chosen[0])  # what the first fit loads is not its time
             for strategy in chosen:
                 beside = None if strategy is chosen[0] else chosen[0]
                 both = cost(data, strategy), cost(data, strategy, beside) if beside else 0.0

@@ -55,6 +55,15 @@ def test_every_script_explains_itself(script: Path) -> None:
     assert "usage" in shown.stdout.lower()
 
 
+@pytest.mark.parametrize("benchmark", ["strategies", "reference_programs"])
+def test_benchmarks_of_all_strategies_choose_those_that_their_data_allow(benchmark: str) -> None:
+    script = ROOT / "benchmarks" / f"{benchmark}.py"
+    shown = subprocess.run(
+        [sys.executable, script, "--sims", "1"], check=True, capture_output=True, text=True
+    )
+    assert "lm2_swamy" in shown.stdout
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_simulate_cell_writes_data_truth_and_coefficients(kind: str, tmp_path: Path) -> None:
     command = ["--config", CONFIG, *CELL, "--sim", "3", "--output", str(tmp_path)]
