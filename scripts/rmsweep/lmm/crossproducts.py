@@ -289,9 +289,8 @@ class CrossProducts:
         T[rows, places] = old.z
         x = T.swapaxes(0, 1).copy() if old.x is None else old.x
         n_kept, p = len(kept), x.shape[1]
-        zz, sides = np.empty((n_kept, n_kept, *shape)), np.empty((n_kept, p + 1, *shape))
-        own = T[kept]
-        np.einsum("akrg,bkrg->abrg", own, own, out=zz)
+        own, sides = T[kept], np.empty((n_kept, p + 1, *shape))
+        zz = np.einsum("akrg,bkrg->abrg", own, own)
         np.einsum("akrg,kprg->aprg", own, x, out=sides[:, :p])
         np.einsum("akrg,krg->arg", own, old.r, out=sides[:, p])
         reciprocals, _ = cholesky(zz, np.full((n_kept, 1, 1), RANK_TOLERANCE))

@@ -4,7 +4,7 @@ A matrix is held as an array whose first two axes are its rows and columns, and 
 run over datasets, or over datasets and groups. For matrices of two to ten rows that is several
 times faster than a BLAS call per matrix. Operations are elementwise, or one call per matrix, so
 the result for a dataset doesn't depend on how many others are beside it, to the last bit. Sums by
-`einsum` are elementwise if its innermost axis are groups: it adds one product after the other.
+`einsum` are elementwise where groups are the innermost axis: it adds one product after the other.
 """
 
 from __future__ import annotations
