@@ -9,8 +9,8 @@ from rmsweep import lmm
 
 SIZES = [3, 9, 7, 8, 2, 12, 7, 7, 6, 5, 8, 9]
 GROUPS = np.repeat(np.arange(len(SIZES)), SIZES)
-# sums of squares that are subtracted lose some digits
-RTOL = 1e-9
+# a search ends up to 1e-6 standard errors from the optimum
+RTOL = 1e-7
 
 
 @pytest.fixture(scope="module")

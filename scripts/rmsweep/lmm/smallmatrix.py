@@ -35,14 +35,19 @@ class Workspace:
 
     def __init__(self) -> None:
         self._buffers: dict[str, Array] = {}
+        self._arrays: dict[tuple[str, tuple[int, ...]], Array] = {}
 
     def array(self, name: str, *shape: int) -> Array:
         """Contiguous array with arbitrary contents; overwrites the last one of this name."""
-        size = math.prod(shape)
-        buffer = self._buffers.get(name)
-        if buffer is None or len(buffer) < size:
-            buffer = self._buffers[name] = np.empty(size)
-        return buffer[:size].reshape(shape)
+        array = self._arrays.get((name, shape))
+        if array is None:
+            size = math.prod(shape)
+            buffer = self._buffers.get(name)
+            if buffer is None or len(buffer) < size:
+                buffer = self._buffers[name] = np.empty(size)
+                self._arrays.clear()
+            array = self._arrays[name, shape] = buffer[:size].reshape(shape)
+        return array
 
 
 def cholesky(A: Array, rank_tolerance: Array | None = None) -> tuple[Array, Array]:
@@ -137,11 +142,10 @@ def solve_each(A: Array, b: Array) -> tuple[Array, Array]:
     LD = np.empty((m + 1, m, n_datasets))
     LD[:m], LD[m] = A.transpose(1, 2, 0), b.T
     pivots = eliminate(LD)
+    np.divide(LD, pivots, out=LD)
     x = LD[m]
-    for i in reversed(range(m)):
-        np.divide(x[i], pivots[i], out=x[i])
-        if i:
-            np.subtract(x[:i], LD[i, :i] * x[i], out=x[:i])
+    for i in range(m - 1, 0, -1):
+        np.subtract(x[:i], LD[i, :i] * x[i], out=x[:i])
     x[:, ~(pivots.min(axis=0) > 0.0)] = np.nan
     return datasets_first(x), pivots
 
@@ -150,6 +154,12 @@ def all_finite(A: Array) -> NDArray[np.bool_]:
     """Which of the matrices (R, m, n) have neither NaN nor infinity."""
     finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(A), axis=(1, 2))
     return finite
+
+
+def sums(A: Array) -> Array:
+    """Sums over the last axis; of short rows several times faster than `A.sum(axis=-1)`."""
+    rows: Array = np.einsum("...i->...", A)
+    return rows
 
 
 def sums_of_squares(A: Array) -> Array:

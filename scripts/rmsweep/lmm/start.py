@@ -48,6 +48,10 @@ MORE_STARTS = 30
 # that a further start shrinks.
 _LESSER, _SHRUNK = 0.5, 0.02
 
+# How much larger the root of the groups' own coefficients' covariance may be than the one found. In
+# groups of few rows it can be far too large, and a search takes long to come back from there.
+_MOST = 2.0
+
 # Smallest eigenvalue of a start, relative to the largest and at all: a search that starts at
 # zero must leave a saddle first.
 _FLOOR = (0.01, 1e-5)
@@ -111,9 +115,10 @@ def further_roots(blocks: Blocks, model: Model, unit: Array, found: Array) -> Ar
     """Roots from which to look for other minima than the one found, (starts, R, q, q).
 
     The minima of a dataset differ in how much of the variance they leave to the residuals, and in
-    rank. The starts are the covariance of the groups' own coefficients, which leaves them least;
-    the minimum found with its lesser eigenvalues shrunk; and the same with the lesser ones raised
-    to the largest and the others shrunk.
+    rank. The starts are the covariance of the groups' own coefficients, which leaves them least,
+    no more than a few times as large as the one found; the minimum found with its lesser
+    eigenvalues shrunk; and the same with the lesser ones raised to the largest and the others
+    shrunk.
 
     Parameters
     ----------
@@ -128,7 +133,10 @@ def further_roots(blocks: Blocks, model: Model, unit: Array, found: Array) -> Ar
     small = _SHRUNK * largest
     return np.stack(
         [
-            well_inside(_projected(_between_groups(blocks, unit), model)),
+            well_inside(
+                _projected(_between_groups(blocks, unit), model),
+                np.maximum(_MOST * largest, 1.0),
+            ),
             from_eigen(np.where(lesser, small, eigenvalues), U),
             from_eigen(np.where(lesser, largest, small), U),
         ]
@@ -238,8 +246,11 @@ def _portions(blocks: Blocks, n_runs: int) -> Iterator[NDArray[np.intp]]:
         yield np.arange(first, min(first + at_once, n_runs))
 
 
-def well_inside(G: Array) -> Array:
-    """Symmetric root of the nearest G that is well inside the positive definite ones."""
+def well_inside(G: Array, most: Array | float = np.inf) -> Array:
+    """Symmetric root of the nearest G that is well inside the positive definite ones.
+
+    None of its eigenvalues is above `most`, (R, 1) or the same for all.
+    """
     eigenvalues, U = np.linalg.eigh(G)
     lowest = np.maximum(_FLOOR[0] * eigenvalues[:, -1:], _FLOOR[1])
-    return from_eigen(np.sqrt(np.maximum(eigenvalues, lowest)), U)
+    return from_eigen(np.minimum(np.sqrt(np.maximum(eigenvalues, lowest)), most), U)
