@@ -35,19 +35,14 @@ class Workspace:
 
     def __init__(self) -> None:
         self._buffers: dict[str, Array] = {}
-        self._arrays: dict[tuple[str, tuple[int, ...]], Array] = {}
 
     def array(self, name: str, *shape: int) -> Array:
         """Contiguous array with arbitrary contents; overwrites the last one of this name."""
-        array = self._arrays.get((name, shape))
-        if array is None:
-            size = math.prod(shape)
-            buffer = self._buffers.get(name)
-            if buffer is None or len(buffer) < size:
-                buffer = self._buffers[name] = np.empty(size)
-                self._arrays.clear()
-            array = self._arrays[name, shape] = buffer[:size].reshape(shape)
-        return array
+        size = math.prod(shape)
+        buffer = self._buffers.get(name)
+        if buffer is None or len(buffer) < size:
+            buffer = self._buffers[name] = np.empty(size)
+        return buffer[:size].reshape(shape)
 
 
 def cholesky(A: Array, rank_tolerance: Array | None = None) -> tuple[Array, Array]:
