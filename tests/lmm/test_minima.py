@@ -65,6 +65,37 @@ def test_searches_that_head_for_the_known_minimum_end_early(small, monkeypatch):
     assert 1.2 * short.mean() < fit(products).n_evaluations.mean()
 
 
+def test_no_start_is_far_beyond_the_minimum_found(monkeypatch):
+    """Coefficients of five rows can differ between groups by far more than in the minimum."""
+    products = case_products(CASES["10x5x0.1"], range(N_DATASETS))
+    unit, model = np.ones_like(products.z_unit), Model(reml=True, covariance="full")
+
+    def largest(roots):
+        return np.linalg.eigvalsh(roots)[..., -1]
+
+    first = start.first_roots(products.blocks, model, unit)
+    found = optimise.search(optimise.OneFactor(products.blocks, model, unit), first).root
+    most = np.maximum(2.0 * largest(found), 1.0) * (1.0 + 1e-9)
+    assert (largest(start.further_roots(products.blocks, model, unit, found)) < most).all()
+    monkeypatch.setattr(start, "_MOST", np.inf)
+    far = largest(start.further_roots(products.blocks, model, unit, found)) / most
+    assert far.max() > 10.0
+
+
+def test_a_saddle_is_left_at_once(monkeypatch):
+    """The gradient is next to nothing there; steps along it are short, though they double."""
+    products = case_products(CASES["10x25x1"], range(50))
+    unit = np.ones_like(products.z_unit)
+    problem = optimise.OneFactor(products.blocks, Model(reml=True, covariance="full"), unit)
+    roots = np.tile(np.diag([1.0, 1.0, 1.0, 1e-6]), (50, 1, 1))
+    pushed = optimise.search(problem, roots)
+    assert pushed.converged.all()
+    assert np.count_nonzero(np.linalg.eigvalsh(pushed.root)[:, 0] > 0.1) > 40
+    monkeypatch.setattr(optimise, "_PUSH", 0.0)
+    crept = optimise.search(problem, roots)
+    assert pushed.n_evaluations.mean() < 0.95 * crept.n_evaluations.mean()
+
+
 def test_large_groups_tell_where_to_set_out(monkeypatch):
     """The search ends in the same minima without that, but later."""
     products = case_products(CASES["30x25x1"], range(50))

@@ -396,7 +396,7 @@ def _headed(known: Optimum, runs: _Runs, info: _StepInfo) -> NDArray[np.bool_]:
     near: NDArray[np.bool_] = (left <= HEADED**2 * way) & (
         np.abs(height + info.promised) <= HEADED * height
     )
-    return near & known.converged[index]
+    return near & known.converged[index] & (info.curvature >= 0.0)
 
 
 def no_criterion(n_runs: int, k: int, p: int) -> Criterion:

@@ -3,8 +3,9 @@
 A matrix is held as an array whose first two axes are its rows and columns, and whose other axes
 run over datasets, or over datasets and groups. For matrices of two to ten rows that is several
 times faster than a BLAS call per matrix. Operations are elementwise, or one call per matrix, so
-the result for a dataset doesn't depend on how many others are beside it, to the last bit. Sums by
-`einsum` are elementwise where groups are the innermost axis: it adds one product after the other.
+the result for a dataset doesn't depend on how many others are beside it, to the last bit. Nor do
+sums by `einsum` where groups are the innermost axis: it adds a group's products one after the
+other, and the groups always in the same order.
 """
 
 from __future__ import annotations

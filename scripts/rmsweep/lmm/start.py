@@ -41,7 +41,7 @@ FEW = 200
 # a third of the datasets. No rule is known for when; so there are always further starts, and random
 # ones among them, the same for all datasets. Where they find a second minimum there may be a third,
 # and more follow.
-RANDOM_STARTS = 20
+RANDOM_STARTS = 25
 MORE_STARTS = 30
 
 # Eigenvalues of Y below this fraction of the largest are the lesser ones; and what is left of those
