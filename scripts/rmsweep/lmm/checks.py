@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmsweep.lmm.fit import SATTERTHWAITE_TOLERANCE, SINGULAR_THETA
-from rmsweep.lmm.smallmatrix import Array, all_finite
+from rmsweep.lmm.smallmatrix import Array, all_finite, eigenvalues_above
 
 GRADIENT_TOLERANCE = 0.002
 HESSIAN_TOLERANCE = 1e-6
@@ -80,14 +80,12 @@ def lme4_checks(at: _Checked, *, check_singular: bool = False) -> list[Checks]:
 def _sound(gradient: Array, hessian: Array) -> NDArray[np.bool_]:
     """Which datasets pass all checks at a glance, (R,): the others are looked at one by one.
 
-    A gradient within the tolerance needs no scaling, and these eigenvalues no Cholesky factor.
+    A gradient within the tolerance needs no scaling. The trace of a Hessian without negative
+    eigenvalues is no less than the largest of them.
     """
-    finite = all_finite(gradient[:, None]) & all_finite(hessian)
-    eigenvalues = np.linalg.eigvalsh(np.where(finite[:, None, None], hessian, 0.0))
-    smallest, largest = eigenvalues[:, 0], eigenvalues[:, -1]
-    flat = np.abs(np.where(finite[:, None], gradient, 0.0)).max(axis=1) <= GRADIENT_TOLERANCE
-    positive = smallest > HESSIAN_TOLERANCE * np.maximum(1.0, largest)
-    sound: NDArray[np.bool_] = finite & flat & positive & (largest * HESSIAN_TOLERANCE <= 1.0)
+    flat = np.abs(gradient).max(axis=1) <= GRADIENT_TOLERANCE
+    tolerated = HESSIAN_TOLERANCE * np.maximum(1.0, np.einsum("rii->r", hessian))
+    sound: NDArray[np.bool_] = flat & (tolerated <= 1.0) & eigenvalues_above(hessian, tolerated)
     return sound
 
 
@@ -168,13 +166,14 @@ def lmertest_warnings(hessian_theta_sigma: Array) -> list[tuple[str, ...]]:
     hessian_theta_sigma : (R, m + 1, m + 1) array
         `Estimates.hessian_theta_sigma`; none where it isn't finite.
     """
-    finite = all_finite(hessian_theta_sigma)
-    eigenvalues = np.linalg.eigvalsh(np.where(finite[:, None, None], hessian_theta_sigma, 1.0))
-    doubtful = finite & (eigenvalues[:, 0] < SATTERTHWAITE_TOLERANCE)
-    return [
-        _lmertest_warnings(values[::-1]) if doubt else ()
-        for doubt, values in zip(doubtful, eigenvalues, strict=True)
-    ]
+    sound = eigenvalues_above(hessian_theta_sigma, SATTERTHWAITE_TOLERANCE)
+    doubtful = np.flatnonzero(all_finite(hessian_theta_sigma) & ~sound)
+    warnings: list[tuple[str, ...]] = [()] * len(hessian_theta_sigma)
+    for row, values in zip(
+        doubtful, np.linalg.eigvalsh(hessian_theta_sigma[doubtful]), strict=True
+    ):
+        warnings[row] = _lmertest_warnings(values[::-1])
+    return warnings
 
 
 def _lmertest_warnings(eigenvalues: Array) -> tuple[str, ...]:

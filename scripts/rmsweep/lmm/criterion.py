@@ -283,7 +283,7 @@ def criterion(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> Criterio
         value=solved.value,
         rho=rho,
         beta=datasets_first(solved.beta),
-        root=datasets_first(solved.inverse).swapaxes(1, 2).copy(),
+        root=solved.inverse.transpose(2, 1, 0).copy(),
         gradient=crossed.gradient,
         hessian=(hessian + hessian.transpose(0, 2, 1)) / 2.0,
         rho_gradient=-crossed.ss * at.factor,
@@ -376,7 +376,7 @@ def information(blocks: Blocks, G: Array, work: Workspace) -> Information:
     return Information(
         matrix=matrix,
         rho=solved.rho,
-        root=datasets_first(solved.inverse).swapaxes(1, 2).copy(),
+        root=solved.inverse.transpose(2, 1, 0).copy(),
         change=changes.reshape(n_datasets, k, p, p),
         W=W,
         UF=UF,

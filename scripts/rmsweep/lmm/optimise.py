@@ -22,8 +22,7 @@ from rmsweep.lmm.smallmatrix import (
     Array,
     Workspace,
     all_finite,
-    eliminate,
-    entries_first,
+    eigenvalues_above,
     from_eigen,
     solve_each,
     sums_of_squares,
@@ -137,7 +136,8 @@ class Optimum:
         proven = np.where(self.converged, lower_by > rounding, lower_by >= -rounding)
         index = np.flatnonzero(np.where(other.converged, proven, lower_by > _DISPROVEN))
         n_evaluations = self.n_evaluations + other.n_evaluations
-        self.put(index, other.take(index))
+        if len(index):
+            self.put(index, other.take(index))
         self.n_evaluations[:] = n_evaluations
 
 
@@ -475,9 +475,9 @@ def _safe_step(gradient: Array, H: Array, radius: Array) -> tuple[Array, _StepIn
     coordinates = -along / curvature
     length = np.sqrt((coordinates * coordinates).sum(axis=1))
     coordinates *= _share(length, radius)[:, None]
-    steepest = coordinates[:, 0]
-    push = np.where(eigenvalues[:, 0] < -CURVATURE * largest, _PUSH * radius, 0.0)
-    coordinates[:, 0] = np.copysign(np.maximum(np.abs(steepest), push), steepest)
+    least = np.where(eigenvalues[:, 0] < -CURVATURE * largest, _PUSH * radius, 0.0)
+    lowest = coordinates[:, 0]
+    coordinates[:, 0] = np.copysign(np.maximum(np.abs(lowest), least), lowest)
     length = np.sqrt((coordinates * coordinates).sum(axis=1))
     promised = (along * coordinates + 0.5 * eigenvalues * coordinates * coordinates).sum(axis=1)
     step = np.matmul(U, coordinates[:, :, None])[:, :, 0]
@@ -492,10 +492,7 @@ def positive_root(Y: Array, covariance: Covariance) -> Array:
     """
     if covariance != "full":
         return np.abs(Y)
-    A = entries_first(Y)
-    diagonal = np.einsum("iir->ir", A)
-    diagonal += _NEGATIVE * np.sqrt(sums_of_squares(Y))
-    index = np.flatnonzero(~(eliminate(A).min(axis=0) > 0.0))
+    index = np.flatnonzero(~eigenvalues_above(Y, -_NEGATIVE * np.sqrt(sums_of_squares(Y))))
     if len(index):
         eigenvalues, U = np.linalg.eigh(Y[index])
         Y[index] = from_eigen(np.abs(eigenvalues), U)

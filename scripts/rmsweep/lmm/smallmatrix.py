@@ -124,6 +124,16 @@ def eliminate(A: Array) -> Array:
     return D
 
 
+@np.errstate(all="ignore")  # what isn't finite isn't above anything
+def eigenvalues_above(A: Array, bound: Array | float) -> NDArray[np.bool_]:
+    """Which of the symmetric matrices (R, m, m) have all eigenvalues above their bounds, (R,)."""
+    lowered = entries_first(A)
+    diagonal = np.einsum("iir->ir", lowered)
+    diagonal -= bound
+    above: NDArray[np.bool_] = eliminate(lowered).min(axis=0) > 0.0
+    return above
+
+
 def solve_each(A: Array, b: Array) -> tuple[Array, Array]:
     """Solve for positive definite A (R, m, m) and right sides b (R, m).
 
