@@ -492,9 +492,8 @@ def test_few_levels_are_searched_for_other_minima(monkeypatch):
     assert (fit_crossed(data).criterion > lowest.criterion + 1e-5).all()
 
 
-@pytest.mark.parametrize(("n_sites", "few"), [(11, True), (20, True), (10, True), (8, False)])
-def test_hardly_more_groups_than_sites_are_searched_from_random_starts(n_sites, few):
-    n_starts = crossedfit.RANDOM_STARTS if few else 0
+@pytest.mark.parametrize(("n_sites", "n_starts"), [(11, 25), (20, 25), (10, 25), (8, 0)])
+def test_hardly_more_groups_than_sites_are_searched_from_random_starts(n_sites, n_starts):
     groups = np.repeat(np.arange({11: 12, 20: 24, 10: 24, 8: 24}[n_sites]), 6)
     sites = groups % n_sites
     X = np.ones((1, len(groups), 2))
