@@ -65,6 +65,25 @@ def test_searches_that_head_for_the_known_minimum_end_early(small, monkeypatch):
     assert 1.2 * short.mean() < fit(products).n_evaluations.mean()
 
 
+@pytest.mark.parametrize("sizes", [(5,) * 10, (2,) * 30 + (150,)])
+def test_searches_that_settle_in_higher_minima_end_early(sizes, monkeypatch):
+    """They can't change the result, but still tell that a dataset has several minima."""
+    products = case_products(replace(CASES["30x5x1"], sizes=sizes, sigma=(4.0,) * 4), range(99))
+    several = []
+
+    def random_starts(n_starts, model, n_datasets, q):
+        several.append(n_datasets)
+        return start.random_starts(n_starts, model, n_datasets, q)
+
+    monkeypatch.setattr(optimise, "random_starts", random_starts)
+    short = fit(products)
+    monkeypatch.setattr(optimise, "SETTLED", 0.0)
+    whole = fit(products)
+    assert short.n_evaluations.sum() < whole.n_evaluations.sum()
+    np.testing.assert_array_equal(short.criterion, whole.criterion)
+    assert several[: len(several) // 2] == several[len(several) // 2 :]
+
+
 def test_no_start_is_far_beyond_the_minimum_found(monkeypatch):
     """Coefficients of five rows can differ between groups by far more than in the minimum."""
     products = case_products(CASES["10x5x0.1"], range(N_DATASETS))

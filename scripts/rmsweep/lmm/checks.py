@@ -7,7 +7,6 @@ forms differ from that by far less than the tolerances.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,7 +44,7 @@ class _Checked(Protocol):
     """What lme4's checks need to know of `Estimates`, of any number of terms."""
 
     @property
-    def diagonal(self) -> Sequence[int]: ...
+    def diagonal(self) -> NDArray[np.intp]: ...
     @property
     def theta(self) -> Array: ...
     @property
@@ -65,15 +64,18 @@ def lme4_checks(at: _Checked, *, check_singular: bool = False) -> list[Checks]:
         Whether gradient and Hessian of a singular fit are checked too, as lme4 up to 1.1-18 did;
         a singular fit is then no failure of its own and has no message.
     """
-    sound = _sound(at.gradient, at.hessian)
+    diagonal = at.theta[:, at.diagonal]
+    singular = np.logical_or.reduce(diagonal < SINGULAR_THETA, axis=1)
+    sound = _sound(at.gradient, at.hessian) & (check_singular | ~singular)
     checks = []
-    for row, theta in enumerate(at.theta[:, list(at.diagonal)]):
-        if sound[row] and (check_singular or not (theta < SINGULAR_THETA).any()):
-            checks.append(Checks(bool((theta < SINGULAR_THETA).any()), (), ()))
-        else:
-            checks.append(
-                lme4_check(at.gradient[row], at.hessian[row], theta, check_singular=check_singular)
+    for row, (is_singular, is_sound) in enumerate(zip(singular, sound, strict=True)):
+        checks.append(
+            Checks(bool(is_singular), (), ())
+            if is_sound
+            else lme4_check(
+                at.gradient[row], at.hessian[row], diagonal[row], check_singular=check_singular
             )
+        )
     return checks
 
 

@@ -136,7 +136,7 @@ class Root:
         fixed = np.matmul(np.matmul(transposed, at.hessian), jacobian)
         fixed += np.matmul(to_G, self.second).reshape(n_datasets, m, m)
         rho = np.matmul(at.rho_gradient[:, None, :], jacobian)[:, 0]
-        profiled = (nu / (at.rho * at.rho))[:, None, None] * rho[:, :, None] * rho[:, None, :]
+        profiled = ((nu / (at.rho * at.rho))[:, None] * rho)[:, :, None] * rho[:, None, :]
         return Derivatives(
             gradient=np.matmul(at.gradient[:, None, :], jacobian)[:, 0],
             hessian=fixed - profiled,
@@ -235,7 +235,8 @@ def diagonal_parameters(q: int, covariance: Covariance) -> list[int]:
     return list(range(q if covariance == "diagonal" else 1))
 
 
-def terms_diagonal(terms: Terms) -> list[int]:
+@lru_cache
+def terms_diagonal(terms: Terms) -> Index:
     """As `diagonal_parameters`, of all terms side by side."""
     places: list[int] = []
     n_parameters = 0
@@ -243,7 +244,7 @@ def terms_diagonal(terms: Terms) -> list[int]:
         own = diagonal_parameters(q, covariance)
         places += [n_parameters + place for place in own]
         n_parameters += q * (q + 1) // 2 if covariance == "full" else len(own)
-    return places
+    return np.array(places, dtype=np.intp)
 
 
 # A pivot of G below this fraction of its diagonal entry is rounding of a singular G.

@@ -41,9 +41,12 @@ from rmsweep.lmm.smallmatrix import (
     entries_first,
     forward_substitute,
     sums,
+    whiten,
 )
 
 Index = NDArray[np.intp]
+
+_SQRT_HALF = np.sqrt(0.5)
 
 # Datasets × groups that are worked on at once; more would fall out of the cache.
 _ELEMENTS_AT_ONCE = 8_000
@@ -157,13 +160,15 @@ class _Solved(NamedTuple):
     """What the criterion's value leaves for its derivatives; entries first, groups last.
 
     K', D' and d' have the columns of K, D and d first. The sums are those of D'D over groups.
+    `root` is F with FF' = C, dataset by dataset.
     """
 
     value: Array
     rho: Array
     nu: Index
     beta: Array
-    inverse: Array
+    root: Array
+    F: Array
     K: Array
     D: Array
     d: Array
@@ -205,7 +210,7 @@ def _solve(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> _Solved:
         np.einsum("arg,akrg->krg", T[i:, i], GT[i:, : i + 1], out=M[i, : i + 1])
     diagonal = tall.reshape(len(tall) * q, *shape)[: q * q : q + 1]
     np.add(diagonal, 1.0, out=diagonal)
-    _, determinant = cholesky(tall)
+    determinant = whiten(tall)
     K, d = T, tall[-1]
     D = K if same else tall[2 * q : -1]
 
@@ -218,23 +223,22 @@ def _solve(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> _Solved:
     whole = np.empty((2 * p + 1, p, n_datasets))
     whole[:p] = blocks.xx_rest.transpose(1, 2, 0)
     whole[rows, columns] += DD_sums
-    whole[p : 2 * p] = np.eye(p)[:, :, None]
+    whole[p : 2 * p] = 0.0
+    np.einsum("iir->ir", whole[p : 2 * p])[...] = 1.0
     np.add(blocks.xr_rest.T, sums(Dd), out=whole[-1])
-    _, XVX_determinant = cholesky(whole)
-    inverse, t = whole[p : 2 * p].swapaxes(0, 1), whole[-1]
+    XVX_determinant = whiten(whole)
+    F, t = whole[p : 2 * p], datasets_first(whole[-1])
+    root = datasets_first(F)
     rho = blocks.rr_rest
     for part in dd:
         rho = rho + part
-    for part in t * t:
-        rho = rho - part
-    beta = np.zeros_like(t)
-    for part in inverse * t[:, None]:
-        beta += part
+    rho = rho - np.vecdot(t, t)
+    beta = np.matmul(root, t[:, :, None])[:, :, 0]
     nu = blocks.spare_rows(reml)
     value = sums(np.log(determinant)) + nu * (1.0 + np.log(2.0 * np.pi / nu * rho))
     if reml:
         value = value + np.log(XVX_determinant)
-    return _Solved(value, rho, nu, beta, inverse, K, D, d, DD, DD_sums)
+    return _Solved(value, rho, nu, beta, root, F, K, D, d, DD, DD_sums)
 
 
 def criterion(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> Criterion:
@@ -259,13 +263,11 @@ def criterion(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> Criterio
     solved = _solve(blocks, G, reml, work)
     crossed = _cross(solved, reml, work)
     rho, W, cross = solved.rho, crossed.W, crossed.cross
-    n_datasets, p = len(rho), len(solved.beta)
-    q = len(solved.K)
+    q, (n_datasets, p) = len(solved.K), solved.beta.shape
     k = len(W)
     at = _places(q, p)
-    weight = np.sqrt(solved.nu / rho)[:, None]
     factors = work.array("factors", q, p + 1 if reml else 1, *W.shape[1:])
-    np.multiply(weight, crossed.s, out=factors[:, 0])
+    np.multiply(crossed.s, _SQRT_HALF, out=factors[:, 0])
     if reml:
         factors[:, 1:] = crossed.UF
     Q = _gram(factors, "Q", work)
@@ -275,18 +277,17 @@ def criterion(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> Criterio
     # M_E and h_E for each entry of G, side by side: the Hessian subtracts their cross-products.
     both = _changes(cross, at, k, work)
     information = both[:, :, : p * p].reshape(n_datasets, k, p, p)
-    both[:, :, p * p :] *= (np.sqrt(2.0) * weight)[:, None]
     hessian = _traces(Q, W, at, work)
     h = both if reml else both[:, :, p * p :]
     hessian -= _products("hh", h, work)
     return Criterion(
         value=solved.value,
         rho=rho,
-        beta=datasets_first(solved.beta),
-        root=solved.inverse.transpose(2, 1, 0).copy(),
+        beta=solved.beta,
+        root=solved.root,
         gradient=crossed.gradient,
         hessian=(hessian + hessian.transpose(0, 2, 1)) / 2.0,
-        rho_gradient=-crossed.ss * at.factor,
+        rho_gradient=crossed.ss * (rho / (-2.0 * solved.nu))[:, None] * at.factor,
         information=information,
     )
 
@@ -321,7 +322,7 @@ def expected_hessian(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> t
     """
     solved = _solve(blocks, G, reml, work)
     crossed = _cross(solved, reml, work)
-    at = _places(len(solved.K), len(solved.beta))
+    at = _places(len(solved.K), solved.beta.shape[1])
     return crossed.gradient, _traces(crossed.W, crossed.W, at, work)
 
 
@@ -360,7 +361,7 @@ def information(blocks: Blocks, G: Array, work: Workspace) -> Information:
     solved = _solve(blocks, G, True, work)
     crossed = _cross(solved, True, work)
     W, UF = crossed.W, crossed.UF
-    n_datasets, p, q, k = len(solved.rho), len(solved.beta), len(solved.K), len(W)
+    q, k, (n_datasets, p) = len(solved.K), len(W), solved.beta.shape
     at = _places(q, p)
     UCU = _gram(UF, "Q", work)
     scale = datasets_first(sums(W - UCU)) * at.factor
@@ -376,7 +377,7 @@ def information(blocks: Blocks, G: Array, work: Workspace) -> Information:
     return Information(
         matrix=matrix,
         rho=solved.rho,
-        root=solved.inverse.transpose(2, 1, 0).copy(),
+        root=solved.root,
         change=changes.reshape(n_datasets, k, p, p),
         W=W,
         UF=UF,
@@ -384,7 +385,10 @@ def information(blocks: Blocks, G: Array, work: Workspace) -> Information:
 
 
 class _Crossed(NamedTuple):
-    """The gradient, and the products over groups that it shares with the Hessian."""
+    """The gradient, and the products over groups that it shares with the Hessian.
+
+    s is √(2ν/ρ) times the one above, in its products too: as the Hessian needs it.
+    """
 
     W: Array
     UF: Array
@@ -395,8 +399,8 @@ class _Crossed(NamedTuple):
 
 
 def _cross(solved: _Solved, reml: bool, work: Workspace) -> _Crossed:
-    _, rho, nu, beta, inverse, K, D, d, DD, DD_sums = solved
-    q, p, n_datasets = len(K), len(beta), len(rho)
+    _, rho, nu, beta, _, F, K, D, d, DD, DD_sums = solved
+    q, (n_datasets, p) = len(K), beta.shape
     shape = d.shape[1:]
     _, _, place = triangle(q)
     at = _places(q, p)
@@ -418,12 +422,13 @@ def _cross(solved: _Solved, reml: bool, work: Workspace) -> _Crossed:
     UF = stack[: q * p].reshape(q, p, *shape)
     s = stack[q * p :]
     for j in range(p):
-        np.einsum("airg,ir->arg", U[:, : j + 1], inverse[j, : j + 1], out=UF[:, j])
+        np.einsum("airg,ir->arg", U[:, : j + 1], F[: j + 1, j], out=UF[:, j])
     np.einsum("alrg,lrg->arg", K, residual, out=s)
+    np.multiply(s, np.sqrt(2.0 * nu / rho)[:, None], out=s)
     cross = _products("cross", stack.transpose(1, 0, 2), work)
     cross = cross.reshape(n_datasets, len(stack) ** 2)
     ss = cross.take(at.ss, axis=1)
-    S = datasets_first(W_sums) - (nu / rho)[:, None] * ss
+    S = datasets_first(W_sums) - ss / 2.0
     if reml:
         S -= sums(cross.take(at.uu_trace, axis=1).reshape(n_datasets, len(W), p))
     return _Crossed(W, UF, s, cross, ss, S * at.factor)
@@ -441,7 +446,8 @@ def _products(name: str, A: Array, work: Workspace) -> Array:
 def _residual(solved: _Solved, work: Workspace) -> Array:
     """What β leaves of d, (q, R, G), which it overwrites."""
     d = solved.d
-    d -= np.einsum("plrg,pr->lrg", solved.D, solved.beta, out=work.array("fitted", *d.shape))
+    beta = entries_first(solved.beta)
+    d -= np.einsum("plrg,pr->lrg", solved.D, beta, out=work.array("fitted", *d.shape))
     return d
 
 

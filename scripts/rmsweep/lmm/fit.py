@@ -23,7 +23,7 @@ from rmsweep.lmm.criterion import Criterion, conditional_modes, criterion, penal
 from rmsweep.lmm.crossings import Crossings
 from rmsweep.lmm.crossproducts import Blocks, CrossProducts, uncentred
 from rmsweep.lmm.optimise import CURVATURE, DECREMENT, Optimum, minimise
-from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite, from_eigen
+from rmsweep.lmm.smallmatrix import Array, Workspace, all_finite, eigenvalues_above, from_eigen
 
 OnError = Literal["raise", "report"]
 
@@ -111,7 +111,7 @@ class Estimates:
         return self.terms[0][1]
 
     @property
-    def diagonal(self) -> list[int]:
+    def diagonal(self) -> NDArray[np.intp]:
         """Places in θ of the diagonal of Λ."""
         return terms_diagonal(self.terms)
 
@@ -394,7 +394,6 @@ def inferred(
     hessian[:, :, -1] /= y_unit[:, None]
     root = np.matmul(frame, roots)
     G = np.matmul(root, root.transpose(0, 2, 1))
-    smallest = np.linalg.eigvalsh(np.where(all_finite(G)[:, None, None], G, 0.0))[:, 0]
     diagonal = theta[:, terms_diagonal(terms)]
     estimate = uncentred(data.pooled[index] + at.beta, x_centre) * (y_unit[:, None] / x_unit)
     values = {
@@ -415,7 +414,7 @@ def inferred(
         terms=terms,
         reml=reml,
         singular=spread(np.any(diagonal < SINGULAR_THETA, axis=1), index, data.n_datasets),
-        singular_eigen=spread(smallest < SINGULAR_THETA**2, index, data.n_datasets),
+        singular_eigen=spread(~eigenvalues_above(G, SINGULAR_THETA**2), index, data.n_datasets),
         messages=data.problems,
     )
 
@@ -456,16 +455,18 @@ def satterthwaite(at: Criterion, derivatives: Derivatives, nu: Array | NDArray[n
     H = np.where(finite[:, None, None], H, np.eye(m + 1))
     diagonal = np.einsum("rii->ri", H)
     unit = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
-    eigenvalues, vectors = np.linalg.eigh(unit[:, :, None] * H * unit[:, None, :])
-    rest = np.flatnonzero(eigenvalues[:, 0] <= _POSITIVE)
-    unit[rest] = 1.0
-    eigenvalues[rest], vectors[rest] = np.linalg.eigh(H[rest])
-    least = np.zeros(n_datasets)
-    least[rest] = SATTERTHWAITE_TOLERANCE
-    kept = eigenvalues > least[:, None]
+    scaled = unit[:, :, None] * H * unit[:, None, :]
+    positive = eigenvalues_above(scaled, _POSITIVE)
+    some, rest = np.flatnonzero(positive), np.flatnonzero(~positive)
+    spread = np.empty((n_datasets, p))
+    JU = (J * unit[:, None, :])[some]
+    solved = np.linalg.solve(scaled[some], JU.swapaxes(1, 2)).swapaxes(1, 2)
+    spread[some] = 2.0 * (JU * solved).sum(axis=2)
+    eigenvalues, vectors = np.linalg.eigh(H[rest])
+    kept = eigenvalues > SATTERTHWAITE_TOLERANCE
     inverse = np.where(kept, 1.0 / np.where(kept, eigenvalues, 1.0), 0.0)
-    along = np.matmul(J * unit[:, None, :], vectors)
-    spread = 2.0 * (along * along * inverse[:, None, :]).sum(axis=2)
+    along = np.matmul(J[rest], vectors)
+    spread[rest] = 2.0 * (along * along * inverse[:, None, :]).sum(axis=2)
     variance = (sigma * sigma)[:, None] * C_diagonal
     return np.where(finite[:, None], 2.0 * variance * variance / spread, np.nan)
 

@@ -53,6 +53,10 @@ MAX_EVALUATIONS = 200
 # datasets it missed a lower minimum that one of the others found.
 HEADED = 0.4
 
+# A search settles in a higher minimum than the one known when a Newton step promises no more than
+# half of this fraction of the height between them.
+SETTLED = 1e-4
+
 # Relative and absolute rounding of the criterion, by which a step may seem to go uphill.
 ROUNDING = (1e-12, 1e-11)
 
@@ -167,13 +171,15 @@ def minimise(blocks: Blocks, model: Model, unit: Array, lme4_start: Array | None
         roots = starts.reshape(-1, *starts.shape[2:])
         problem = OneFactor(blocks.take(runs), model, unit[runs])
         others = search(problem, roots, best.take(runs))
-        apart = np.abs(others.at.value - best.at.value[runs]) > _DISPROVEN
+        height = others.at.value - best.at.value[runs]
+        apart = (np.abs(height) > _DISPROVEN) & (
+            others.converged | (others.decrement < SETTLED * height)
+        )
         known = best.take(index)
         for part in np.split(np.arange(len(runs)), len(starts)):
             known.improve(others.take(part))
         best.put(index, known)
-        elsewhere: NDArray[np.bool_] = others.converged & apart
-        return np.array(elsewhere.reshape(len(starts), -1).any(axis=0))
+        return np.array(apart.reshape(len(starts), -1).any(axis=0))
 
     every = np.arange(len(unit))
     roots = further_roots(blocks, model, unit, best.root)
@@ -281,8 +287,8 @@ def search(problem: Problem, start: Array, known: Optimum | None = None) -> Opti
     start : (R, q, q) array
         Symmetric roots Y.
     known : Optimum, optional
-        Optima of the datasets, found before. A search that heads for its dataset's ends there,
-        without convergence.
+        Optima of the datasets, found before. A search that heads for its dataset's, or for a higher
+        one, ends there, without convergence.
     """
     n_runs = len(start)
     form = problem.form
@@ -330,7 +336,7 @@ def search(problem: Problem, start: Array, known: Optimum | None = None) -> Opti
         )
         done = converged | (runs.n_evaluations >= MAX_EVALUATIONS) | (runs.radius < 1e-14) | nowhere
         if known is not None:
-            done |= _headed(known, runs, info)
+            done |= _needless(known, runs, info)
         if not done.any():
             continue
         ended = index[done]
@@ -387,16 +393,16 @@ class _Runs:
         return _Runs(*(np.concatenate(parts) for parts in both))
 
 
-def _headed(known: Optimum, runs: _Runs, info: _StepInfo) -> NDArray[np.bool_]:
-    """Whether searches, which go on from their roots to their trials, head for the known optima."""
+def _needless(known: Optimum, runs: _Runs, info: _StepInfo) -> NDArray[np.bool_]:
+    """Whether searches head for the known optima, or settle in minima above them."""
     index = runs.index
     there = known.root[index]
     way, left = (sums_of_squares(Y - there) for Y in (runs.root, runs.trial))
     height = runs.value - known.at.value[index]
-    near: NDArray[np.bool_] = (left <= HEADED**2 * way) & (
-        np.abs(height + info.promised) <= HEADED * height
-    )
-    return near & known.converged[index] & (info.curvature >= 0.0)
+    heading = (left <= HEADED**2 * way) & (np.abs(height + info.promised) <= HEADED * height)
+    settling = (info.length <= runs.radius) & (info.decrement < SETTLED * height)
+    decided: NDArray[np.bool_] = (heading | settling) & (info.curvature >= 0.0)
+    return decided & known.converged[index]
 
 
 def no_criterion(n_runs: int, k: int, p: int) -> Criterion:

@@ -51,9 +51,8 @@ def cholesky(A: Array, rank_tolerance: Array | None = None) -> tuple[Array, Arra
 
     Parameters
     ----------
-    A : (n, m, ...) array
-        Its first m rows are symmetric; only their lower triangle is read. Further rows B are
-        replaced by BL'⁻¹: what `forward_substitute` makes of B', to the bit.
+    A : (m, m, ...) array
+        Symmetric; only the lower triangle is read.
     rank_tolerance : (m, ...) array, optional
         A pivot that is not above this fraction of its diagonal entry counts as zero, and its
         column of L is zero. Without it A must be positive definite: NaN marks one that is not.
@@ -65,7 +64,7 @@ def cholesky(A: Array, rank_tolerance: Array | None = None) -> tuple[Array, Arra
     determinant : (...) array
         Product of the pivots.
     """
-    m, shape = A.shape[1], A.shape[2:]
+    m, *shape = A.shape[1:]
     reciprocals = np.empty((m, *shape))
     determinant = np.ones(shape)
     smallest = None
@@ -86,7 +85,7 @@ def cholesky(A: Array, rank_tolerance: Array | None = None) -> tuple[Array, Arra
         np.multiply(column, reciprocals[j], out=column)
         if j + 1 < m:
             rest = A[j + 1 :, j + 1 :]
-            np.subtract(rest, column[:, None] * column[: m - j - 1], out=rest)
+            np.subtract(rest, column[:, None] * column, out=rest)
     return reciprocals, determinant
 
 
@@ -111,17 +110,39 @@ def back_substitute(L: Array, reciprocals: Array, B: Array) -> Array:
 
 
 def eliminate(A: Array) -> Array:
-    """Factor A = LDL' in place, without the roots of `cholesky`, and return D, (m, R).
+    """Factor A = LDL' in place, without the roots of `cholesky`, and return D, a view (m, ...).
 
-    `A` is (n, m, R); below its diagonal it holds LD, and in rows after the first m, B, what solves
-    XL' = B. D is positive where A is positive definite.
+    `A` is (n, m, ...); below its diagonal it holds LD, and in rows after the first m, B, what
+    solves XL' = B. D is positive where A is positive definite.
     """
     m = A.shape[1]
     for j in range(m - 1):
         column, rest = A[j + 1 :, j], A[j + 1 :, j + 1 :]
         np.subtract(rest, column[:, None] * (column[: m - j - 1] / A[j, j]), out=rest)
-    D: Array = np.einsum("jjr->jr", A[:m]).copy()
+    D: Array = np.einsum("jj...->j...", A[:m])
     return D
+
+
+def whiten(A: Array) -> Array:
+    """Divide rows by the root of a positive definite M = LL', in place.
+
+    Parameters
+    ----------
+    A : (n, m, ...) array
+        M, of which only the lower triangle is read, and further rows B, which are replaced by
+        BL'⁻¹. Those of M are overwritten.
+
+    Returns
+    -------
+    (...) array
+        |M|; NaN, or NaN in the rows, marks one that isn't positive definite.
+    """
+    m = A.shape[1]
+    pivots = eliminate(A)
+    rows = A[m:]
+    np.multiply(rows, 1.0 / np.sqrt(pivots), out=rows)
+    determinants: Array = np.multiply.reduce(pivots, axis=0)
+    return determinants
 
 
 @np.errstate(all="ignore")  # what isn't finite isn't above anything
@@ -142,16 +163,18 @@ def solve_each(A: Array, b: Array) -> tuple[Array, Array]:
     x : (R, m) array
         NaN where A isn't positive definite.
     pivots : (m, R) array
-        The D of A = LDL'.
+        Those of elimination in order, the D of A = LDL'.
     """
     n_datasets, m = b.shape
-    LD = np.empty((m + 1, m, n_datasets))
-    LD[:m], LD[m] = A.transpose(1, 2, 0), b.T
-    pivots = eliminate(LD)
-    np.divide(LD, pivots, out=LD)
-    x = LD[m]
-    for i in range(m - 1, 0, -1):
-        np.subtract(x[:i], LD[i, :i] * x[i], out=x[:i])
+    both = np.empty((m, m + 1, n_datasets))
+    both[:, :m], both[:, m] = A.transpose(1, 2, 0), b.T
+    for j in range(m):
+        right = both[:, j + 1 :]
+        row = right[j] / both[j, j]
+        np.subtract(right, both[:, j, None] * row, out=right)
+        right[j] = row
+    pivots = np.einsum("jjr->jr", both[:, :m]).copy()
+    x = both[:, m]
     x[:, ~(pivots.min(axis=0) > 0.0)] = np.nan
     return datasets_first(x), pivots
 

@@ -15,6 +15,7 @@ from rmsweep.lmm.smallmatrix import (
     Workspace,
     all_finite,
     datasets_first,
+    eigenvalues_above,
     from_eigen,
     solve_each,
 )
@@ -80,7 +81,7 @@ def first_roots(blocks: Blocks, model: Model, unit: Array) -> Array:
             eigenvalues = np.linalg.eigvalsh(G)
             inside = eigenvalues[:, 0] > _FLOOR[0] * eigenvalues[:, -1]
             root[large[inside]] = well_inside(G[inside])
-        roots[index] = _score(some, model, own, root, work)
+        roots[index] = well_inside(_after_a_step(some, model, own, np.matmul(root, root), work))
     return roots
 
 
@@ -212,19 +213,20 @@ def scored(blocks: Blocks, model: Model, unit: Array, root: Array) -> Array:
     work = Workspace()
     roots = np.empty_like(root)
     for index in _portions(blocks, len(root)):
-        some, there = blocks.take(index), root[index]
-        for _ in range(SCORING_STEPS):
-            there = _score(some, model, unit[index], there, work)
-        roots[index] = there
+        some, own = blocks.take(index), unit[index]
+        G = np.matmul(root[index], root[index])
+        for _ in range(SCORING_STEPS - 1):
+            G = _raised(_after_a_step(some, model, own, G, work))
+        roots[index] = well_inside(_after_a_step(some, model, own, G, work))
     return roots
 
 
-def _score(blocks: Blocks, model: Model, unit: Array, root: Array, work: Workspace) -> Array:
+def _after_a_step(blocks: Blocks, model: Model, unit: Array, G: Array, work: Workspace) -> Array:
+    """G (R, q, q) after a step of scoring, which may lead out of the positive definite matrices."""
     q = unit.shape[1]
     rows, columns, place = triangle(q)
     outer = unit[:, :, None] * unit[:, None, :]
     scale = outer[:, rows, columns]
-    G = np.matmul(root, root)
     gradient, expected = expected_hessian(blocks, outer * G, model.reml, work)
     form = symmetric_root(q, model.covariance)
     # the entries of G are the parameters, or else those of Y, whose structure G has
@@ -236,7 +238,7 @@ def _score(blocks: Blocks, model: Model, unit: Array, root: Array, work: Workspa
         downhill = -np.matmul((gradient * scale)[:, None, :], free)[:, 0]
         step, _ = solve_each(np.matmul(np.matmul(free.T, expected), free), downhill)
     step = np.where(np.isfinite(step).all(axis=1, keepdims=True), step, 0.0)
-    return well_inside(G + (step[:, place] if free is None else form.matrices(step)))
+    return G + (step[:, place] if free is None else form.matrices(step))
 
 
 def _portions(blocks: Blocks, n_runs: int) -> Iterator[NDArray[np.intp]]:
@@ -244,6 +246,16 @@ def _portions(blocks: Blocks, n_runs: int) -> Iterator[NDArray[np.intp]]:
     at_once = datasets_at_once(blocks)
     for first in range(0, n_runs, at_once):
         yield np.arange(first, min(first + at_once, n_runs))
+
+
+def _raised(G: Array) -> Array:
+    """The nearest G that is well inside the positive definite ones; may overwrite `G`."""
+    # the trace is no less than the largest eigenvalue
+    lowest = np.maximum(_FLOOR[0] * np.einsum("rii->r", G), _FLOOR[1])
+    index = np.flatnonzero(~eigenvalues_above(G, lowest))
+    root = well_inside(G[index])
+    G[index] = np.matmul(root, root)
+    return G
 
 
 def well_inside(G: Array, most: Array | float = np.inf) -> Array:
