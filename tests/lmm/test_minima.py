@@ -65,10 +65,10 @@ def test_searches_that_head_for_the_known_minimum_end_early(small, monkeypatch):
     assert 1.2 * short.mean() < fit(products).n_evaluations.mean()
 
 
-@pytest.mark.parametrize("sizes", [(5,) * 10, (2,) * 30 + (150,)])
-def test_searches_that_settle_in_higher_minima_end_early(sizes, monkeypatch):
+@pytest.mark.parametrize(("sizes", "n"), [((5,) * 10, 400), ((2,) * 30 + (150,), 99)])
+def test_searches_that_settle_in_higher_minima_end_early(sizes, n, monkeypatch):
     """They can't change the result, but still tell that a dataset has several minima."""
-    products = case_products(replace(CASES["30x5x1"], sizes=sizes, sigma=(4.0,) * 4), range(99))
+    products = case_products(replace(CASES["30x5x1"], sizes=sizes, sigma=(4.0,) * 4), range(n))
     several = []
 
     def random_starts(n_starts, model, n_datasets, q):

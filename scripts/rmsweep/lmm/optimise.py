@@ -48,10 +48,10 @@ CURVATURE = 1e-6
 MAX_EVALUATIONS = 200
 
 # A search heads for a known minimum when a Newton step leaves it no more than this fraction of the
-# way there, and promises to leave no more of the criterion's height above it. A further search of
-# small data takes 2.5 evaluations at 0.3, 2.1 at 0.4 and 1.8 at 0.5; on 0, 2 and 21 of 120,000
-# datasets it missed a lower minimum that one of the others found.
-HEADED = 0.4
+# way there, and promises to leave no more of the criterion's height above it. On 486,000 small
+# datasets 39 lowest minima are missed at 0.35, 47 at 0.37 and 56 at 0.4, where a dataset takes 4%
+# fewer evaluations.
+HEADED = 0.35
 
 # A search settles in a higher minimum than the one known when a Newton step promises no more than
 # half of this fraction of the height between them.

@@ -45,9 +45,11 @@ FEW = 200
 RANDOM_STARTS = 25
 MORE_STARTS = 30
 
-# Eigenvalues of Y below this fraction of the largest are the lesser ones; and what is left of those
-# that a further start shrinks.
-_LESSER, _SHRUNK = 0.5, 0.02
+# Eigenvalues of Y below this fraction of the largest are the lesser ones. One further start shrinks
+# them to the second fraction of the largest; another raises them to the largest and shrinks the
+# others to the third. Shrunk to 0.02, these take two thirds more evaluations to come back, at sigma
+# 4. On 486,000 small datasets 44 lowest minima are missed then, 56 at 0.15, 81 at 0.25.
+_LESSER, _SHRUNK, _EXCHANGED = 0.5, 0.02, 0.15
 
 # How much larger the root of the groups' own coefficients' covariance may be than the one found. In
 # groups of few rows it can be far too large, and a search takes long to come back from there.
@@ -131,15 +133,14 @@ def further_roots(blocks: Blocks, model: Model, unit: Array, found: Array) -> Ar
     eigenvalues, U = np.linalg.eigh(found)
     largest = eigenvalues[:, -1:]
     lesser = eigenvalues < _LESSER * largest
-    small = _SHRUNK * largest
     return np.stack(
         [
             well_inside(
                 _projected(_between_groups(blocks, unit), model),
                 np.maximum(_MOST * largest, 1.0),
             ),
-            from_eigen(np.where(lesser, small, eigenvalues), U),
-            from_eigen(np.where(lesser, largest, small), U),
+            from_eigen(np.where(lesser, _SHRUNK * largest, eigenvalues), U),
+            from_eigen(np.where(lesser, largest, _EXCHANGED * largest), U),
         ]
     )
 
