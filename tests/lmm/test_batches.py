@@ -55,6 +55,22 @@ def test_block_size_changes_nothing(name):
                 assert one.se[index].tobytes() == other.se.tobytes()
 
 
+@pytest.mark.parametrize("structure", ["full", "diagonal", "scalar"])
+@pytest.mark.parametrize("q", [2, 3])
+def test_few_centred_random_effects_alone_are_fitted_as_beside_others(q, structure):
+    """Products of matrices as small as theirs round by how the factors lie in memory."""
+    y, X, groups = stacked(replace(CASES["10x5x1"], sizes=(4, 4, 5, 6, 9, 13)), range(60))
+    X = X[:, :, :q].copy()
+    X[:, :, 1] += 2005.0
+
+    def fitted(index):
+        return fit(crossproducts(y[index], X[index], None, groups), covariance=structure)
+
+    whole = fitted(np.arange(len(y)))
+    for row in range(len(y)):
+        same_bytes(whole, fitted([row]), [row])
+
+
 def test_more_datasets_than_are_worked_on_at_once():
     case = CASES["100x5x0.25"]
     n = 130

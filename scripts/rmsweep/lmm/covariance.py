@@ -148,9 +148,11 @@ class Root:
 
 def _congruence(frame: Array, rows: Index, columns: Index) -> Array:
     """Entries of FGF' as a linear map (R, k, k) of those of G."""
-    by_row, by_column = frame[:, rows], frame[:, columns]
-    twice = by_row[:, :, columns] * by_column[:, :, rows]
-    return by_row[:, :, rows] * by_column[:, :, columns] + np.where(rows == columns, 0.0, twice)
+    # `take`, for after an index products of matrices would round by the number of datasets
+    by_row, by_column = frame.take(rows, axis=1), frame.take(columns, axis=1)
+    once = by_row.take(rows, axis=2) * by_column.take(columns, axis=2)
+    twice = by_row.take(columns, axis=2) * by_column.take(rows, axis=2)
+    return once + np.where(rows == columns, 0.0, twice)
 
 
 def _root(basis: Array, places: Places) -> Root:

@@ -100,7 +100,7 @@ def _free(data: CrossProducts, fitted: Estimates, index: NDArray[np.intp]) -> Ar
     if fitted.covariance != "scalar":  # else a parameter has entries in different units
         return free
     unit = data.z_unit[index]
-    return (unit[:, rows] * unit[:, columns])[:, :, None] * free
+    return (unit.take(rows, axis=1) * unit.take(columns, axis=1))[:, :, None] * free
 
 
 def adjusted(
