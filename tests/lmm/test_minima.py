@@ -65,23 +65,51 @@ def test_searches_that_head_for_the_known_minimum_end_early(small, monkeypatch):
     assert 1.2 * short.mean() < fit(products).n_evaluations.mean()
 
 
+def settling(sizes, n_datasets, monkeypatch):
+    """Fits with searches that end where they settle, and with all followed to their ends."""
+    products = case_products(replace(CASES["30x5x1"], sizes=sizes, sigma=(4.0,) * 4), n_datasets)
+    ended = fit(products)
+    monkeypatch.setattr(optimise, "SETTLED", 0.0)
+    return ended, fit(products)
+
+
 @pytest.mark.parametrize(("sizes", "n"), [((5,) * 10, 400), ((2,) * 30 + (150,), 99)])
 def test_searches_that_settle_in_higher_minima_end_early(sizes, n, monkeypatch):
-    """They can't change the result, but still tell that a dataset has several minima."""
-    products = case_products(replace(CASES["30x5x1"], sizes=sizes, sigma=(4.0,) * 4), range(n))
-    several = []
+    ended, followed = settling(sizes, range(n), monkeypatch)
+    assert ended.n_evaluations.sum() < followed.n_evaluations.sum()
+    np.testing.assert_array_equal(ended.criterion, followed.criterion)
+
+
+def searched_again(monkeypatch, with_start=None):
+    """Record how many datasets random searches set out for, perhaps with one more start."""
+    n_searched = []
 
     def random_starts(n_starts, model, n_datasets, q):
-        several.append(n_datasets)
-        return start.random_starts(n_starts, model, n_datasets, q)
+        n_searched.append(n_datasets)
+        starts = start.random_starts(n_starts, model, n_datasets, q)
+        if with_start is None:
+            return starts
+        return np.concatenate([starts, np.broadcast_to(with_start, (1, *starts.shape[1:]))])
 
     monkeypatch.setattr(optimise, "random_starts", random_starts)
-    short = fit(products)
-    monkeypatch.setattr(optimise, "SETTLED", 0.0)
-    whole = fit(products)
-    assert short.n_evaluations.sum() < whole.n_evaluations.sum()
-    np.testing.assert_array_equal(short.criterion, whole.criterion)
-    assert several[: len(several) // 2] == several[len(several) // 2 :]
+    return n_searched
+
+
+def test_searches_that_settle_tell_of_other_minima(monkeypatch):
+    n_searched = searched_again(monkeypatch)
+    settling((2,) * 30 + (150,), range(99), monkeypatch)
+    (_, ended), (_, followed) = n_searched[:2], n_searched[2:]
+    assert ended == followed > 30
+
+
+@pytest.mark.parametrize("size", [1e200, 0.0], ids=["no value", "saddle"])
+def test_searches_that_end_in_no_minimum_tell_of_none(size, monkeypatch):
+    products = case_products(CASES["unbalanced"], range(12))
+    n_searched = searched_again(monkeypatch)
+    fit(products)
+    n_searched_still = searched_again(monkeypatch, with_start=size * np.eye(4))
+    fit(products)
+    assert n_searched_still == n_searched
 
 
 def test_no_start_is_far_beyond_the_minimum_found(monkeypatch):

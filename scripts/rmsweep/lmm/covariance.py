@@ -246,7 +246,9 @@ def terms_diagonal(terms: Terms) -> Index:
         own = diagonal_parameters(q, covariance)
         places += [n_parameters + place for place in own]
         n_parameters += q * (q + 1) // 2 if covariance == "full" else len(own)
-    return np.array(places, dtype=np.intp)
+    found = np.array(places, dtype=np.intp)
+    found.flags.writeable = False  # all callers have the same one
+    return found
 
 
 # A pivot of G below this fraction of its diagonal entry is rounding of a singular G.

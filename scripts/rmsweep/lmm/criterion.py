@@ -387,7 +387,7 @@ def information(blocks: Blocks, G: Array, work: Workspace) -> Information:
 class _Crossed(NamedTuple):
     """The gradient, and the products over groups that it shares with the Hessian.
 
-    s is √(2ν/ρ) times the one above, in its products too: as the Hessian needs it.
+    s is √(2ν/ρ) times that of the module's docstring, as the Hessian needs it; so are its products.
     """
 
     W: Array

@@ -172,9 +172,8 @@ def minimise(blocks: Blocks, model: Model, unit: Array, lme4_start: Array | None
         problem = OneFactor(blocks.take(runs), model, unit[runs])
         others = search(problem, roots, best.take(runs))
         height = others.at.value - best.at.value[runs]
-        apart = (np.abs(height) > _DISPROVEN) & (
-            others.converged | (others.decrement < SETTLED * height)
-        )
+        settled = others.converged | _settled(height, others.decrement, others.curvature)
+        apart = settled & (np.abs(height) > _DISPROVEN)
         known = best.take(index)
         for part in np.split(np.arange(len(runs)), len(starts)):
             known.improve(others.take(part))
@@ -287,8 +286,8 @@ def search(problem: Problem, start: Array, known: Optimum | None = None) -> Opti
     start : (R, q, q) array
         Symmetric roots Y.
     known : Optimum, optional
-        Optima of the datasets, found before. A search that heads for its dataset's, or for a higher
-        one, ends there, without convergence.
+        Optima of the datasets, found before. A search that heads for its dataset's, or settles in a
+        higher one, is ended early, without convergence.
     """
     n_runs = len(start)
     form = problem.form
@@ -400,9 +399,15 @@ def _needless(known: Optimum, runs: _Runs, info: _StepInfo) -> NDArray[np.bool_]
     way, left = (sums_of_squares(Y - there) for Y in (runs.root, runs.trial))
     height = runs.value - known.at.value[index]
     heading = (left <= HEADED**2 * way) & (np.abs(height + info.promised) <= HEADED * height)
-    settling = (info.length <= runs.radius) & (info.decrement < SETTLED * height)
-    decided: NDArray[np.bool_] = (heading | settling) & (info.curvature >= 0.0)
+    decided: NDArray[np.bool_] = heading & (info.curvature >= 0.0)
+    decided |= _settled(height, info.decrement, info.curvature)
     return decided & known.converged[index]
+
+
+def _settled(height: Array, decrement: Array, curvature: Array) -> NDArray[np.bool_]:
+    """Whether searches this high above the known optima are about to end in other ones."""
+    settled: NDArray[np.bool_] = (decrement < SETTLED * height) & (curvature >= 0.0)
+    return settled & np.isfinite(height)
 
 
 def no_criterion(n_runs: int, k: int, p: int) -> Criterion:

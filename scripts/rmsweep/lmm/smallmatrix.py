@@ -135,7 +135,7 @@ def whiten(A: Array) -> Array:
     Returns
     -------
     (...) array
-        |M|; NaN, or NaN in the rows, marks one that isn't positive definite.
+        |M|. Where M isn't positive definite, rows have values that aren't finite.
     """
     m = A.shape[1]
     pivots = eliminate(A)
@@ -156,14 +156,14 @@ def eigenvalues_above(A: Array, bound: Array | float) -> NDArray[np.bool_]:
 
 
 def solve_each(A: Array, b: Array) -> tuple[Array, Array]:
-    """Solve for positive definite A (R, m, m) and right sides b (R, m).
+    """Solve for symmetric positive definite A (R, m, m) and right sides b (R, m).
 
     Returns
     -------
     x : (R, m) array
         NaN where A isn't positive definite.
     pivots : (m, R) array
-        Those of elimination in order, the D of A = LDL'.
+        In order: the D of A = LDL'.
     """
     n_datasets, m = b.shape
     both = np.empty((m, m + 1, n_datasets))

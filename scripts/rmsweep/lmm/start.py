@@ -47,8 +47,9 @@ MORE_STARTS = 30
 
 # Eigenvalues of Y below this fraction of the largest are the lesser ones. One further start shrinks
 # them to the second fraction of the largest; another raises them to the largest and shrinks the
-# others to the third. Shrunk to 0.02, these take two thirds more evaluations to come back, at sigma
-# 4. On 486,000 small datasets 44 lowest minima are missed then, 56 at 0.15, 81 at 0.25.
+# others to the third. If that is 0.02, its searches take two thirds more evaluations at sigma 4. On
+# 486,000 small datasets, HEADED being 0.4, 44 lowest minima are missed at 0.02, 56 at 0.15 and 81
+# at 0.25.
 _LESSER, _SHRUNK, _EXCHANGED = 0.5, 0.02, 0.15
 
 # How much larger the root of the groups' own coefficients' covariance may be than the one found. In
