@@ -4,12 +4,12 @@
                                  [--programs mixedlm]
 
 Fits DV ~ IV1 + IV2 + IV3 + (IV1 + IV2 + IV3 | Group) to datasets of every condition of the default
-grid, all programs in one process, one after the other on each condition, and prints a Markdown
-table. CPU time of this process, start-up apart; the native engine's is per dataset, for as many
-datasets as the largest of `--blocks` has, in blocks of each size. A program goes over its datasets
-of a condition as often as `--rounds` says, and its fastest pass counts. Programs that are not
-installed are left out, and said so. `--sigma` and `--programs` (parts of names, beside lmerTest)
-take some conditions and programs alone.
+grid, all programs in one process, and prints a Markdown table. CPU time of this process, start-up
+apart; the native engine's is per dataset, for as many datasets as the largest of `--blocks` has, in
+blocks of each size. The programs take turns on the datasets of a condition, as often as `--rounds`
+says, and each one's fastest pass counts. Programs that are not installed are left out, and said so.
+`--sigma` and `--programs` (parts of names, beside lmerTest) take some conditions and programs
+alone.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,7 +50,6 @@ LMER = """function(columns, formula) {
 }"""
 
 
-Data = TypeVar("Data")
 Found = TypeVar("Found")
 
 
@@ -89,14 +88,21 @@ def timed(fit: Callable[[], Found]) -> tuple[float, Found | None]:
 
 
 def fastest(
-    fit: Callable[[Data], Found], data: Sequence[Data], rounds: int
-) -> list[tuple[float, Found | None]]:
-    """CPU seconds of the fits of the fastest of some passes over data, and what they gave.
+    programs: Mapping[str, tuple[Callable[[Any], Any], Sequence[Any]]], rounds: int
+) -> dict[str, list[tuple[float, Any]]]:
+    """CPU seconds of each program's fits to its data in its fastest pass, and what they gave.
 
-    The fewest of each fit alone would leave out the garbage collections that a pass needs.
+    Programs take turns, for a slow moment of the machine can last longer than a pass. The fewest
+    seconds of each fit alone would leave out the garbage collections that a pass needs.
     """
-    passes = [[timed(partial(fit, one)) for one in data] for _ in range(rounds)]
-    return min(passes, key=lambda fits: sum(seconds for seconds, _ in fits))
+    passes: dict[str, list[list[tuple[float, Any]]]] = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, (fit, data) in programs.items():
+            passes[name].append([timed(partial(fit, one)) for one in data])
+    return {
+        name: min(own, key=lambda fits: sum(seconds for seconds, _ in fits))
+        for name, own in passes.items()
+    }
 
 
 def main() -> None:
@@ -216,18 +222,21 @@ def main() -> None:
     natives = {size: f"this project, engine native, blocks of {size:,}" for size in options.blocks}
     for condition in conditions:
         data = [simulate(study.seed, condition, sim).data for sim in range(options.blocks[-1])]
-        for size, name in natives.items():
-            blocks = [data[at : at + size] for at in range(0, len(data), size)]
-            fits = fastest(by_native_engine, blocks, options.rounds)
-            seconds = sum(spent for spent, _ in fits) / len(data)
+        blocks = {
+            name: (by_native_engine, [data[at : at + size] for at in range(0, len(data), size)])
+            for size, name in natives.items()
+        }
+        others = {name: (fit, data[: options.sims]) for name, fit in programs.items()}
+        found = fastest(blocks | others, options.rounds)
+        for name in blocks:
+            seconds = sum(spent for spent, _ in found[name]) / len(data)
             records += [
                 (condition.key, sim, name, seconds, 0.0, 0.0, 0.0) for sim in range(options.sims)
             ]
         # the last blocks are the largest
-        (_, natively), *_ = fits
-        for name, fit in programs.items():
-            others = fastest(fit, data[: options.sims], options.rounds)
-            for sim, ((spent, result), best) in enumerate(zip(others, natively, strict=False)):
+        (_, natively), *_ = found[name]
+        for name in programs:
+            for sim, ((spent, result), best) in enumerate(zip(found[name], natively, strict=False)):
                 off = gap = df_off = np.nan
                 if result:
                     off = float(np.abs((result.estimate - best.estimate) / best.se).max())
