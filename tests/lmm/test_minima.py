@@ -65,9 +65,9 @@ def test_searches_that_head_for_the_known_minimum_end_early(small, monkeypatch):
     assert 1.2 * short.mean() < fit(products).n_evaluations.mean()
 
 
-def settling(sizes, n_datasets, monkeypatch):
+def settling(sizes, n, monkeypatch):
     """Fits with searches that end where they settle, and with all followed to their ends."""
-    products = case_products(replace(CASES["30x5x1"], sizes=sizes, sigma=(4.0,) * 4), n_datasets)
+    products = case_products(replace(CASES["30x5x1"], sizes=sizes, sigma=(4.0,) * 4), range(n))
     ended = fit(products)
     monkeypatch.setattr(optimise, "SETTLED", 0.0)
     return ended, fit(products)
@@ -75,7 +75,7 @@ def settling(sizes, n_datasets, monkeypatch):
 
 @pytest.mark.parametrize(("sizes", "n"), [((5,) * 10, 400), ((2,) * 30 + (150,), 99)])
 def test_searches_that_settle_in_higher_minima_end_early(sizes, n, monkeypatch):
-    ended, followed = settling(sizes, range(n), monkeypatch)
+    ended, followed = settling(sizes, n, monkeypatch)
     assert ended.n_evaluations.sum() < followed.n_evaluations.sum()
     np.testing.assert_array_equal(ended.criterion, followed.criterion)
 
@@ -97,7 +97,7 @@ def searched_again(monkeypatch, with_start=None):
 
 def test_searches_that_settle_tell_of_other_minima(monkeypatch):
     n_searched = searched_again(monkeypatch)
-    settling((2,) * 30 + (150,), range(99), monkeypatch)
+    settling((2,) * 30 + (150,), 99, monkeypatch)
     (_, ended), (_, followed) = n_searched[:2], n_searched[2:]
     assert ended == followed > 30
 

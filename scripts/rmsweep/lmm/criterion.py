@@ -223,8 +223,7 @@ def _solve(blocks: Blocks, G: Array, reml: bool, work: Workspace) -> _Solved:
     whole = np.empty((2 * p + 1, p, n_datasets))
     whole[:p] = blocks.xx_rest.transpose(1, 2, 0)
     whole[rows, columns] += DD_sums
-    whole[p : 2 * p] = 0.0
-    np.einsum("iir->ir", whole[p : 2 * p])[...] = 1.0
+    whole[p : 2 * p] = np.eye(p)[:, :, None]
     np.add(blocks.xr_rest.T, sums(Dd), out=whole[-1])
     XVX_determinant = whiten(whole)
     F, t = whole[p : 2 * p], datasets_first(whole[-1])
